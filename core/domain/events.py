@@ -1,0 +1,329 @@
+"""What is written in the log: decisions and facts, nothing else.
+
+An `Event` is the stored envelope around a body. Bodies are frozen dataclasses; a body's class name is its kind and `VERSIONS` holds
+its version. A stored kind is never renamed or reinterpreted: a change of shape raises the version and adds an upcast in
+`core.store.codec`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import date, datetime
+from decimal import Decimal
+from enum import StrEnum
+
+from core.domain.accounts import Account, AccountId
+from core.domain.instruments import Instrument
+from core.domain.orders import Envelope, Fill, Intent
+
+
+class Mode(StrEnum):
+    """What the desk, an account, a strategy or an instrument may do; see `strictest`."""
+
+    ACTIVE = "active"
+    PAUSED = "paused"
+    REDUCING = "reducing"
+    HALT = "halt"
+    RECOVERY = "recovery"
+    STANDBY = "standby"
+
+
+STRICTNESS = (Mode.ACTIVE, Mode.PAUSED, Mode.REDUCING, Mode.HALT, Mode.RECOVERY, Mode.STANDBY)
+
+
+def strictest(modes: tuple[Mode, ...]) -> Mode:
+    """The mode that wins where several apply."""
+    return max(modes, key=STRICTNESS.index, default=Mode.ACTIVE)
+
+
+class ScopeKind(StrEnum):
+    """What a mode is set on."""
+
+    DESK = "desk"
+    ACCOUNT = "account"
+    STRATEGY = "strategy"
+    INSTRUMENT = "instrument"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scope:
+    """The desk (no name), or one account, strategy or instrument key by name."""
+
+    kind: ScopeKind = ScopeKind.DESK
+    name: str = ""
+
+
+# --- people, settings, control ------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AccountOpened:
+    """An account became known, with the money it starts from."""
+
+    account: Account
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModeSet:
+    """A person, rule or fault changed a mode; `mode` is ACTIVE when it was lifted. `cause` tells several reasons apart."""
+
+    scope: Scope
+    mode: Mode
+    cause: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SettingChanged:
+    """A setting was changed from chat; values are the texts a person would type."""
+
+    key: str
+    old: str
+    new: str
+    loosens: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NoteWritten:
+    """A person's journal note."""
+
+    text: str
+    symbol: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClockMoved:
+    """A simulated or recorded clock was set forward by a person."""
+
+    to: datetime
+
+
+# --- tickets -------------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TicketDrafted:
+    """A previewed order was offered: the envelope, and the hash of the card as shown."""
+
+    ticket_id: str
+    intent: Intent
+    envelope: Envelope
+    envelope_hash: str
+    card_hash: str
+    allowed: bool  # False where the verdict blocks: the card shows why and has no Confirm
+    mid: Decimal
+    short_delta: float | None
+    margin_effect: Decimal | None
+    verdict_hash: str
+    replaces: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TicketShown:
+    """The card of a ticket was delivered to a chat; a press counts only from a chat that saw it or a bound one of the owner."""
+
+    ticket_id: str
+    chat: str
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TicketConfirmed:
+    """A person pressed Confirm and every re-check passed. Carries the reservation: exposure counts from here on."""
+
+    ticket_id: str
+    person: str
+    chat: str
+    envelope_hash: str
+    card_hash: str
+    quantity: int
+    client_id: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TicketClosed:
+    """A ticket ended without an order: dropped by a person, expired, replaced by a newer card, or refused at the press."""
+
+    ticket_id: str
+    outcome: str  # dropped | expired | replaced | refused
+    reason: str
+
+
+# --- orders --------------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Submitting:
+    """Written and synced before the first byte leaves for the broker."""
+
+    client_id: str
+    ticket_id: str
+    account: AccountId
+    envelope: Envelope
+    envelope_hash: str
+    limit: Decimal
+    quantity: int
+    trade_id: str
+    reducing: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OrderAcknowledged:
+    """The broker holds the order live."""
+
+    client_id: str
+    broker_ref: str
+    limit: Decimal
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Replacing:
+    """Written before a replace leaves: the new limit, inside the envelope."""
+
+    client_id: str
+    limit: Decimal
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReplaceRefused:
+    """The broker kept the original order live."""
+
+    client_id: str
+    limit: Decimal  # what stays in force
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CancelRequested:
+    """A cancel is about to leave; the order counts as live until the broker says otherwise."""
+
+    client_id: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OrderEnded:
+    """The broker's (or, for denied, the desk's) last word: cancelled, rejected, denied or expired."""
+
+    client_id: str
+    outcome: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OrderUnknown:
+    """Whether the broker has the order is not known; it stays so until evidence."""
+
+    client_id: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Filled:
+    """An execution report, recorded in every mode and state; counted once per exec_id."""
+
+    fill: Fill
+    mid_at_decision: Decimal | None = None
+    mid_at_fill: Decimal | None = None
+
+
+# --- account facts -------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settled:
+    """A position ended at expiry, by exercise or by assignment. `quantity` is the signed change of the option position.
+
+    Cash settlement: `cash` is the money received (+) or paid (-). Physical: `shares` of `share_symbol` change hands at the strike and
+    `cash` is that payment.
+    """
+
+    settlement_id: str
+    account: AccountId
+    instrument: Instrument
+    quantity: int
+    outcome: str  # expired | cash_settled | exercised | assigned
+    value: Decimal | None  # the settlement value or closing price it was judged on
+    cash: Decimal
+    at: datetime
+    shares: int = 0
+    share_symbol: str | None = None
+    fees: Decimal = Decimal(0)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CashMoved:
+    """A deposit, withdrawal, dividend, interest or fee outside trading."""
+
+    movement_id: str
+    account: AccountId
+    amount: Decimal
+    reason: str
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reconciled:
+    """A complete broker snapshot was compared with the book. No differences and `complete` allow ACTIVE in this epoch."""
+
+    account: AccountId
+    epoch: int
+    complete: bool
+    differences: tuple[str, ...]
+    broken_instruments: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Marked:
+    """End-of-session value of an account at mids: opinions, kept for P&L by day and drawdown."""
+
+    account: AccountId
+    session: date
+    net_liquidation: float
+    stale: tuple[str, ...] = ()
+
+
+Body = (
+    AccountOpened | ModeSet | SettingChanged | NoteWritten | ClockMoved
+    | TicketDrafted | TicketShown | TicketConfirmed | TicketClosed
+    | Submitting | OrderAcknowledged | Replacing | ReplaceRefused | CancelRequested | OrderEnded | OrderUnknown | Filled
+    | Settled | CashMoved | Reconciled | Marked
+)
+
+VERSIONS: dict[type, int] = {
+    AccountOpened: 1, ModeSet: 1, SettingChanged: 1, NoteWritten: 1, ClockMoved: 1,
+    TicketDrafted: 1, TicketShown: 1, TicketConfirmed: 1, TicketClosed: 1,
+    Submitting: 1, OrderAcknowledged: 1, Replacing: 1, ReplaceRefused: 1, CancelRequested: 1, OrderEnded: 1, OrderUnknown: 1, Filled: 1,
+    Settled: 1, CashMoved: 1, Reconciled: 1, Marked: 1,
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Draft:
+    """An event before it is stored: what a caller hands to `Store.append`."""
+
+    body: Body
+    stream: str  # account text form, or "desk"
+    at: datetime  # when it happened, desk clock
+    actor: str  # person:…, model, clock, rule:…, broker:…, desk
+    causation: str = ""  # what led to it: call id, broker message id
+    correlation: str = ""  # the journey: ticket id, order id
+    dedupe: str | None = None  # a second append with the same key is ignored
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Event:
+    """A stored event. `hash` covers the previous hash and the stored bytes of everything but itself."""
+
+    seq: int
+    stream: str
+    kind: str
+    version: int
+    at: datetime
+    recorded_at: datetime
+    actor: str
+    causation: str
+    correlation: str
+    dedupe: str | None
+    body: Body
+    hash: str

@@ -1,0 +1,77 @@
+"""One instrument's two-sided market, and whether it may be traded on.
+
+A leaf module (standard library and domain only), so that providers and brokers at the edge may use it.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+
+
+class QuoteState(StrEnum):
+    """Verdict of `judge_quote`."""
+
+    OK = "ok"
+    NO_BID = "no bid"  # valid, the normal state of a far short option: may be bought back, may not be sold to open
+    NO_ASK = "no ask"
+    CROSSED = "bid above ask"
+    NEGATIVE = "negative price"
+    NOT_A_NUMBER = "not a number"
+    ABSURD = "price out of any range"
+    MISSING = "no quote"
+
+    @property
+    def usable(self) -> bool:
+        """May be used as a mark and for buying."""
+        return self in (QuoteState.OK, QuoteState.NO_BID)
+
+
+_LARGEST = 1e7
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Quote:
+    """Bid and ask of one instrument. `at` is when the source says the price was made (UTC)."""
+
+    key: str
+    bid: float
+    ask: float
+    at: datetime
+    source: str
+    bid_size: int | None = None
+    ask_size: int | None = None
+    last: float | None = None
+    delayed: bool = False
+
+    @property
+    def state(self) -> QuoteState:
+        """Judged by the quote rule."""
+        return judge_quote(self.bid, self.ask)
+
+    @property
+    def mid(self) -> float:
+        """Half way between bid and ask; ask / 2 where nobody bids."""
+        return (self.bid + self.ask) / 2
+
+    @property
+    def spread(self) -> float:
+        """Ask less bid."""
+        return self.ask - self.bid
+
+
+def judge_quote(bid: float, ask: float) -> QuoteState:
+    """Say whether a bid and ask are sane: rejected are NaN, infinite, negative, crossed and a zero ask; bid 0 with ask > 0 is valid."""
+    if math.isnan(bid) or math.isnan(ask):
+        return QuoteState.NOT_A_NUMBER
+    if max(abs(bid), abs(ask)) > _LARGEST:
+        return QuoteState.ABSURD
+    if bid < 0 or ask < 0:
+        return QuoteState.NEGATIVE
+    if ask == 0:
+        return QuoteState.NO_ASK
+    if bid > ask:
+        return QuoteState.CROSSED
+    return QuoteState.NO_BID if bid == 0 else QuoteState.OK

@@ -1,0 +1,345 @@
+"""The ports: everything of the outside world the desk touches, as small async interfaces. Capabilities are data."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+from decimal import Decimal
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any, Protocol
+
+from core.domain.accounts import AccountId
+from core.domain.events import Draft, Event
+from core.domain.instruments import Instrument, Option
+from core.domain.orders import Envelope, Fill, Permitted
+from core.market.quote import Quote
+
+if TYPE_CHECKING:
+    from core.market.chain import Chain
+
+# --- store ---------------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Snapshot:
+    """A saved fold: thrown away when its code version differs, never migrated."""
+
+    name: str
+    seq: int
+    hash: str  # of the event at `seq`
+    code_version: str
+    state: bytes
+
+
+class Store(Protocol):
+    """The append-only event log. One owner writes; every append is durable before it returns."""
+
+    async def append(self, drafts: Sequence[Draft], *, expected_seq: int | None = None, token: int | None = None) -> tuple[Event, ...]:
+        """Store all drafts or none, synced to disk.
+
+        `expected_seq`: raise Conflict unless it is the last sequence number. `token`: the fencing token; raise LeaseLost where it is no
+        longer the valid one. A draft whose `dedupe` key is already stored is left out of the result.
+        """
+
+    async def read(self, *, after: int = 0, limit: int | None = None) -> tuple[Event, ...]:
+        """Events with seq > `after` in order; raise Corrupt where the hash chain does not hold."""
+
+    async def last_seq(self) -> int:
+        """Sequence number of the last event, 0 for an empty log."""
+
+    async def save_snapshot(self, snapshot: Snapshot) -> None:
+        """Keep the newest snapshot of its name."""
+
+    async def load_snapshot(self, name: str, *, code_version: str) -> Snapshot | None:
+        """The newest snapshot of that name and code version whose hash still matches the log, else None."""
+
+    async def acquire_lease(self, owner: str) -> int:
+        """Become the owner: a fencing token greater than every earlier one; raise LeaseHeld where a live owner exists."""
+
+    async def lease_token(self) -> int:
+        """The token now valid."""
+
+    async def release_lease(self, token: int) -> None:
+        """Give the lease up, if the token still holds it."""
+
+    async def close(self) -> None:
+        """Release files and threads."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Put:
+    """Insert a row, or replace the row with the same primary key."""
+
+    table: str
+    row: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Delete:
+    """Remove the rows whose columns equal `where`."""
+
+    table: str
+    where: Mapping[str, Any]
+
+
+class Archive(Protocol):
+    """Ordinary migrated tables: inbox, outbox, conversations, quote history, the paper exchange's ledger."""
+
+    async def write(self, operations: Sequence[Put | Delete]) -> None:
+        """Apply all operations in one durable transaction."""
+
+    async def select(
+        self, table: str, *, where: Mapping[str, Any] | None = None, order_by: str | None = None, descending: bool = False, limit: int | None = None
+    ) -> tuple[dict[str, Any], ...]:
+        """Rows of a table whose columns equal `where`."""
+
+
+# --- broker --------------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BrokerCapabilities:
+    """What a broker can do, as data."""
+
+    name: str
+    env: str  # paper | live
+    max_legs: int
+    combos: bool
+    what_if: bool
+    deduplicates: bool  # re-sending the same client id is harmless
+    gtc: bool
+    physical_settlement: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Preview:
+    """A broker's (or our own margin engine's) answer before an order: money in account currency."""
+
+    margin_before: Decimal
+    margin_after: Decimal
+    buying_power_before: Decimal
+    buying_power_after: Decimal
+    commission: Decimal
+    source: str  # who computed it
+    refusal: str | None = None  # the broker's words where it would refuse
+
+
+class BrokerStatus(StrEnum):
+    """A broker's own state of an order."""
+
+    WORKING = "working"
+    FILLED = "filled"
+    CANCELLED = "cancelled"
+    REJECTED = "rejected"
+    EXPIRED = "expired"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BrokerOrder:
+    """An order as the broker's books show it."""
+
+    client_id: str | None
+    broker_ref: str
+    status: BrokerStatus
+    limit: Decimal
+    quantity: int  # units
+    filled: int  # units
+    description: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BrokerPosition:
+    """A holding as the broker's books show it."""
+
+    instrument: Instrument
+    quantity: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settlement:
+    """The broker's report of an expiry, exercise or assignment; amounts as in `domain.events.Settled`."""
+
+    settlement_id: str
+    account: AccountId
+    instrument: Instrument
+    quantity: int
+    outcome: str
+    value: Decimal | None
+    cash: Decimal
+    at: datetime
+    shares: int = 0
+    share_symbol: str | None = None
+    fees: Decimal = Decimal(0)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CashMovement:
+    """Money in (+) or out (-) outside trading."""
+
+    movement_id: str
+    account: AccountId
+    amount: Decimal
+    reason: str
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BrokerSnapshot:
+    """Everything a reconciliation needs. `complete` is False where any part timed out or may be cut: then nothing may be concluded
+    from an absence. `orders` holds the working orders and the orders that ended since `since`; `fills` all executions since then."""
+
+    account: AccountId
+    epoch: int
+    complete: bool
+    at: datetime
+    cash: Decimal
+    orders: tuple[BrokerOrder, ...]
+    positions: tuple[BrokerPosition, ...]
+    fills: tuple[Fill, ...]
+    settlements: tuple[Settlement, ...]
+    movements: tuple[CashMovement, ...]
+    cursor: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OrderReport:
+    """A change of an order's state at the broker."""
+
+    client_id: str
+    broker_ref: str
+    status: BrokerStatus
+    limit: Decimal
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Update:
+    """One message of the broker's stream; `cursor` rises within an epoch. Updates may repeat and come out of order."""
+
+    cursor: int
+    epoch: int
+    item: OrderReport | Fill | Settlement | CashMovement
+
+
+class Broker(Protocol):
+    """One account at a broker. Sign of net prices: + credit, - debit; the adapter translates.
+
+    `submit`, `replace` and `cancel` return when the request was accepted for processing; they raise BrokerRejected (a definite no) or
+    BrokerTimeout (nobody knows). What became of an order arrives through `updates` and `snapshot`.
+    """
+
+    @property
+    def capabilities(self) -> BrokerCapabilities:
+        """What this broker can do."""
+
+    @property
+    def account(self) -> AccountId:
+        """The account this connection trades."""
+
+    async def connect(self) -> int:
+        """Connect and verify account and environment; returns the connection epoch, higher than every earlier one."""
+
+    async def preview(self, envelope: Envelope) -> Preview:
+        """Margin, buying power and commission before and after the order."""
+
+    async def submit(self, order: Permitted) -> str:
+        """Send a new order; returns the broker's reference."""
+
+    async def replace(self, client_id: str, order: Permitted) -> None:
+        """Change the limit of a working order to `order.limit`."""
+
+    async def cancel(self, client_id: str) -> None:
+        """Ask for a cancel; the order is cancelled only when an update says so."""
+
+    async def snapshot(self, *, since: int = 0) -> BrokerSnapshot:
+        """Orders, positions, cash, and all executions, settlements and movements after cursor `since`."""
+
+    async def updates(self, *, since: int, wait_seconds: float) -> tuple[Update, ...]:
+        """Updates with cursor > `since`; waits up to `wait_seconds` for the first one, then returns what there is (maybe nothing)."""
+
+    async def poll(self) -> None:
+        """Periodic work after the clock moved: a paper exchange matches resting orders and settles expiries; others may do nothing."""
+
+    async def close(self) -> None:
+        """Disconnect."""
+
+
+# --- market data ---------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProviderCapabilities:
+    """What a data source is and has."""
+
+    name: str
+    label: str  # shown on every card: SIMULATED, RECORDED, or the vendor
+    symbols: frozenset[str] | None  # None: asks the source
+    delayed: bool = False
+    history: bool = True
+    settlements: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bars:
+    """Daily bars, columnar by tuple: one entry per session, ascending. Unknown volumes are None."""
+
+    symbol: str
+    days: tuple[date, ...]
+    open: tuple[float, ...]
+    high: tuple[float, ...]
+    low: tuple[float, ...]
+    close: tuple[float, ...]
+    source: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Dividend:
+    """A cash dividend a share, by ex-date."""
+
+    symbol: str
+    ex_date: date
+    amount: Decimal
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SettlementValue:
+    """The published value a series settles on; its absence is `None` (pending), never the close."""
+
+    root: str
+    expiry: date
+    value: Decimal
+    published_at: datetime
+    label: str  # "closing index", "SET", ...
+
+
+class Provider(Protocol):
+    """A source of market data. Nothing it returns is later than its clock's now. What it does not have raises Unavailable."""
+
+    @property
+    def capabilities(self) -> ProviderCapabilities:
+        """What this source is."""
+
+    async def quotes(self, instruments: Sequence[Instrument]) -> Mapping[str, Quote]:
+        """Quotes by instrument key; a key the source cannot quote is left out."""
+
+    async def chain(self, symbol: str, *, first: date, last: date) -> Chain:
+        """All contracts of the underlying expiring within [first, last]; raise UserError for an unknown symbol."""
+
+    async def expiries(self, symbol: str) -> tuple[date, ...]:
+        """Listed expiries from today on."""
+
+    async def bars(self, symbol: str, *, start: date, end: date) -> Bars:
+        """Daily bars of completed sessions within [start, end]."""
+
+    async def settlement(self, contract: Option) -> SettlementValue | None:
+        """The settlement value of the contract's series, None while it is not published."""
+
+    async def dividends(self, symbol: str, *, start: date, end: date) -> tuple[Dividend, ...]:
+        """Dividends with ex-date in [start, end], as far as known now."""
+
+    async def rate(self, days: int) -> float:
+        """Continuously compounded riskless rate for a term of `days`, as a decimal."""
+
+    async def next_instant(self) -> datetime | None:
+        """For a recorded or simulated market: the next instant worth stepping to (next snapshot or session); None where time is real."""
