@@ -1,0 +1,135 @@
+"""What was known of the market at one instant: the only thing strategies, rules and exits may look at.
+
+A missing item raises `Unavailable`; it is never zero. Option opinions (`OptionMark`) are computed on first use from the quotes in the
+view itself, one implied forward per expiry.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import date, datetime
+
+from core.domain.instruments import Instrument, Option, underlying_instrument
+from core.errors import Unavailable
+from core.market.chain import Chain
+from core.market.quote import Quote
+from core.ports import Bars, Dividend
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChainNeed:
+    """Contracts of a symbol expiring `first_dte` to `last_dte` calendar days from the view's date, both included."""
+
+    symbol: str
+    first_dte: int
+    last_dte: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BarsNeed:
+    """The last `sessions` completed daily bars of a symbol."""
+
+    symbol: str
+    sessions: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Needs:
+    """What a view must hold. Merged over everything that will look at it, then loaded once."""
+
+    instruments: frozenset[Instrument] = frozenset()  # quotes; options and underlyings alike
+    chains: frozenset[ChainNeed] = frozenset()
+    bars: frozenset[BarsNeed] = frozenset()
+
+    def __or__(self, other: Needs) -> Needs:
+        return Needs(instruments=self.instruments | other.instruments, chains=self.chains | other.chains, bars=self.bars | other.bars)
+
+    @classmethod
+    def of_symbols(cls, *symbols: str) -> Needs:
+        """Quotes of these underlyings."""
+        return cls(instruments=frozenset(underlying_instrument(symbol) for symbol in symbols))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OptionMark:
+    """Opinions on one contract. None where the quote gives no implied vol; risk then assumes the worst, never zero."""
+
+    mid: float
+    iv: float | None
+    delta: float | None  # of one long contract per share, puts negative
+    gamma: float | None
+    theta_per_day: float | None
+    vega_per_point: float | None
+    forward: float
+    discount: float
+    t_years: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class View:
+    """A frozen picture of the market. Build one with `core.market.reader.Reader.view(needs)`."""
+
+    at: datetime  # desk clock, UTC
+    session: date  # the exchange session `at` belongs to
+    label: str  # SIMULATED, RECORDED or the vendor
+    quotes: Mapping[str, Quote]
+    chains: Mapping[str, Chain]
+    bars: Mapping[str, Bars] = field(default_factory=dict)
+    dividends: Mapping[str, tuple[Dividend, ...]] = field(default_factory=dict)
+    rate: float | None = None  # continuously compounded, about one month
+    missing: Mapping[str, str] = field(default_factory=dict)  # key -> why
+    _marks: dict[str, OptionMark] = field(default_factory=dict, repr=False, compare=False)
+    _curves: dict[tuple[str, date, str], tuple[float, float]] = field(default_factory=dict, repr=False, compare=False)
+
+    def quote(self, instrument: Instrument) -> Quote:
+        """The quote of an instrument, from the quotes or its chain; raise Unavailable where there is none or it is not usable."""
+        found = self.quotes.get(instrument.key) or self._from_chain(instrument)
+        if found is None:
+            raise Unavailable(f"quote of {getattr(instrument, 'label', instrument.key)}", why=self.missing.get(instrument.key, "no source has it"))
+        return found
+
+    def spot(self, symbol: str) -> float:
+        """Mid price of an underlying; raise Unavailable where unknown or insane."""
+        quote = self.quotes.get(symbol)
+        if quote is not None and quote.state.usable:
+            return quote.mid
+        chain = self.chains.get(symbol)
+        if quote is None and chain is not None and chain.spot > 0:
+            return chain.spot
+        why = self.missing.get(symbol, "no source has it" if quote is None else quote.state.value)
+        raise Unavailable(f"price of {symbol}", why=why)
+
+    def mid(self, instrument: Instrument) -> float:
+        """Mid of a usable quote (ask / 2 where nobody bids); raise Unavailable otherwise."""
+        quote = self.quote(instrument)
+        if not quote.state.usable:
+            raise Unavailable(f"price of {getattr(instrument, 'label', instrument.key)}", why=quote.state.value)
+        return quote.mid
+
+    def chain(self, symbol: str) -> Chain:
+        """The chain of an underlying; raise Unavailable where it was not loaded or is empty."""
+        chain = self.chains.get(symbol)
+        if chain is None or len(chain) == 0:
+            raise Unavailable(f"option chain of {symbol}", why=self.missing.get(f"chain:{symbol}", "no contracts listed in that range"))
+        return chain
+
+    def age_seconds(self, instrument: Instrument) -> float:
+        """Seconds between the quote's own time and the view's."""
+        return (self.at - self.quote(instrument).at).total_seconds()
+
+    def mark(self, contract: Option) -> OptionMark:
+        """Implied vol and Greeks of a contract from this view's own quotes; raise Unavailable without a usable quote or underlying price."""
+        known = self._marks.get(contract.key)
+        if known is None:
+            from core.market.analytics import option_mark  # numpy-heavy: only where marks are wanted
+
+            known = self._marks[contract.key] = option_mark(self, contract)
+        return known
+
+    def _from_chain(self, instrument: Instrument) -> Quote | None:
+        if not isinstance(instrument, Option):
+            return None
+        chain = self.chains.get(instrument.underlying)
+        row = None if chain is None else chain.row(instrument)
+        return None if chain is None or row is None else chain.quote(row)
