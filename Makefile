@@ -1,0 +1,46 @@
+# make run starts the desk; make test, lint, bench and sim check it. Each makes its own environment in .venv first.
+# PYTHON=python3.12 picks an interpreter, ARGS="do status" goes to `python -m bot`, PYTEST_ARGS="-n 2 tests/unit" to pytest.
+export OMP_NUM_THREADS := 1
+export PYTHON
+
+VENV := .venv
+BIN := $(VENV)/bin
+LOCK := uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate --no-header --no-emit-index-url --no-emit-find-links
+PYTEST_ARGS ?= -n 2
+SEED ?=
+STEPS ?=
+
+.PHONY: run test lint bench sim lock clean venv venv-dev
+
+run: venv
+	@$(BIN)/python -m bot $(ARGS)
+
+test: venv-dev
+	$(BIN)/python -m pytest $(PYTEST_ARGS)
+
+lint: venv-dev
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/python -m pytest -q tests/test_architecture.py
+	$(BIN)/python -m core.plugins
+
+bench: venv-dev
+	$(BIN)/python -m tests.bench
+
+sim: venv-dev
+	$(BIN)/python -m tests.sim $(if $(SEED),--seed $(SEED)) $(if $(STEPS),--steps $(STEPS))
+
+venv:
+	@requirements/install.sh $(VENV) requirements/base.txt
+
+venv-dev:
+	@requirements/install.sh $(VENV) requirements/base.txt requirements/dev.txt
+
+# Needs uv on the path. Versions already locked are kept unless UPGRADE=--upgrade.
+lock:
+	$(LOCK) $(UPGRADE) requirements/base.in -o requirements/base.txt
+	$(LOCK) $(UPGRADE) requirements/dev.in -o requirements/dev.txt
+
+clean:
+	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	find core bot tests -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,1 @@
+"""The desk: one trading engine behind every way of talking to it."""
