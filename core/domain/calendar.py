@@ -13,7 +13,13 @@ from typing import Final
 from zoneinfo import ZoneInfo
 
 from core.domain.expiries import (
-    expires_on, listed_expiries, may_expire, monthly_expiry, third_friday, trading_expiry, vix_expiry,
+    expires_on,
+    listed_expiries,
+    may_expire,
+    monthly_expiry,
+    third_friday,
+    trading_expiry,
+    vix_expiry,
 )
 from core.domain.holidays import SPECIAL_OPENS, half_days
 from core.domain.instruments import Delivery, InstrumentError, SeriesSpec, Settlement
@@ -126,8 +132,8 @@ def extended_hours(spec: SeriesSpec, day: date) -> tuple[ExtendedHours, ...]:
 def last_trade_at(spec: SeriesSpec, expiry: date) -> datetime:
     """The instant regular trading of a contract ends for good.
 
-    AM-settled series: the late close of the session before settlement morning. PM-settled cash series: the equity close of expiry day, without the
-    fifteen extra minutes. Others: their own close on expiry day. Raises InstrumentError where expiry is not a trading day.
+    AM-settled series: the late close of the session before settlement morning. PM-settled cash series: the equity close of expiry day,
+    without the fifteen extra minutes. Others: their own close on expiry day. Raises InstrumentError where expiry is not a trading day.
     """
     final = _final_session(spec, expiry)
     if spec.settlement is Settlement.AM:

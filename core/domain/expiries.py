@@ -78,7 +78,7 @@ CYCLES: Final = MappingProxyType({
     "XSP": Cycle(
         monthly_days=370, far=((_QUARTERS, 560),), month_end_days=370, month_end_first=date(2018, 1, 31),
         weekly=_week(
-            30, 57, mon=date(2018, 2, 5), tue=date(2022, 6, 1), wed=date(2018, 2, 5), thu=date(2022, 6, 1), fri=date(2014, 1, 3),
+            30, 57, mon=date(2018, 2, 5), tue=date(2022, 9, 13), wed=date(2018, 2, 7), thu=date(2022, 9, 15), fri=date(2014, 1, 3),
         ),
     ),
     "NDXP": Cycle(

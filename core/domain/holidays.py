@@ -6,7 +6,7 @@ Source of the rules: NYSE Rule 7.2 (holidays and early closings) and the NYSE hi
 from __future__ import annotations
 
 from datetime import date, time, timedelta
-from functools import lru_cache
+from functools import cache
 from types import MappingProxyType
 from typing import Final
 
@@ -31,7 +31,7 @@ SPECIAL_OPENS: Final = MappingProxyType({date(2002, 9, 11): time(12, 0)})  # ann
 _SPECIAL_HALF_DAYS: Final = MappingProxyType({date(2003, 12, 26): "day after Christmas"})
 
 
-@lru_cache(maxsize=None)
+@cache
 def closures(year: int) -> MappingProxyType[date, str]:
     """Weekdays of a year on which the exchange is closed, with the reason."""
     holidays = {
@@ -53,7 +53,7 @@ def closures(year: int) -> MappingProxyType[date, str]:
     return MappingProxyType(holidays)
 
 
-@lru_cache(maxsize=None)
+@cache
 def half_days(year: int) -> MappingProxyType[date, str]:
     """Sessions of a year that close at 13:00 exchange time, with the occasion."""
     days = {nth_weekday(year, 11, THU, 4) + timedelta(days=1): "day after Thanksgiving"}

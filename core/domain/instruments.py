@@ -90,7 +90,9 @@ class SeriesSpec:
     section_1256: bool = False
 
 
-def _index(root: str, underlying: str, settlement: Settlement, ticks: TickRule, kind: UnderlyingKind = UnderlyingKind.BROAD_INDEX) -> SeriesSpec:
+def _index(
+    root: str, underlying: str, settlement: Settlement, ticks: TickRule, kind: UnderlyingKind = UnderlyingKind.BROAD_INDEX
+) -> SeriesSpec:
     return SeriesSpec(
         root=root, underlying=underlying, underlying_kind=kind, exercise=Exercise.EUROPEAN, settlement=settlement,
         delivery=Delivery.CASH, ticks=ticks, late_close=True, section_1256=True,
@@ -117,10 +119,16 @@ SERIES: dict[str, SeriesSpec] = {
         _index("VIXW", "VIX", Settlement.AM, NICKEL, UnderlyingKind.VOLATILITY_INDEX),
         _etf("SPY", broad=True), _etf("QQQ", broad=True), _etf("IWM", broad=True), _etf("DIA", broad=True),
         _etf("TLT", broad=False), _etf("GLD", broad=False, late=False), _etf("EEM", broad=False), _etf("EFA", broad=False),
-        _etf("XLE", broad=False, late=False), _etf("XLF", broad=False, late=False),
+        _etf("XLE", broad=False), _etf("XLF", broad=False),
     )
 }
 INDICES = frozenset({"SPX", "XSP", "NDX", "RUT", "VIX", "VIX9D", "VIX3M", "VVIX", "SET"})
+# Index option roots whose terms are not tabled: read as a stock they would be settled in shares that do not exist.
+_UNTABLED = (INDICES - SERIES.keys()) | {
+    "CBTX", "DJX", "MBTX", "MNX", "MRUT", "MXACW", "MXEA", "MXEF", "MXUSA", "MXWLD", "NANOS", "NQX", "OEX", "SPEQF", "SPEQX", "SPESG",
+    "SPIKE", "SPXPM", "SPXQ", "UKXM", "XEO", "XND",
+}
+_INDEX_ROOTS = tuple(root for root, spec in SERIES.items() if spec.delivery is Delivery.CASH)
 
 
 def series_of(root: str) -> SeriesSpec:
@@ -128,6 +136,8 @@ def series_of(root: str) -> SeriesSpec:
     known = SERIES.get(root)
     if known is not None:
         return known
+    if root in _UNTABLED:
+        raise InstrumentError(f"the terms of {root} options are not known here; index options are tabled for {', '.join(_INDEX_ROOTS)}")
     if not re.fullmatch(r"[A-Z]{1,5}(\.[A-Z])?|[A-Z]{1,6}", root):
         raise InstrumentError(f"{root!r} is not a plain option root; adjusted series such as XYZ1 need their own terms")
     return SeriesSpec(root=root, underlying=root, underlying_kind=UnderlyingKind.STOCK)
@@ -251,7 +261,7 @@ class Cash:
 
 Instrument = Equity | Index | Future | Option | Cash
 
-_OCC = re.compile(r"([A-Z0-9.]{1,6}) *(\d{6})([CP])(\d{8})")
+_OCC = re.compile(r"([A-Z0-9.]{1,6}) *([0-9]{6})([CP])([0-9]{8})")
 
 
 def occ_symbol(root: str, expiry: date, right: Right, strike: Decimal) -> str:

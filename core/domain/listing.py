@@ -7,7 +7,16 @@ from decimal import Decimal
 
 from core.domain.calendar import CalendarError, closure, expires_on, last_trade_at, may_expire, trading_expiry
 from core.domain.instruments import (
-    Deliverable, Delivery, InstrumentError, Option, Right, SeriesSpec, occ_symbol, parse_occ, roots_of, series_of,
+    Deliverable,
+    Delivery,
+    InstrumentError,
+    Option,
+    Right,
+    SeriesSpec,
+    occ_symbol,
+    parse_occ,
+    roots_of,
+    series_of,
 )
 
 _SEARCH_DAYS = 45  # far enough to meet a monthly expiry on either side
@@ -19,13 +28,23 @@ def option(root: str, expiry: date, right: Right, strike: Decimal) -> Option:
     Whether it has expired or is quoted is another question: ask the calendar and the chain.
     """
     spec = series_of(root)
+    if not strike > 0:
+        raise InstrumentError(f"a strike must be positive, not {strike}")
     occ_symbol(root, expiry, right, strike)  # refuses strikes and dates that have no symbol
     _check_expiry(spec, expiry)
-    physical = spec.delivery is Delivery.PHYSICAL
+    shares = Deliverable(symbol=spec.underlying, shares=spec.multiplier)
     return Option(
-        root=root, underlying=spec.underlying, expiry=expiry, right=right, strike=strike, multiplier=spec.multiplier, exercise=spec.exercise,
-        settlement=spec.settlement, delivery=spec.delivery, last_trade_at=last_trade_at(spec, expiry),
-        deliverable=Deliverable(symbol=spec.underlying, shares=spec.multiplier) if physical else None,
+        root=root,
+        underlying=spec.underlying,
+        expiry=expiry,
+        right=right,
+        strike=strike,
+        multiplier=spec.multiplier,
+        exercise=spec.exercise,
+        settlement=spec.settlement,
+        delivery=spec.delivery,
+        deliverable=shares if spec.delivery is Delivery.PHYSICAL else None,
+        last_trade_at=last_trade_at(spec, expiry),
     )
 
 

@@ -38,10 +38,10 @@ class Money:
         return Money(_EXACT.subtract(self.amount, self._same(other)), self.currency)
 
     def __neg__(self) -> Money:
-        return Money(-self.amount, self.currency)
+        return Money(_EXACT.minus(self.amount), self.currency)
 
     def __mul__(self, factor: Decimal | int) -> Money:
-        if not isinstance(factor, Decimal | int) or isinstance(factor, bool):
+        if type(factor) not in (Decimal, int):
             raise MoneyError("money is multiplied by an integer or a Decimal")
         return Money(_EXACT.multiply(self.amount, Decimal(factor)), self.currency)
 
@@ -57,7 +57,7 @@ class Money:
         """Round to cents, half to even: the only rounding of booked money."""
         return Money(to_cents(self.amount), self.currency)
 
-    def _same(self, other: Money) -> Decimal:
+    def _same(self, other: object) -> Decimal:
         if not isinstance(other, Money) or other.currency != self.currency:
             raise MoneyError(f"cannot combine {self.currency} with {getattr(other, 'currency', type(other).__name__)}")
         return other.amount
@@ -72,8 +72,7 @@ def to_tick(price: Decimal, tick: Decimal, *, up: bool) -> Decimal:
     """Round a price to the next multiple of `tick` above (`up`) or below; a price on the tick stays."""
     if tick <= 0:
         raise MoneyError("a tick must be positive")
-    steps = (price / tick).to_integral_value(rounding=ROUND_CEILING if up else ROUND_FLOOR)
-    return (steps * tick).quantize(tick)
+    return _multiple(price, tick, ROUND_CEILING if up else ROUND_FLOOR)
 
 
 def on_tick(price: Decimal, tick: Decimal) -> bool:
@@ -110,5 +109,12 @@ def from_market(price: float, tick: Decimal = CENT) -> Decimal:
     number = Decimal(repr(float(price)))
     if not number.is_finite():
         raise MoneyError("a market price must be finite")
-    steps = (number / tick).to_integral_value(rounding=ROUND_HALF_EVEN)
-    return (steps * tick).quantize(tick)
+    return _multiple(number, tick, ROUND_HALF_EVEN)
+
+
+def _multiple(price: Decimal, tick: Decimal, rounding: str) -> Decimal:
+    try:
+        steps = _EXACT.divide(price, tick).to_integral_value(rounding=rounding)
+        return _EXACT.quantize(_EXACT.multiply(steps, tick), tick)
+    except InvalidOperation as error:
+        raise MoneyError(f"{price:.3E} is no price: too many digits") from error

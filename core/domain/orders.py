@@ -52,7 +52,7 @@ class Leg:
     ratio: int = 1
 
     def __post_init__(self) -> None:
-        if isinstance(self.ratio, bool) or not isinstance(self.ratio, int) or self.ratio < 1:
+        if type(self.ratio) is not int or self.ratio < 1:
             raise ValueError("a leg's ratio is a whole number of at least 1")
 
     def contracts(self, quantity: int) -> int:
@@ -91,7 +91,7 @@ class Intent:
     def __post_init__(self) -> None:
         if not self.legs:
             raise ValueError("an order needs at least one leg")
-        if isinstance(self.quantity, bool) or not isinstance(self.quantity, int) or self.quantity < 1:
+        if type(self.quantity) is not int or self.quantity < 1:
             raise ValueError("a quantity is a whole number of at least 1")
         keys = [leg.instrument.key for leg in self.legs]
         if len(set(keys)) != len(keys):
