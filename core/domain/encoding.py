@@ -175,9 +175,9 @@ def _read_dataclass(kind: Any, plain: Any) -> Any:
 @cache
 def _hints(kind: type) -> dict[str, Any]:
     hints = typing.get_type_hints(kind)
-    return {field.name: hints[field.name] for field in fields(kind)}  # type: ignore[arg-type]  # callers pass dataclasses only
+    return {field.name: hints[field.name] for field in fields(kind)}
 
 
 @cache
 def _field_names(kind: type) -> tuple[str, ...]:
-    return tuple(field.name for field in fields(kind))  # type: ignore[arg-type]  # callers pass dataclasses only
+    return tuple(field.name for field in fields(kind))

@@ -165,6 +165,7 @@ class Submitting:
     quantity: int
     trade_id: str
     reducing: bool
+    thesis: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

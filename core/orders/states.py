@@ -1,0 +1,196 @@
+"""The life of an order as a pure reducer: `step(order, body) -> (order, outcomes)`.
+
+An order keeps *facts* (acknowledged, ended as, cancel asked for, unknown since, the set of executions) and its state is a function of
+them, so any permutation or repetition of the same reports gives the same state. Fills are counted in every state; what should not have
+happened (an overfill, a leg filled without its partners) is an outcome to be told, never a reason to drop a fact.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from decimal import Decimal
+from enum import StrEnum
+
+from core.domain.accounts import AccountId
+from core.domain.events import (
+    Body,
+    CancelRequested,
+    Filled,
+    OrderAcknowledged,
+    OrderEnded,
+    OrderUnknown,
+    ReplaceRefused,
+    Replacing,
+    Submitting,
+)
+from core.domain.orders import Envelope, Fill, OrderState
+
+
+class Outcome(StrEnum):
+    """What a step brought about that somebody must act on or be told."""
+
+    FILLED = "filled"
+    PARTIAL = "partial"
+    OVERFILL = "overfill"
+    UNEVEN_LEGS = "uneven_legs"  # one leg of a structure filled without its partners
+    FILL_AFTER_END = "fill_after_end"
+    UNKNOWN = "unknown"
+    ENDED = "ended"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Order:
+    """One order of the desk. Quantities are units of the structure."""
+
+    client_id: str
+    ticket_id: str
+    trade_id: str
+    account: AccountId
+    envelope: Envelope
+    envelope_hash: str
+    quantity: int
+    limit: Decimal
+    reducing: bool
+    submitted_at: datetime
+    updated_at: datetime
+    pending_limit: Decimal | None = None
+    broker_ref: str | None = None
+    ended: str | None = None  # cancelled | rejected | denied | expired
+    cancel_asked: bool = False
+    unknown: bool = False
+    reason: str = ""
+    fills: Mapping[str, Fill] = field(default_factory=dict)
+    superseded: frozenset[str] = frozenset()
+
+    @property
+    def live_fills(self) -> tuple[Fill, ...]:
+        """Executions that count: not corrected away, not busted."""
+        return tuple(fill for key, fill in sorted(self.fills.items()) if key not in self.superseded and not fill.busted)
+
+    @property
+    def filled_contracts(self) -> dict[str, int]:
+        """Contracts filled per leg key."""
+        counts = {leg.instrument.key: 0 for leg in self.envelope.legs}
+        for fill in self.live_fills:
+            counts[fill.instrument.key] = counts.get(fill.instrument.key, 0) + fill.quantity
+        return counts
+
+    @property
+    def filled(self) -> int:
+        """Whole units filled on every leg."""
+        counts = self.filled_contracts
+        return min(counts[leg.instrument.key] // leg.ratio for leg in self.envelope.legs)
+
+    @property
+    def leaves(self) -> int:
+        """Units that may still fill; 0 once the order ended."""
+        return 0 if self.state.terminal else max(0, self.quantity - self.filled)
+
+    @property
+    def overfilled(self) -> bool:
+        """More contracts of some leg were filled than confirmed."""
+        counts = self.filled_contracts
+        return any(counts[leg.instrument.key] > self.quantity * leg.ratio for leg in self.envelope.legs)
+
+    @property
+    def uneven(self) -> bool:
+        """Legs filled out of their ratio: a residual position, maybe a naked one."""
+        counts = self.filled_contracts
+        return len({counts[leg.instrument.key] * 1000 // leg.ratio for leg in self.envelope.legs}) > 1
+
+    @property
+    def state(self) -> OrderState:
+        """Where the order stands, from its facts."""
+        if self.filled >= self.quantity:
+            return OrderState.FILLED
+        if self.ended is not None:
+            return OrderState(self.ended)
+        if self.unknown:
+            return OrderState.UNKNOWN
+        if self.cancel_asked:
+            return OrderState.PENDING_CANCEL
+        if any(self.filled_contracts.values()):
+            return OrderState.PARTIALLY_FILLED
+        return OrderState.SUBMITTING if self.broker_ref is None else OrderState.WORKING
+
+
+TRANSITIONS: dict[OrderState, frozenset[OrderState]] = {
+    OrderState.SUBMITTING: frozenset(OrderState) - {OrderState.SUBMITTING},
+    OrderState.WORKING: frozenset(OrderState) - {OrderState.SUBMITTING, OrderState.DENIED},
+    OrderState.PARTIALLY_FILLED: frozenset(OrderState) - {OrderState.SUBMITTING, OrderState.DENIED, OrderState.REJECTED},
+    OrderState.PENDING_CANCEL: frozenset(OrderState) - {OrderState.SUBMITTING, OrderState.DENIED},
+    OrderState.UNKNOWN: frozenset(OrderState) - {OrderState.SUBMITTING},
+    # After the end only executions move an order: to FILLED when late fills complete it, back when one is busted.
+    OrderState.FILLED: frozenset(OrderState) - {OrderState.SUBMITTING, OrderState.DENIED},
+    OrderState.CANCELLED: frozenset({OrderState.FILLED}),
+    OrderState.REJECTED: frozenset({OrderState.FILLED}),
+    OrderState.EXPIRED: frozenset({OrderState.FILLED}),
+    OrderState.DENIED: frozenset({OrderState.FILLED}),
+}
+
+OrderBody = Submitting | OrderAcknowledged | Replacing | ReplaceRefused | CancelRequested | OrderEnded | OrderUnknown | Filled
+ORDER_BODIES = (Submitting, OrderAcknowledged, Replacing, ReplaceRefused, CancelRequested, OrderEnded, OrderUnknown, Filled)
+
+
+def step(order: Order | None, body: Body, *, at: datetime) -> tuple[Order | None, tuple[Outcome, ...]]:
+    """Apply one event body to an order; `None` is an order not seen yet.
+
+    Returns the order and what must be acted on. A body that does not concern orders, or an order never submitted here, changes nothing.
+    """
+    if isinstance(body, Submitting):
+        return (order, ()) if order is not None else (_submitted(body, at), ())
+    if order is None:
+        return None, ()
+    if isinstance(body, Filled):
+        return _filled(order, body.fill, at)
+    changed = _reported(order, body)
+    if changed is order:
+        return order, ()
+    changed = replace(changed, updated_at=at)
+    outcomes = (Outcome.UNKNOWN,) if changed.unknown and not order.unknown else ()
+    return changed, (Outcome.ENDED,) if changed.ended and not order.ended else outcomes
+
+
+def _submitted(body: Submitting, at: datetime) -> Order:
+    return Order(
+        client_id=body.client_id, ticket_id=body.ticket_id, trade_id=body.trade_id, account=body.account, envelope=body.envelope,
+        envelope_hash=body.envelope_hash, quantity=body.quantity, limit=body.limit, reducing=body.reducing, submitted_at=at, updated_at=at,
+    )
+
+
+def _reported(order: Order, body: Body) -> Order:
+    if isinstance(body, OrderAcknowledged):
+        return replace(order, broker_ref=body.broker_ref, limit=body.limit, pending_limit=None, unknown=False)
+    if isinstance(body, Replacing):
+        return replace(order, pending_limit=body.limit)
+    if isinstance(body, ReplaceRefused):
+        return replace(order, limit=body.limit, pending_limit=None)
+    if isinstance(body, CancelRequested):
+        return order if order.ended else replace(order, cancel_asked=True, reason=body.reason)
+    if isinstance(body, OrderEnded):
+        # The first end stands: a second, different one is a late duplicate of the broker's.
+        return order if order.ended else replace(order, ended=body.outcome, unknown=False, reason=body.reason)
+    if isinstance(body, OrderUnknown):
+        return order if order.ended else replace(order, unknown=True, reason=body.reason)
+    return order
+
+
+def _filled(order: Order, fill: Fill, at: datetime) -> tuple[Order, tuple[Outcome, ...]]:
+    if fill.exec_id in order.fills:
+        return order, ()
+    superseded = order.superseded | ({fill.corrects} if fill.corrects else frozenset())
+    changed = replace(order, fills={**order.fills, fill.exec_id: fill}, superseded=superseded, unknown=False, updated_at=at)
+    outcomes: list[Outcome] = []
+    if changed.overfilled:
+        outcomes.append(Outcome.OVERFILL)
+    if order.ended is not None:
+        outcomes.append(Outcome.FILL_AFTER_END)
+    if changed.uneven:
+        outcomes.append(Outcome.UNEVEN_LEGS)
+    if changed.state is OrderState.FILLED and order.state is not OrderState.FILLED:
+        outcomes.append(Outcome.FILLED)
+    elif changed.filled > order.filled:
+        outcomes.append(Outcome.PARTIAL)
+    return changed, tuple(outcomes)

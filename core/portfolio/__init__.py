@@ -1,0 +1,1 @@
+"""The book: what is held, folded from the log. Pure."""

@@ -1,0 +1,330 @@
+"""The book as a fold of the log: cash, positions, trades and orders per account.
+
+`BookFold` is the private accumulator; `Book` and `Books` are the frozen pictures it publishes. Cash and quantities are sums over the
+*set* of executions (each exec_id once, corrections supersede), so order and repetition of reports do not matter.
+"""
+
+from __future__ import annotations
+
+from bisect import insort
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from decimal import Decimal
+from types import MappingProxyType
+
+from core.domain.accounts import Account, AccountId
+from core.domain.events import AccountOpened, CashMoved, Event, Filled, Settled, Submitting
+from core.domain.instruments import Equity, Instrument, Option
+from core.domain.orders import Effect, Fill, Leg
+from core.domain.structures import Position, Trade
+from core.orders.states import ORDER_BODIES, Order, OrderBody, Outcome, step
+
+ZERO = Decimal(0)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Book:
+    """One account at an instant."""
+
+    account: Account
+    cash: Decimal
+    deposits: Decimal
+    fees: Decimal
+    positions: Mapping[str, Position]
+    trades: Mapping[str, Trade]
+    orders: Mapping[str, Order]  # every order, ended ones too
+    live: Mapping[str, Order]  # the orders that may still fill
+    fills: tuple[Fill, ...]
+    settlements: tuple[Settled, ...]
+
+    @property
+    def open_trades(self) -> tuple[Trade, ...]:
+        """Trades with units held, oldest first."""
+        return tuple(trade for trade in self.trades.values() if trade.is_open)
+
+    def holdings(self) -> dict[str, tuple[Instrument, int]]:
+        """Positions as key -> (instrument, signed quantity)."""
+        return {key: (position.instrument, position.quantity) for key, position in self.positions.items()}
+
+    def exposed(self) -> dict[str, tuple[Instrument, int]]:
+        """Holdings plus every live order's opening legs as if they filled: the worst case limits are judged on.
+
+        Closing orders are not counted, since they may not fill. Sales and purchases of one contract by different orders do not offset.
+        """
+        held = self.holdings()
+        for order in self.live.values():
+            add_legs(held, order.envelope.legs, order.leaves, opening_only=True)
+        return held
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Books:
+    """All accounts."""
+
+    accounts: Mapping[AccountId, Book]
+    seq: int = 0
+
+    def order(self, client_id: str) -> Order | None:
+        """An order by its client id, in any account."""
+        return next((book.orders[client_id] for book in self.accounts.values() if client_id in book.orders), None)
+
+    def trade(self, trade_id: str) -> Trade | None:
+        """A trade by its id, in any account."""
+        return next((book.trades[trade_id] for book in self.accounts.values() if trade_id in book.trades), None)
+
+
+def add_legs(held: dict[str, tuple[Instrument, int]], legs: Iterable[Leg], units: int, *, opening_only: bool = False) -> None:
+    """Add `units` of the legs to holdings in place; with `opening_only` closing legs are left out."""
+    for leg in legs:
+        if opening_only and leg.effect is Effect.CLOSE:
+            continue
+        key = leg.instrument.key
+        total = held.get(key, (leg.instrument, 0))[1] + leg.contracts(units)
+        if total:
+            held[key] = (leg.instrument, total)
+        else:
+            held.pop(key, None)
+
+
+@dataclass(slots=True)
+class _TradeState:
+    opening: Submitting
+    opened_at: datetime
+    held: dict[str, int] = field(default_factory=dict)
+    opened: dict[str, int] = field(default_factory=dict)
+    premium: Decimal = ZERO
+    closing: Decimal = ZERO
+    fees: Decimal = ZERO
+    last_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class _Lot:
+    """One change of a holding; sorted by time so that the average price does not depend on the order of reports."""
+
+    at: datetime
+    id: str
+    quantity: int
+    price: Decimal
+
+
+@dataclass(slots=True)
+class _AccountState:
+    account: Account
+    cash: Decimal = ZERO
+    deposits: Decimal = ZERO
+    fees: Decimal = ZERO
+    held: dict[str, tuple[Instrument, int]] = field(default_factory=dict)
+    lots: dict[str, list[_Lot]] = field(default_factory=dict)
+    fills: dict[str, Fill] = field(default_factory=dict)
+    superseded: set[str] = field(default_factory=set)
+    settled: dict[str, Settled] = field(default_factory=dict)
+    moved: set[str] = field(default_factory=set)
+    orders: dict[str, Order] = field(default_factory=dict)
+    live: dict[str, Order] = field(default_factory=dict)
+    trades: dict[str, _TradeState] = field(default_factory=dict)
+    frozen_trades: dict[str, Trade] = field(default_factory=dict)
+    published: Book | None = None
+
+
+class BookFold:
+    """Accumulates events into books. `apply` returns what the event brought about for its order."""
+
+    def __init__(self) -> None:
+        self._accounts: dict[AccountId, _AccountState] = {}
+        self._client_account: dict[str, AccountId] = {}
+        self._seq = 0
+
+    def apply(self, event: Event) -> tuple[Outcome, ...]:
+        """Fold one event; events must come in order of their sequence."""
+        self._seq = event.seq
+        body = event.body
+        if isinstance(body, AccountOpened):
+            state = self._accounts.setdefault(body.account.id, _AccountState(account=body.account))
+            state.account, state.published = body.account, None
+            return ()
+        outcomes: tuple[Outcome, ...] = ()
+        if isinstance(body, ORDER_BODIES):
+            outcomes = self._order(body, event.at)
+        if isinstance(body, Filled):
+            self._fill(body.fill)
+        elif isinstance(body, Settled):
+            self._settle(body)
+        elif isinstance(body, CashMoved):
+            self._cash(body)
+        return outcomes
+
+    def publish(self) -> Books:
+        """The books as of the last event."""
+        for state in self._accounts.values():
+            if state.published is None:
+                state.published = _publish(state)
+        books = {key: state.published for key, state in self._accounts.items() if state.published is not None}
+        return Books(accounts=MappingProxyType(books), seq=self._seq)
+
+    def _order(self, body: OrderBody, at: datetime) -> tuple[Outcome, ...]:
+        client_id = body.fill.client_id if isinstance(body, Filled) else body.client_id
+        if client_id is None:
+            return ()
+        if isinstance(body, Submitting):
+            self._client_account.setdefault(client_id, body.account)
+            self._state(body.account).trades.setdefault(body.trade_id, _TradeState(opening=body, opened_at=at))
+        account = self._client_account.get(client_id)
+        if account is None:
+            return ()
+        state = self._state(account)
+        order, outcomes = step(state.orders.get(client_id), body, at=at)
+        if order is not None:
+            state.orders[client_id] = order
+            if order.state.terminal:
+                state.live.pop(client_id, None)
+            else:
+                state.live[client_id] = order
+        return outcomes
+
+    def _fill(self, fill: Fill) -> None:
+        state = self._state(fill.account)
+        if fill.exec_id in state.fills:
+            return
+        state.fills[fill.exec_id] = fill
+        if fill.corrects and fill.corrects not in state.superseded:
+            state.superseded.add(fill.corrects)
+            replaced = state.fills.get(fill.corrects)
+            if replaced is not None and not replaced.busted:
+                self._book(state, replaced, sign=-1)
+        if fill.exec_id not in state.superseded and not fill.busted:
+            self._book(state, fill, sign=1)
+
+    def _book(self, state: _AccountState, fill: Fill, *, sign: int) -> None:
+        key = fill.instrument.key
+        change = fill.side.sign * fill.quantity
+        money = -fill.price * fill.instrument.multiplier * change * sign
+        state.cash += money - fill.fees * sign
+        state.fees += fill.fees * sign
+        _hold(state, fill.instrument, change * sign, _Lot(fill.at, fill.exec_id, change, fill.price), add=sign > 0)
+        order = state.orders.get(fill.client_id or "")
+        leg = None if order is None else next((leg for leg in order.envelope.legs if leg.instrument.key == key), None)
+        if order is None or leg is None:
+            return
+        trade = state.trades[order.trade_id]
+        trade.held[key] = trade.held.get(key, 0) + change * sign
+        trade.fees += fill.fees * sign
+        trade.last_at = fill.at if trade.last_at is None else max(trade.last_at, fill.at)
+        if leg.effect is Effect.OPEN:
+            trade.opened[key] = trade.opened.get(key, 0) + change * sign
+            trade.premium += money
+        else:
+            trade.closing += money
+        state.frozen_trades[order.trade_id] = _trade(order.trade_id, trade)
+
+    def _settle(self, body: Settled) -> None:
+        state = self._state(body.account)
+        if body.settlement_id in state.settled:
+            return
+        state.settled[body.settlement_id] = body
+        state.cash += body.cash - body.fees
+        state.fees += body.fees
+        price = ZERO if body.shares or not body.quantity else abs(body.cash) / (abs(body.quantity) * body.instrument.multiplier)
+        _hold(state, body.instrument, body.quantity, _Lot(body.at, body.settlement_id, body.quantity, price), add=True)
+        if body.shares and body.share_symbol:
+            # Shares come in or go out at the strike; the option itself then ended at zero and its premium is kept.
+            stock = Equity(symbol=body.share_symbol)
+            _hold(state, stock, body.shares, _Lot(body.at, body.settlement_id, body.shares, abs(body.cash / body.shares)), add=True)
+        self._settle_trades(state, body)
+
+    def _settle_trades(self, state: _AccountState, body: Settled) -> None:
+        remaining = body.quantity
+        for trade_id, trade in state.trades.items():
+            held = trade.held.get(body.instrument.key, 0)
+            if remaining == 0 or held == 0 or (held > 0) == (remaining > 0):
+                continue
+            part = max(remaining, -held) if remaining < 0 else min(remaining, -held)
+            share = Decimal(part) / Decimal(body.quantity)
+            trade.held[body.instrument.key] = held + part
+            trade.closing += ZERO if body.shares else body.cash * share
+            trade.fees += body.fees * share
+            trade.last_at = body.at
+            remaining -= part
+            state.frozen_trades[trade_id] = _trade(trade_id, trade)
+
+    def _cash(self, body: CashMoved) -> None:
+        state = self._state(body.account)
+        if body.movement_id in state.moved:
+            return
+        state.moved.add(body.movement_id)
+        state.cash += body.amount
+        if body.reason in ("deposit", "withdrawal"):
+            state.deposits += body.amount
+
+    def _state(self, account: AccountId) -> _AccountState:
+        found = self._accounts.get(account)
+        if found is None:
+            raise KeyError(f"account {account} was never opened in this log")
+        found.published = None
+        return found
+
+
+def average_price(lots: Iterable[tuple[int, Decimal]]) -> Decimal:
+    """Average opening price of what is left after a sequence of (signed quantity, price) changes; zero where flat.
+
+    Additions average in, reductions leave the average, a flip through zero starts again at the flipping price.
+    """
+    held, average = 0, ZERO
+    for quantity, price in lots:
+        if held == 0 or (held > 0) == (quantity > 0):
+            average = (average * abs(held) + price * abs(quantity)) / (abs(held) + abs(quantity))
+        elif abs(quantity) > abs(held):
+            average = price
+        held += quantity
+        if held == 0:
+            average = ZERO
+    return average
+
+
+def _hold(state: _AccountState, instrument: Instrument, change: int, lot: _Lot, *, add: bool) -> None:
+    key = instrument.key
+    total = state.held.get(key, (instrument, 0))[1] + change
+    lots = state.lots.setdefault(key, [])
+    if add:
+        insort(lots, lot)
+    else:
+        lots.remove(lot)
+    if total:
+        state.held[key] = (instrument, total)
+    else:
+        state.held.pop(key, None)
+
+
+def _publish(state: _AccountState) -> Book:
+    positions = {
+        key: Position(
+            account=state.account.id, instrument=instrument, quantity=quantity,
+            average_price=average_price((lot.quantity, lot.price) for lot in state.lots[key]),
+        )
+        for key, (instrument, quantity) in sorted(state.held.items())
+    }
+    counted = (fill for key, fill in state.fills.items() if key not in state.superseded and not fill.busted)
+    return Book(
+        account=state.account, cash=state.cash, deposits=state.deposits, fees=state.fees, positions=MappingProxyType(positions),
+        trades=MappingProxyType(dict(state.frozen_trades)), orders=MappingProxyType(dict(state.orders)), live=MappingProxyType(dict(state.live)),
+        fills=tuple(sorted(counted, key=lambda fill: (fill.at, fill.exec_id))), settlements=tuple(state.settled.values()),
+    )
+
+
+def _trade(trade_id: str, trade: _TradeState) -> Trade:
+    opening = trade.opening
+    ratios = {leg.instrument.key: leg.ratio for leg in opening.envelope.legs}
+    units = [-(-abs(count) // ratios.get(key, 1)) for key, count in trade.opened.items()]
+    left = [-(-abs(count) // ratios.get(key, 1)) for key, count in trade.held.items()]
+    open_units = max(left, default=0)
+    return Trade(
+        id=trade_id, account=opening.account, strategy=opening.envelope.strategy, underlying=_underlying(opening), legs=opening.envelope.legs,
+        opened_at=trade.opened_at, opened_units=max(units, default=0), open_units=open_units, premium=trade.premium,
+        closing_cash=trade.closing, fees=trade.fees, thesis=opening.thesis, closed_at=None if open_units else trade.last_at,
+    )
+
+
+def _underlying(opening: Submitting) -> str:
+    first = opening.envelope.legs[0].instrument
+    return first.underlying if isinstance(first, Option) else first.key

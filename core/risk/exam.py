@@ -1,0 +1,170 @@
+"""What a rule is given and what it answers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import date, datetime
+from decimal import Decimal
+from enum import StrEnum
+from types import ModuleType
+
+from core.domain.accounts import Account
+from core.domain.encoding import digest
+from core.domain.events import Mode
+from core.domain.instruments import Instrument, Right
+from core.domain.orders import Intent
+from core.market.view import View
+from core.portfolio.book import Book
+from core.ports import Preview
+from core.pricing.payoff import Payoff
+from core.settings import Parameters
+
+
+class RuleClass(StrEnum):
+    """Hard rules have no override; a soft one may be overridden by an owner with a reason; an advisory one informs a person and blocks automation."""
+
+    HARD = "hard"
+    SOFT = "soft"
+    ADVISORY = "advisory"
+
+
+class Level(StrEnum):
+    """A rule's answer."""
+
+    PASS = "pass"
+    REDUCE = "reduce"
+    BLOCK = "block"
+
+
+class Family(StrEnum):
+    """Factors multiply across families; within one the smallest wins."""
+
+    NONE = "none"
+    VOLATILITY = "volatility"
+    MARKET = "market"
+    EVENTS = "events"
+    CORRELATION = "correlation"
+    BRAKES = "brakes"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finding:
+    """One rule's verdict with its number. `fits` is the largest quantity the rule would pass, where it knows one."""
+
+    rule: str
+    rule_class: RuleClass
+    level: Level
+    measured: str
+    limit: str
+    why: str
+    factor: Decimal = Decimal(1)
+    family: Family = Family.NONE
+    fits: int | None = None
+    next_step: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Exposure:
+    """Portfolio Greeks in money: opinions. None where a held contract has no mark (then the worst is assumed elsewhere)."""
+
+    delta_usd_per_pct: float | None  # gain for +1% of each underlying, beta 1
+    gamma_usd_per_pct2: float | None
+    theta_usd_per_day: float | None
+    vega_usd_per_point: float | None
+    unmarked: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Measures:
+    """What a set of holdings amounts to. `stress_loss_usd` is the worst scenario's loss (positive), None where it cannot be computed."""
+
+    margin: Decimal
+    margin_refusals: tuple[str, ...]
+    stress_loss_usd: float | None
+    stress_scenario: str
+    uncovered: Mapping[tuple[str, date, Right], int]
+    exposure: Exposure
+    net_liquidation: Decimal | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recent:
+    """A confirmation of the last minutes, for the duplicate rule."""
+
+    envelope_hash: str
+    legs_key: str
+    quantity: int
+    at: datetime
+    ticket_id: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Exam:
+    """Everything a rule may look at. `held_before` counts live orders as filled; `held_after` adds this order.
+
+    `reducing` is measured: worst stress loss, margin requirement and uncovered short quantity per underlying, expiry and right are each no
+    larger after than before.
+    """
+
+    intent: Intent
+    account: Account
+    book: Book
+    held_before: Mapping[str, tuple[Instrument, int]]
+    held_after: Mapping[str, tuple[Instrument, int]]
+    before: Measures
+    after: Measures
+    reducing: bool
+    view: View
+    preview: Preview | None
+    payoff: Payoff | None  # of the order's own legs; None for several expiries
+    capital: Decimal | None  # trading-rules "capital of a trade", for the whole quantity
+    natural: Decimal | None  # net price at which the order would fill at once
+    mid: Decimal | None
+    now: datetime
+    mode: Mode
+    mode_reason: str
+    automation: bool = False
+    second_order: bool = False  # the person said it is a second, identical order on purpose
+    recent: tuple[Recent, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rule:
+    """A loaded rule plug-in with its effective parameters."""
+
+    module: ModuleType
+    parameters: Parameters
+
+    @property
+    def name(self) -> str:
+        """The plug-in's name."""
+        return str(self.module.NAME)
+
+    @property
+    def rule_class(self) -> RuleClass:
+        """Hard, soft or advisory, as the plug-in declares."""
+        return RuleClass(self.module.CLASS)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verdict:
+    """All findings and what they come to."""
+
+    findings: tuple[Finding, ...]
+    allowed: bool
+    reducing: bool
+    factor: Decimal
+    quantity_allowed: int
+    reason: str = ""
+    overridden: tuple[str, ...] = field(default=())
+
+    @property
+    def hash(self) -> str:
+        """Changes when any rule's level changes, not when a measured number moves within its limit."""
+        return digest({"allowed": self.allowed, "levels": [f"{item.rule}:{item.level.value}" for item in self.findings], "quantity": self.quantity_allowed})
+
+    @property
+    def blocks(self) -> tuple[Finding, ...]:
+        """The findings that stand in the way."""
+        return tuple(item for item in self.findings if item.level is Level.BLOCK)

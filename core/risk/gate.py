@@ -1,0 +1,120 @@
+"""The gate: every order, human or automatic, passes all rules here, and only here is a `Permitted` made. It fails closed.
+
+Families multiply and the smallest factor within one wins; the product is floored to whole units. A rule that cannot be computed blocks.
+For a measured reducing order only the rules that declare `ON_REDUCING = True` may block: nobody is trapped in a short position.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from decimal import ROUND_FLOOR, Decimal
+
+from core.domain.encoding import digest
+from core.domain.orders import Effect, Envelope, Permitted
+from core.errors import DeskError, Unavailable
+from core.risk.exam import Exam, Family, Finding, Level, Rule, RuleClass, Verdict
+
+ONE = Decimal(1)
+Report = Callable[[str, BaseException], str]
+
+
+class NotPermitted(DeskError):
+    """An order outside its confirmation; carries the sentence."""
+
+
+def judge(exam: Exam, rules: Sequence[Rule], *, report: Report) -> Verdict:
+    """Run every rule over the exam.
+
+    `report(rule, error)` logs an unexpected error and returns its id; such a rule blocks. Raises nothing.
+    """
+    if not rules:
+        missing = Finding(rule="gate", rule_class=RuleClass.HARD, level=Level.BLOCK, measured="no rules", limit="rules loaded", why="no rule is loaded")
+        return Verdict(findings=(missing,), allowed=False, reducing=False, factor=ONE, quantity_allowed=0, reason=missing.why)
+    findings = tuple(_one(exam, rule, report) for rule in rules)
+    asked = exam.intent.quantity
+    if exam.reducing:
+        blocking = [item for item in findings if item.level is Level.BLOCK and item.rule_class is RuleClass.HARD]
+        return _verdict(exam, findings, blocking, ONE, 0 if blocking else asked)
+    factor = combined_factor(findings)
+    fits = min((item.fits for item in findings if item.fits is not None), default=asked)
+    quantity = min(asked, fits, int((asked * factor).to_integral_value(rounding=ROUND_FLOOR)))
+    blocking = [item for item in findings if item.level is Level.BLOCK and (item.rule_class is not RuleClass.ADVISORY or exam.automation)]
+    hopeless = [item for item in blocking if not item.fits]
+    return _verdict(exam, findings, blocking, factor, 0 if hopeless else quantity)
+
+
+def combined_factor(findings: Sequence[Finding]) -> Decimal:
+    """The product over families of the smallest factor within each; findings without a family stand alone."""
+    smallest: dict[Family, Decimal] = {}
+    product = ONE
+    for item in findings:
+        if item.level is not Level.REDUCE:
+            continue
+        if item.family is Family.NONE:
+            product *= item.factor
+        else:
+            smallest[item.family] = min(item.factor, smallest.get(item.family, ONE))
+    for factor in smallest.values():
+        product *= factor
+    return product
+
+
+def permit(
+    *, verdict: Verdict, envelope: Envelope, confirmed_hash: str, client_id: str, ticket_id: str, limit: Decimal, quantity: int,
+) -> Permitted:
+    """Let one order (or one replace of it) through; raise NotPermitted where it leaves the confirmed envelope."""
+    if not verdict.allowed:
+        raise NotPermitted(verdict.reason or "the rules do not allow this order")
+    if envelope.hash != confirmed_hash:
+        raise NotPermitted("the order differs from the one that was confirmed")
+    if not envelope.plan.worst <= limit <= envelope.plan.start:
+        raise NotPermitted(f"limit {limit} is outside the confirmed {envelope.plan.start} to {envelope.plan.worst}")
+    if not 1 <= quantity <= envelope.quantity:
+        raise NotPermitted(f"{quantity} is more than the confirmed {envelope.quantity}")
+    return Permitted(
+        account=envelope.account, client_id=client_id, ticket_id=ticket_id, envelope=envelope, envelope_hash=confirmed_hash, limit=limit,
+        quantity=quantity, reducing=verdict.reducing, verdict_hash=verdict.hash,
+    )
+
+
+def _one(exam: Exam, rule: Rule, report: Report) -> Finding:
+    try:
+        finding = rule.module.judge(exam, rule.parameters)
+        if not isinstance(finding, Finding) or finding.rule != rule.name or finding.rule_class is not rule.rule_class:
+            raise TypeError(f"rule {rule.name} answered {type(finding).__name__}")
+        if not (finding.factor.is_finite() and 0 <= finding.factor <= 1):
+            raise ValueError(f"rule {rule.name} gave the factor {finding.factor}")
+    except Unavailable as error:
+        finding = _blocked(rule, measured="unknown", why=str(error))
+    except Exception as error:  # noqa: BLE001 - the gate fails closed on any bug of a rule, and says so
+        finding = _blocked(rule, measured="error", why=f"the rule failed ({report(rule.name, error)})")
+    if exam.reducing and finding.level is not Level.PASS and not getattr(rule.module, "ON_REDUCING", False):
+        return Finding(
+            rule=finding.rule, rule_class=finding.rule_class, level=Level.PASS, measured=finding.measured, limit=finding.limit,
+            why=f"{finding.why}; not applied, this order reduces risk", family=finding.family,
+        )
+    return finding
+
+
+def _blocked(rule: Rule, *, measured: str, why: str) -> Finding:
+    return Finding(rule=rule.name, rule_class=rule.rule_class, level=Level.BLOCK, measured=measured, limit="must be known", why=why)
+
+
+def _verdict(exam: Exam, findings: tuple[Finding, ...], blocking: list[Finding], factor: Decimal, quantity: int) -> Verdict:
+    asked = exam.intent.quantity
+    reason = "; ".join(item.why for item in blocking)
+    allowed = not blocking and quantity >= asked
+    if not blocking and quantity < asked:
+        held_back = ", ".join(item.rule for item in findings if item.level is Level.REDUCE)
+        reason = f"you asked {asked}, rules allow {quantity} ({held_back})" if quantity else f"the rules leave less than one unit ({held_back})"
+    return Verdict(findings=findings, allowed=allowed, reducing=exam.reducing, factor=factor, quantity_allowed=max(0, quantity), reason=reason)
+
+
+def closes_only(exam: Exam) -> bool:
+    """True where every leg says it closes; a label, never a substitute for the measured test."""
+    return all(leg.effect is Effect.CLOSE for leg in exam.intent.legs)
+
+
+def policy_digest(rules: Sequence[Rule]) -> str:
+    """Identifies the rules and limits in force; a card drawn under another one is dead."""
+    return digest({rule.name: {key: str(value) for key, value in rule.parameters.values.items()} for rule in rules})
