@@ -172,9 +172,9 @@ class Runtime:
 
     async def until(self, at: datetime) -> None:
         """Wait until the clock shows `at`; at once when the clock stands."""
-        await asyncio.sleep(0)
+        await self.sleep(0)
         while (left_seconds := seconds_until(self.clock, at)) > 0:
-            await asyncio.sleep(min(left_seconds, _LOOK_AGAIN_SECONDS))
+            await self.sleep(min(left_seconds, _LOOK_AGAIN_SECONDS))
 
     async def pause(self, by: timedelta) -> None:
         """Wait until the clock has moved on by `by`; at once when the clock stands."""

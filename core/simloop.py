@@ -291,7 +291,7 @@ class SimLoop(asyncio.AbstractEventLoop):
         for generator in list(self._generators):
             await generator.aclose()
 
-    async def shutdown_default_executor(self, timeout: float | None = None) -> None:
+    async def shutdown_default_executor(self) -> None:
         """There is no pool to shut down; what ran in it ran in line."""
 
     # ---- scheduling: what asyncio asks for
@@ -454,9 +454,7 @@ class SimLoop(asyncio.AbstractEventLoop):
             if self.max_seconds is not None and self._seconds > self.max_seconds:
                 raise BudgetSpent(f"{self.max_seconds:g} virtual seconds; the last: {', '.join(self._recent)}")
         while self._timers and self._timers[0].when() <= self._seconds:
-            timer = heapq.heappop(self._timers)
-            if not timer.cancelled():
-                self._ready.append(timer)
+            self._ready.append(heapq.heappop(self._timers))
         lanes: dict[int, deque[_Entry]] = {}
         for handle in self._ready:
             lanes.setdefault(handle.lane.serial, deque()).append(handle)
