@@ -99,7 +99,7 @@ def _read(kind: Any, plain: Any) -> Any:
         if plain not in get_args(kind):
             raise EncodingError(f"{plain!r} is not one of {get_args(kind)}")
         return plain
-    if origin in (tuple, list, frozenset):
+    if origin in (tuple, list, frozenset, set):
         return _read_sequence(origin, get_args(kind), plain)
     if origin in (dict, Mapping) or kind is dict:
         arguments = get_args(kind) or (str, Any)

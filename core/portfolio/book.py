@@ -12,8 +12,10 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
 from types import MappingProxyType
+from typing import Any
 
 from core.domain.accounts import Account, AccountId
+from core.domain.encoding import from_plain, to_plain
 from core.domain.events import AccountOpened, CashMoved, Event, Filled, Settled, Submitting
 from core.domain.instruments import Equity, Instrument, Option
 from core.domain.orders import Effect, Fill, Leg
@@ -125,7 +127,6 @@ class _AccountState:
     live: dict[str, Order] = field(default_factory=dict)
     trades: dict[str, _TradeState] = field(default_factory=dict)
     frozen_trades: dict[str, Trade] = field(default_factory=dict)
-    published: Book | None = None
 
 
 class BookFold:
@@ -134,6 +135,7 @@ class BookFold:
     def __init__(self) -> None:
         self._accounts: dict[AccountId, _AccountState] = {}
         self._client_account: dict[str, AccountId] = {}
+        self._published: dict[AccountId, Book] = {}
         self._seq = 0
 
     def apply(self, event: Event) -> tuple[Outcome, ...]:
@@ -142,7 +144,8 @@ class BookFold:
         body = event.body
         if isinstance(body, AccountOpened):
             state = self._accounts.setdefault(body.account.id, _AccountState(account=body.account))
-            state.account, state.published = body.account, None
+            state.account = body.account
+            self._published.pop(body.account.id, None)
             return ()
         outcomes: tuple[Outcome, ...] = ()
         if isinstance(body, ORDER_BODIES):
@@ -157,11 +160,25 @@ class BookFold:
 
     def publish(self) -> Books:
         """The books as of the last event."""
-        for state in self._accounts.values():
-            if state.published is None:
-                state.published = _publish(state)
-        books = {key: state.published for key, state in self._accounts.items() if state.published is not None}
-        return Books(accounts=MappingProxyType(books), seq=self._seq)
+        for key, state in self._accounts.items():
+            if key not in self._published:
+                self._published[key] = _publish(state)
+        return Books(accounts=MappingProxyType(dict(self._published)), seq=self._seq)
+
+    def to_plain(self) -> dict[str, Any]:
+        """The accumulators as JSON types."""
+        accounts = [to_plain(state) for state in self._accounts.values()]
+        return {"accounts": accounts, "clients": {key: str(account) for key, account in self._client_account.items()}, "seq": self._seq}
+
+    @classmethod
+    def from_plain(cls, plain: Mapping[str, Any]) -> BookFold:
+        """The fold `to_plain` was made of."""
+        fold = cls()
+        states: list[_AccountState] = [from_plain(_AccountState, item) for item in plain["accounts"]]
+        fold._accounts = {state.account.id: state for state in states}
+        fold._client_account = {key: AccountId.parse(account) for key, account in plain["clients"].items()}
+        fold._seq = plain["seq"]
+        return fold
 
     def _order(self, body: OrderBody, at: datetime) -> tuple[Outcome, ...]:
         client_id = body.fill.client_id if isinstance(body, Filled) else body.client_id
@@ -261,7 +278,7 @@ class BookFold:
         found = self._accounts.get(account)
         if found is None:
             raise KeyError(f"account {account} was never opened in this log")
-        found.published = None
+        self._published.pop(account, None)
         return found
 
 

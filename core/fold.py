@@ -1,0 +1,244 @@
+"""The desk's whole live state as one fold of the log: books, tickets, modes, settings, notes, marks.
+
+`replay(events) == live state` at every prefix; `dump` and `load` make the throw-away snapshot that shortens a start.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from hashlib import sha256
+from types import MappingProxyType
+
+from core.domain.accounts import AccountId
+from core.domain.encoding import canonical, from_plain, to_plain
+from core.domain.events import (
+    ClockMoved,
+    Event,
+    Marked,
+    Mode,
+    ModeSet,
+    NoteWritten,
+    Reconciled,
+    Scope,
+    ScopeKind,
+    SettingChanged,
+    TicketClosed,
+    TicketConfirmed,
+    TicketDrafted,
+    TicketShown,
+    strictest,
+)
+from core.orders.states import Outcome
+from core.portfolio.book import BookFold, Books
+
+CODE_VERSION = "1"  # raise when the shape of any fold changes; older snapshots are then rebuilt from the log
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ticket:
+    """A previewed order and what became of it."""
+
+    drafted: TicketDrafted
+    at: datetime
+    shown: tuple[str, ...] = ()  # chats
+    confirmed: TicketConfirmed | None = None
+    confirmed_at: datetime | None = None
+    closed: TicketClosed | None = None
+
+    @property
+    def id(self) -> str:
+        """The ticket's id as printed on its card."""
+        return self.drafted.ticket_id
+
+    @property
+    def is_open(self) -> bool:
+        """Neither confirmed nor closed (it may have expired meanwhile)."""
+        return self.confirmed is None and self.closed is None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModeEntry:
+    """One reason for a mode."""
+
+    scope: Scope
+    mode: Mode
+    cause: str
+    reason: str
+    at: datetime
+    actor: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Note:
+    """A journal note."""
+
+    at: datetime
+    text: str
+    symbol: str | None
+
+
+@dataclass(slots=True)
+class _Desk:
+    tickets: dict[str, Ticket] = field(default_factory=dict)
+    by_client: dict[str, str] = field(default_factory=dict)
+    modes: dict[str, ModeEntry] = field(default_factory=dict)
+    settings: dict[str, str] = field(default_factory=dict)
+    notes: list[Note] = field(default_factory=list)
+    reconciled: dict[str, Reconciled] = field(default_factory=dict)
+    marks: dict[str, list[Marked]] = field(default_factory=dict)
+    clock: datetime | None = None
+    last_at: datetime | None = None
+    seq: int = 0
+    hash: str = ""
+    policy_version: int = 1
+
+
+class DeskFold:
+    """Accumulates every event; the properties are read-only views of the accumulators."""
+
+    def __init__(self) -> None:
+        self._desk = _Desk()
+        self._books = BookFold()
+
+    def apply(self, event: Event) -> tuple[Outcome, ...]:
+        """Fold one event; events must come in order of their sequence without gaps."""
+        if event.seq != self._desk.seq + 1:
+            raise ValueError(f"event {event.seq} does not follow {self._desk.seq}")
+        self._desk.seq, self._desk.hash = event.seq, event.hash
+        self._desk.last_at = event.at if self._desk.last_at is None else max(self._desk.last_at, event.at)
+        self._ticket(event)
+        self._control(event)
+        return self._books.apply(event)
+
+    @property
+    def seq(self) -> int:
+        """Sequence number of the last event folded."""
+        return self._desk.seq
+
+    @property
+    def hash(self) -> str:
+        """Hash of the last event folded."""
+        return self._desk.hash
+
+    @property
+    def last_at(self) -> datetime | None:
+        """The latest desk time in the log."""
+        return self._desk.last_at
+
+    @property
+    def clock(self) -> datetime | None:
+        """Where a person last set a simulated or recorded clock."""
+        return self._desk.clock
+
+    @property
+    def policy_version(self) -> int:
+        """Rises with every change of a setting; a card of an older version is dead."""
+        return self._desk.policy_version
+
+    @property
+    def books(self) -> Books:
+        """All accounts."""
+        return self._books.publish()
+
+    @property
+    def tickets(self) -> Mapping[str, Ticket]:
+        """Every ticket by id."""
+        return MappingProxyType(self._desk.tickets)
+
+    @property
+    def settings(self) -> Mapping[str, str]:
+        """Settings changed from chat, as typed."""
+        return MappingProxyType(self._desk.settings)
+
+    @property
+    def notes(self) -> tuple[Note, ...]:
+        """Journal notes, oldest first."""
+        return tuple(self._desk.notes)
+
+    def ticket_of_order(self, client_id: str) -> Ticket | None:
+        """The ticket an order came from."""
+        return self._desk.tickets.get(self._desk.by_client.get(client_id, ""))
+
+    def reconciled(self, account: AccountId) -> Reconciled | None:
+        """The last reconciliation of an account."""
+        return self._desk.reconciled.get(str(account))
+
+    def marks(self, account: AccountId) -> tuple[Marked, ...]:
+        """End-of-session values, oldest first."""
+        return tuple(self._desk.marks.get(str(account), ()))
+
+    def modes(self, *, account: AccountId | None = None, strategy: str | None = None, keys: tuple[str, ...] = ()) -> tuple[ModeEntry, ...]:
+        """The mode entries in force for the desk and for the given account, strategy and instruments, strictest last."""
+        names = {ScopeKind.DESK: {""}, ScopeKind.ACCOUNT: {str(account)} if account else set(),
+                 ScopeKind.STRATEGY: {strategy} if strategy else set(), ScopeKind.INSTRUMENT: set(keys)}
+        return tuple(entry for entry in self._desk.modes.values() if entry.scope.name in names[entry.scope.kind])
+
+    def all_modes(self) -> tuple[ModeEntry, ...]:
+        """Every mode entry in force, in any scope."""
+        return tuple(self._desk.modes.values())
+
+    def mode(self, *, account: AccountId | None = None, strategy: str | None = None, keys: tuple[str, ...] = ()) -> tuple[Mode, str]:
+        """The strictest mode in scope and its reason; ACTIVE with an empty reason where nothing is set."""
+        entries = self.modes(account=account, strategy=strategy, keys=keys)
+        mode = strictest(tuple(entry.mode for entry in entries))
+        return mode, "; ".join(entry.reason for entry in entries if entry.mode is mode)
+
+    def digest(self) -> str:
+        """SHA-256 of the whole state: equal for equal logs."""
+        return sha256(self.dump()).hexdigest()
+
+    def dump(self) -> bytes:
+        """The state as canonical JSON."""
+        return canonical({"desk": to_plain(self._desk), "books": self._books.to_plain()}).encode("ascii")
+
+    @classmethod
+    def load(cls, state: bytes) -> DeskFold:
+        """The fold a dump was made of; raises EncodingError where it does not fit this code."""
+        plain = json.loads(state)
+        fold = cls()
+        fold._desk = from_plain(_Desk, plain["desk"])
+        fold._books = BookFold.from_plain(plain["books"])
+        return fold
+
+    def _ticket(self, event: Event) -> None:
+        body, tickets = event.body, self._desk.tickets
+        if isinstance(body, TicketDrafted):
+            tickets[body.ticket_id] = Ticket(drafted=body, at=event.at)
+            return
+        if not isinstance(body, TicketShown | TicketConfirmed | TicketClosed) or body.ticket_id not in tickets:
+            return
+        ticket = tickets[body.ticket_id]
+        if isinstance(body, TicketShown):
+            if body.chat not in ticket.shown:
+                tickets[body.ticket_id] = replace(ticket, shown=(*ticket.shown, body.chat))
+        elif isinstance(body, TicketConfirmed):
+            if ticket.is_open:
+                tickets[body.ticket_id] = replace(ticket, confirmed=body, confirmed_at=event.at)
+                self._desk.by_client[body.client_id] = body.ticket_id
+        elif ticket.is_open:
+            tickets[body.ticket_id] = replace(ticket, closed=body)
+
+    def _control(self, event: Event) -> None:
+        body, desk = event.body, self._desk
+        if isinstance(body, ModeSet):
+            key = f"{body.scope.kind.value}:{body.scope.name}:{body.cause}"
+            if body.mode is Mode.ACTIVE:
+                desk.modes.pop(key, None)
+            else:
+                desk.modes[key] = ModeEntry(
+                    scope=body.scope, mode=body.mode, cause=body.cause, reason=body.reason, at=event.at, actor=event.actor
+                )
+        elif isinstance(body, SettingChanged):
+            desk.settings[body.key] = body.new
+            desk.policy_version += 1
+        elif isinstance(body, NoteWritten):
+            desk.notes.append(Note(at=event.at, text=body.text, symbol=body.symbol))
+        elif isinstance(body, Reconciled):
+            desk.reconciled[str(body.account)] = body
+        elif isinstance(body, Marked):
+            desk.marks.setdefault(str(body.account), []).append(body)
+        elif isinstance(body, ClockMoved):
+            desk.clock = body.to
