@@ -47,7 +47,7 @@ def _guarded(original: Any, *, address_at: int) -> Any:
 def _guarded_lookup(original: Any) -> Any:
     def lookup(host: Any, *args: Any, **kwargs: Any) -> Any:
         text = host.decode() if isinstance(host, bytes) else host
-        numeric = text is not None and ":" in text or str(text).replace(".", "").isdigit()
+        numeric = ":" in str(text) or str(text).replace(".", "").isdigit()
         if not numeric and not _is_loopback(host):
             raise OutsideConnection(f"a test may not look up a name beyond this machine: {host!r}")
         return original(host, *args, **kwargs)
