@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from core.clock import ManualClock, ScaledClock
+from core.clock import LoopClock, ManualClock, ScaledClock
 from core.errors import DeskError
 from core.runtime import SeededEntropy, SimLoop, SimRuntime, SystemEntropy, SystemRuntime, run, seed_of
 
@@ -246,13 +246,12 @@ def test_until_when_clock_runs_fast_then_waits_the_shorter_process_time() -> Non
 
 
 def test_until_when_wall_clock_steps_forward_then_noticed_soon() -> None:
-    runtime, _ = simulated()
+    loop = SimLoop(1, START)
+    clock = LoopClock(loop)
+    runtime = SimRuntime(loop, 1, clock=clock)
+    loop.call_later(10, clock.step, timedelta(hours=1))
 
-    async def main() -> None:
-        runtime.loop.call_later(10, runtime.clock.step, timedelta(hours=1))  # type: ignore[attr-defined]  # a LoopClock
-        await runtime.until(START + timedelta(minutes=30))
-
-    runtime.run(main())
+    runtime.run(runtime.until(START + timedelta(minutes=30)))
 
     assert runtime.seconds() == 30.0
 
@@ -535,5 +534,7 @@ def test_seed_of_when_asked_on_any_machine_then_this_value() -> None:
 
 
 def test_seed_of_when_part_has_no_stable_text_then_refused() -> None:
+    unstable: Any = object()
+
     with pytest.raises(TypeError, match="object"):
-        seed_of(object())  # type: ignore[arg-type]  # what the type forbids is refused at run time too
+        seed_of(unstable)
