@@ -1,0 +1,167 @@
+"""A log in a SQLite file, read: what the owner and an onlooker have in common, and the onlooker."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable, Iterator
+from hashlib import sha256
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
+
+from core.clock import Clock
+from core.domain.events import Event
+from core.errors import Corrupt, DeskError, Unavailable
+from core.ports import Snapshot
+from core.store import schema, sql
+from core.store.codec import COLUMNS, Row, decode, row_from
+from core.store.files import noted_head
+from core.store.log import START, Audit, Head, audit, check_end, verify
+
+if TYPE_CHECKING:
+    from core.runtime import Worker
+
+T = TypeVar("T")
+
+_SELECT = f"SELECT {', '.join(COLUMNS)} FROM event"
+_BATCH = 1000
+
+
+class SqliteLog:
+    """A connection that lives in one thread, and the translation of what goes wrong there."""
+
+    def __init__(self, path: Path, clock: Clock, worker: Worker) -> None:
+        self.path = path
+        self._clock = clock
+        self._worker = worker
+        self._open_connection: sqlite3.Connection | None = None
+        self._failed: DeskError | None = None
+
+    @property
+    def library_note(self) -> str | None:
+        """What doctor should say about the SQLite library in use."""
+        return sql.library_note()
+
+    async def read(self, *, after: int = 0, limit: int | None = None) -> tuple[Event, ...]:
+        """Events with seq > `after` in order, their chain checked."""
+        return await self._run(lambda: tuple(map(decode, self._read(after, limit))))
+
+    async def last_seq(self) -> int:
+        """Sequence number of the last event, 0 for an empty log."""
+        return await self._run(lambda: schema.read_head(self._connection).seq)
+
+    async def load_snapshot(self, name: str, *, code_version: str) -> Snapshot | None:
+        """The snapshot of that name and code version if it still fits the log, else None."""
+        return await self._run(lambda: self._load_snapshot(name, code_version))
+
+    @property
+    def _connection(self) -> sqlite3.Connection:
+        if self._open_connection is None:
+            raise Unavailable("storage", why=f"{self.path} is closed")
+        return self._open_connection
+
+    async def _run(self, work: Callable[[], T]) -> T:
+        return await self._worker.run(self._guarded, work)
+
+    def _guarded(self, work: Callable[[], T]) -> T:
+        if self._failed is not None:
+            raise self._failed
+        try:
+            return work()
+        except sqlite3.Error as error:
+            told = sql.storage_error(error, self.path, since=self._clock.now())
+            if sql.is_final(error):
+                self._failed = told
+            raise told from error
+        except OSError as error:
+            raise Unavailable("storage", since=self._clock.now(), why=f"{self.path}: {error.strerror or error}") from error
+
+    def _read(self, after: int, limit: int | None) -> tuple[Row, ...]:
+        head = schema.read_head(self._connection)
+        if after >= head.seq or limit == 0:
+            return ()
+        start = START if after <= 0 else Head(seq=after, hash=self._hash_at(after))
+        cursor = self._connection.execute(f"{_SELECT} WHERE seq > ? ORDER BY seq LIMIT ?", (start.seq, -1 if limit is None else limit))
+        rows = tuple(verify(map(row_from, cursor.fetchall()), after=start))
+        if limit is None or len(rows) < limit:
+            check_end(Head(seq=rows[-1].seq, hash=rows[-1].hash) if rows else start, head)
+        return rows
+
+    def _hash_at(self, seq: int) -> str:
+        found = self._connection.execute("SELECT hash FROM event WHERE seq = ?", (seq,)).fetchone()
+        if found is None or not isinstance(found[0], str):
+            raise Corrupt(f"event {seq} is missing from the log")
+        return found[0]
+
+    def _load_snapshot(self, name: str, code_version: str) -> Snapshot | None:
+        found = self._connection.execute(
+            "SELECT seq, hash, state, digest FROM snapshot WHERE name = ? AND code_version = ?", (name, code_version)
+        ).fetchone()
+        if found is None:
+            return None
+        seq, end_hash, state, digest = found
+        if not isinstance(state, bytes) or digest != sha256(state).hexdigest() or not 0 <= seq <= schema.read_head(self._connection).seq:
+            return None
+        if end_hash != (START.hash if seq == 0 else self._hash_at(seq)):
+            return None
+        return Snapshot(name=name, seq=seq, hash=end_hash, code_version=code_version, state=state)
+
+    def _check_end(self, noted: Head | None) -> Head:
+        """Check that the log ends where it says, and is not older than what was noted outside it."""
+        head = schema.read_head(self._connection)
+        last = self._connection.execute("SELECT max(seq) FROM event").fetchone()[0] or 0
+        check_end(Head(seq=last, hash=self._hash_at(last)) if last else START, head)
+        if noted is None or noted == START:
+            return head
+        if noted.seq > head.seq or self._hash_at(noted.seq) != noted.hash:
+            raise Corrupt(
+                f"{self.path} ends at event {head.seq}, but event {noted.seq} of another history was written here: it is an older copy, or "
+                "its write-ahead file (-wal) is missing or damaged; put that file back, or restore a backup"
+            )
+        return head
+
+
+class SqliteReader(SqliteLog):
+    """A log opened only to look at, whoever owns it. Made by `open_read_only`."""
+
+    async def audit(self) -> Audit:
+        """Check every page, index and event; raise Corrupt or NewerSchema at the first fault."""
+        return await self._run(self._audit)
+
+    async def close(self) -> None:
+        """Let go of the file; a second call does nothing."""
+        await self._worker.run(self._let_go)
+
+    def _start(self) -> None:
+        if not self.path.exists():
+            raise Unavailable("storage", why=f"there is no database {self.path}")
+        sql.check_file(self.path)
+        self._open_connection = sql.connect_read_only(self.path)
+        schema.check_schema(self._open_connection, self.path)
+        self._check_end(noted_head(self.path))
+
+    def _audit(self) -> Audit:
+        sql.integrity(self._connection, self.path)
+        head = schema.read_head(self._connection)
+        return audit(self._rows(head.seq), head=head)
+
+    def _rows(self, last: int) -> Iterator[Row]:
+        # Batches rather than one long statement: a reader that stays in the way lets the write-ahead file grow without bound.
+        for start in range(0, last, _BATCH):
+            cursor = self._connection.execute(f"{_SELECT} WHERE seq > ? AND seq <= ? ORDER BY seq", (start, min(start + _BATCH, last)))
+            yield from map(row_from, cursor.fetchall())
+
+    def _let_go(self) -> None:
+        connection, self._open_connection = self._open_connection, None
+        if connection is not None:
+            connection.close()
+
+
+async def open_read_only(path: Path, *, clock: Clock, worker: Worker) -> SqliteReader:
+    """Open a log that somebody else may own, without writing a byte of it."""
+    reader = SqliteReader(path, clock, worker)
+    try:
+        await reader._run(reader._start)
+    except BaseException:
+        await reader.close()
+        raise
+    return reader
