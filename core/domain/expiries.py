@@ -1,7 +1,8 @@
 """Which expiries each root lists: tables by date, since the exchanges added weekdays over the years.
 
 A table says on which days a root may expire and how far ahead such expiries are listed. Sources: Cboe, Nasdaq and NYSE product
-announcements; lead times are those seen in the SPX and SPXW chains of 2019 and rounded up.
+announcements. Lead times are those seen in recorded chains (SPX and SPXW 2019, SPY 2021, AAPL 2015), rounded up; where none was at
+hand they are estimates, so a table may list an expiry somewhat early. The provider's chain decides what is quoted.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from typing import Final
 
 from core.domain.holidays import FIRST_YEAR, FRI, LAST_YEAR, MON, SAT, THU, TUE, WED, month_end, nth_weekday
 from core.domain.instruments import Delivery, SeriesSpec, Settlement
-from core.domain.sessions import is_session, next_session, previous_session
+from core.domain.sessions import closure, is_session, next_session, previous_session
 
 _SATURDAY_EXPIRY_UNTIL: Final = date(2015, 2, 1)  # before, standard monthly contracts carried the Saturday after the third Friday
 _VIX_TERM: Final = timedelta(days=30)
@@ -23,11 +24,12 @@ _VIX_TERM: Final = timedelta(days=30)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Weekly:
-    """A weekday on which a root expires: from its first expiry on, listed up to `lead_days` ahead."""
+    """A weekday on which a root expires: from the first expiry to the last, listed up to `lead_days` ahead."""
 
     weekday: int
     first: date
     lead_days: int
+    last: date = date.max
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,18 +51,21 @@ def _week(lead_days: int, friday_lead: int, *, mon: date, tue: date, wed: date, 
     return tuple(Weekly(weekday=day, first=first, lead_days=friday_lead if day == FRI else lead_days) for day, first in days)
 
 
+_TWO_WEEKS_SINCE: Final = date(2022, 11, 30)
 _QUARTERS: Final = frozenset({3, 6, 9, 12})
 _INDEX_MONTHLY: Final = Cycle(monthly_days=370, far=((_QUARTERS, 560), (frozenset({6, 12}), 1100)), exhaustive=True)
 _STOCK: Final = Cycle(
-    monthly_days=280, far=((frozenset({1}), 930), (frozenset({6}), 560)),
+    monthly_days=295, far=((frozenset({1}), 930), (frozenset({6}), 560)),
     weekly=(Weekly(weekday=FRI, first=date(2010, 6, 4), lead_days=57),),
 )
 
 
 def _etf(*, mon: date, tue: date, wed: date, thu: date) -> Cycle:
+    """A fund with daily expiries: two weeks ahead, five for Mondays and Wednesdays before Tuesdays and Thursdays came in 2022."""
+    long = tuple(Weekly(weekday=day, first=first, last=_TWO_WEEKS_SINCE, lead_days=39) for day, first in ((MON, mon), (WED, wed)))
     return Cycle(
         monthly_days=370, far=((frozenset({1, 3, 6, 9, 12}), 930),), month_end_days=370, month_end_first=date(2007, 6, 29),
-        weekly=_week(16, 57, mon=mon, tue=tue, wed=wed, thu=thu, fri=date(2010, 6, 4)),
+        weekly=long + _week(16, 74, mon=mon, tue=tue, wed=wed, thu=thu, fri=date(2010, 6, 4)),
     )
 
 
@@ -70,9 +75,9 @@ CYCLES: Final = MappingProxyType({
     "NDX": _INDEX_MONTHLY,
     "RUT": _INDEX_MONTHLY,
     "SPXW": Cycle(
-        monthly_days=370, monthly_first=date(2017, 5, 19), month_end_days=370, month_end_first=date(2007, 6, 29), exhaustive=True,
+        monthly_days=375, monthly_first=date(2017, 5, 19), month_end_days=375, month_end_first=date(2007, 6, 29), exhaustive=True,
         weekly=_week(
-            39, 74, mon=date(2016, 8, 22), tue=date(2022, 4, 19), wed=date(2016, 3, 2), thu=date(2022, 5, 12), fri=date(2010, 12, 3),
+            39, 80, mon=date(2016, 8, 22), tue=date(2022, 4, 19), wed=date(2016, 3, 2), thu=date(2022, 5, 12), fri=date(2010, 12, 3),
         ),
     ),
     "XSP": Cycle(
@@ -147,6 +152,7 @@ def listed_expiries(spec: SeriesSpec, today: date, *, days: int) -> tuple[date, 
 
     Today's own expiry is included all day, even where it traded for the last time the session before (AM settlement).
     """
+    closure(today)  # refuses days outside the calendar instead of listing nothing
     end = min(today + timedelta(days=days), date(LAST_YEAR, 12, 31) - _VIX_TERM)
     found = set()
     for expiry, lead_days in _expiries(spec, today, end):
@@ -174,8 +180,8 @@ def _expiries(spec: SeriesSpec, start: date, end: date) -> Iterator[tuple[date, 
             if last >= cycle.month_end_first:
                 yield last, cycle.month_end_days
     for weekly in cycle.weekly:
-        for day in _weekdays(weekly.weekday, start, end):
-            if day >= weekly.first and day != third_friday(day.year, day.month):
+        for day in _weekdays(weekly.weekday, start, min(end, start + timedelta(days=weekly.lead_days))):
+            if weekly.first <= day <= weekly.last and day != third_friday(day.year, day.month):
                 yield _shifted(day), weekly.lead_days
 
 

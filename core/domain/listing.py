@@ -28,7 +28,7 @@ def option(root: str, expiry: date, right: Right, strike: Decimal) -> Option:
     Whether it has expired or is quoted is another question: ask the calendar and the chain.
     """
     spec = series_of(root)
-    if not strike > 0:
+    if not strike.is_finite() or strike <= 0:
         raise InstrumentError(f"a strike must be positive, not {strike}")
     occ_symbol(root, expiry, right, strike)  # refuses strikes and dates that have no symbol
     _check_expiry(spec, expiry)
