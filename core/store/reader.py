@@ -2,39 +2,30 @@
 
 from __future__ import annotations
 
-import sqlite3
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from hashlib import sha256
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
 
 from core.clock import Clock
 from core.domain.events import Event
-from core.errors import Corrupt, DeskError, Unavailable
+from core.errors import Corrupt, Unavailable
 from core.ports import Snapshot
 from core.store import schema, sql
 from core.store.codec import COLUMNS, Row, decode, row_from
 from core.store.files import noted_head
 from core.store.log import START, Audit, Head, audit, check_end, verify
+from core.store.sqlitefile import SqliteFile
 
 if TYPE_CHECKING:
     from core.runtime import Worker
-
-T = TypeVar("T")
 
 _SELECT = f"SELECT {', '.join(COLUMNS)} FROM event"
 _BATCH = 1000
 
 
-class SqliteLog:
-    """A connection that lives in one thread, and the translation of what goes wrong there."""
-
-    def __init__(self, path: Path, clock: Clock, worker: Worker) -> None:
-        self.path = path
-        self._clock = clock
-        self._worker = worker
-        self._open_connection: sqlite3.Connection | None = None
-        self._failed: DeskError | None = None
+class SqliteLog(SqliteFile):
+    """Reading, the same for the owner and an onlooker."""
 
     @property
     def library_note(self) -> str | None:
@@ -53,29 +44,11 @@ class SqliteLog:
         """The snapshot of that name and code version if it still fits the log, else None."""
         return await self._run(lambda: self._load_snapshot(name, code_version))
 
-    @property
-    def _connection(self) -> sqlite3.Connection:
-        if self._open_connection is None:
-            raise Unavailable("storage", why=f"{self.path} is closed")
-        return self._open_connection
-
-    async def _run(self, work: Callable[[], T]) -> T:
-        return await self._worker.run(self._guarded, work)
-
-    def _guarded(self, work: Callable[[], T]) -> T:
-        if self._failed is not None:
-            raise self._failed
-        try:
-            return work()
-        except sqlite3.Error as error:
-            told = sql.storage_error(error, self.path, since=self._clock.now())
-            if sql.is_final(error):
-                self._failed = told
-            raise told from error
-        except OSError as error:
-            raise Unavailable("storage", since=self._clock.now(), why=f"{self.path}: {error.strerror or error}") from error
-
     def _read(self, after: int, limit: int | None) -> tuple[Row, ...]:
+        with sql.one_view(self._connection):
+            return self._read_in_view(after, limit)
+
+    def _read_in_view(self, after: int, limit: int | None) -> tuple[Row, ...]:
         head = schema.read_head(self._connection)
         if after >= head.seq or limit == 0:
             return ()
@@ -107,9 +80,10 @@ class SqliteLog:
 
     def _check_end(self, noted: Head | None) -> Head:
         """Check that the log ends where it says, and is not older than what was noted outside it."""
-        head = schema.read_head(self._connection)
-        last = self._connection.execute("SELECT max(seq) FROM event").fetchone()[0] or 0
-        check_end(Head(seq=last, hash=self._hash_at(last)) if last else START, head)
+        with sql.one_view(self._connection):
+            head = schema.read_head(self._connection)
+            last = self._connection.execute("SELECT max(seq) FROM event").fetchone()[0] or 0
+            check_end(Head(seq=last, hash=self._hash_at(last)) if last else START, head)
         if noted is None or noted == START:
             return head
         if noted.seq > head.seq or self._hash_at(noted.seq) != noted.hash:
@@ -126,10 +100,6 @@ class SqliteReader(SqliteLog):
     async def audit(self) -> Audit:
         """Check every page, index and event; raise Corrupt or NewerSchema at the first fault."""
         return await self._run(self._audit)
-
-    async def close(self) -> None:
-        """Let go of the file; a second call does nothing."""
-        await self._worker.run(self._let_go)
 
     def _start(self) -> None:
         if not self.path.exists():
@@ -150,18 +120,9 @@ class SqliteReader(SqliteLog):
             cursor = self._connection.execute(f"{_SELECT} WHERE seq > ? AND seq <= ? ORDER BY seq", (start, min(start + _BATCH, last)))
             yield from map(row_from, cursor.fetchall())
 
-    def _let_go(self) -> None:
-        connection, self._open_connection = self._open_connection, None
-        if connection is not None:
-            connection.close()
-
 
 async def open_read_only(path: Path, *, clock: Clock, worker: Worker) -> SqliteReader:
     """Open a log that somebody else may own, without writing a byte of it."""
     reader = SqliteReader(path, clock, worker)
-    try:
-        await reader._run(reader._start)
-    except BaseException:
-        await reader.close()
-        raise
+    await reader._begin(reader._start)
     return reader

@@ -66,6 +66,16 @@ def transaction(connection: sqlite3.Connection) -> Iterator[None]:
         raise
 
 
+@contextlib.contextmanager
+def one_view(connection: sqlite3.Connection) -> Iterator[None]:
+    """Let every statement of the block see the database as of one instant, whatever the owner writes meanwhile."""
+    connection.execute("BEGIN")
+    try:
+        yield
+    finally:
+        connection.execute("COMMIT")
+
+
 def checkpoint(connection: sqlite3.Connection) -> None:
     """Move the write-ahead file into the database and empty it; a reader that is in the way only delays this."""
     connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()

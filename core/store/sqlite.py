@@ -15,13 +15,14 @@ from typing import TYPE_CHECKING
 
 from core.clock import Clock
 from core.domain.events import Draft, Event
-from core.errors import Conflict, Corrupt, LeaseLost
+from core.errors import Conflict, LeaseLost
 from core.ports import Snapshot
 from core.store import schema, sql
 from core.store.codec import COLUMNS, Row, decode, encode
-from core.store.files import LockFile, make_private_directory, refuse_access, sync_directory
+from core.store.files import make_private_directory
 from core.store.log import Head
 from core.store.reader import SqliteLog, SqliteReader, open_read_only
+from core.store.sqlitefile import write_database
 
 if TYPE_CHECKING:
     from core.runtime import Worker
@@ -29,16 +30,10 @@ if TYPE_CHECKING:
 __all__ = ["SqliteReader", "SqliteStore", "open_read_only"]
 
 _INSERT = f"INSERT INTO event ({', '.join(COLUMNS)}) VALUES ({', '.join('?' * len(COLUMNS))})"
-# A larger file is checked page by page only by an audit: the start of the desk must not grow with its history.
-_CHECKED_BYTES = 32 * 1024 * 1024
 
 
 class SqliteStore(SqliteLog):
     """The Store port over a SQLite file. Made by `open`."""
-
-    def __init__(self, path: Path, clock: Clock, worker: Worker) -> None:
-        super().__init__(path, clock, worker)
-        self._lock: LockFile | None = None
 
     @classmethod
     async def open(
@@ -56,11 +51,7 @@ class SqliteStore(SqliteLog):
         written here. Raises LeaseHeld, NewerSchema, Corrupt, Unavailable or UserError, each with its sentence.
         """
         store = cls(path, clock, worker)
-        try:
-            await store._run(lambda: store._start(accept_older, migrations))
-        except BaseException:
-            await worker.run(store._let_go)
-            raise
+        await store._begin(lambda: store._start(accept_older, migrations))
         return store
 
     async def append(self, drafts: Sequence[Draft], *, expected_seq: int | None = None, token: int | None = None) -> tuple[Event, ...]:
@@ -88,38 +79,11 @@ class SqliteStore(SqliteLog):
         """Write a complete copy of the log to `target` (0600), as of one instant; an existing file is replaced only by a whole one."""
         await self._run(lambda: self._backup(target))
 
-    async def close(self) -> None:
-        """Empty the write-ahead file into the database, let go of file and lock; a second call does nothing."""
-        await self._worker.run(self._finish)
-
     def _start(self, accept_older: bool, migrations: schema.Migrations) -> None:
-        make_private_directory(self.path.parent)
-        self._lock = LockFile(self.path)
-        if not self.path.exists():
-            self._create(migrations)
-        refuse_access(self.path, by_others=0o077, what="can be read by other users of this machine")
-        sql.check_file(self.path)
-        connection = self._open_connection = sql.connect(self.path)
+        connection, lock = self._open_to_write(lambda new: schema.create(new, migrations))
         schema.migrate(connection, self.path, migrations)
-        if self.path.stat().st_size <= _CHECKED_BYTES:
-            sql.integrity(connection, self.path)
-        self._lock.note(self._check_end(None if accept_older else self._lock.noted))
-
-    def _create(self, migrations: schema.Migrations) -> None:
-        wal = self.path.with_name(self.path.name + "-wal")
-        if wal.exists():
-            raise Corrupt(f"{self.path} is missing although its write-ahead file {wal.name} is there; restore a backup")
-        # Made under another name, so that a file under this one was always whole: an empty one is damage, never a beginning.
-        draft = self.path.with_name(self.path.name + ".new")
-        draft.unlink(missing_ok=True)
-        os.close(os.open(draft, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
-        connection = sql.connect(draft)
-        try:
-            schema.create(connection, migrations)
-        finally:
-            connection.close()
-        os.replace(draft, self.path)
-        sync_directory(self.path.parent)
+        self._check_pages()
+        lock.note(self._check_end(None if accept_older else lock.noted))
 
     def _append(self, drafts: Sequence[Draft], expected_seq: int | None, token: int | None, recorded_at: datetime) -> tuple[Event, ...]:
         connection = self._connection
@@ -175,34 +139,7 @@ class SqliteStore(SqliteLog):
 
     def _backup(self, target: Path) -> None:
         make_private_directory(target.parent)
-        draft = target.with_name(target.name + ".new")
-        draft.unlink(missing_ok=True)
-        os.close(os.open(draft, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
-        copy = sql.connect(draft)
-        try:
-            self._connection.backup(copy)
-            sql.integrity(copy, draft)
-        finally:
-            copy.close()
-        os.replace(draft, target)
-        sync_directory(target.parent)
-
-    def _finish(self) -> None:
-        try:
-            if self._open_connection is not None and self._failed is None:
-                self._guarded(lambda: sql.checkpoint(self._connection))
-        finally:
-            self._let_go()
-
-    def _let_go(self) -> None:
-        connection, self._open_connection = self._open_connection, None
-        lock, self._lock = self._lock, None
-        try:
-            if connection is not None:
-                connection.close()
-        finally:
-            if lock is not None:
-                lock.release()
+        write_database(target, self._connection.backup)
 
 
 def _valid_token(lease: schema.Lease) -> int:

@@ -1,0 +1,225 @@
+"""Ordinary tables: inbox, outbox, conversations, histories, the paper exchange's ledger. Declared in `core.store.tables`.
+
+The archive is a file of its own, `archive.db` beside the log, so that its bulk and its transactions never stand in the log's way;
+it has its own lock, thread and single writing connection. sqlite-utils makes and changes the tables and is only loaded for that:
+reading and writing are plain statements, because its own helpers commit by themselves and begin transactions that can fail at once.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+from core.clock import Clock
+from core.errors import Corrupt, NewerSchema
+from core.ports import Delete, Put
+from core.store import sql
+from core.store.sqlitefile import SqliteFile
+from core.store.tables import (
+    ADDED,
+    BY_NAME,
+    SCHEMA,
+    TABLES,
+    Table,
+    Value,
+    check_selection,
+    checked,
+    condition,
+    full_row,
+    sort_columns,
+    table_of,
+)
+
+if TYPE_CHECKING:
+    from core.runtime import Worker
+
+Row = dict[str, Any]
+
+_APPLICATION_ID = 0x74686561  # "thea", in the file's header
+
+
+class SqliteArchive(SqliteFile):
+    """The Archive port over a SQLite file. Made by `open`."""
+
+    @classmethod
+    async def open(cls, path: Path, *, clock: Clock, worker: Worker) -> SqliteArchive:
+        """Open the archive for writing, creating or migrating it; raises as `SqliteStore.open` does."""
+        archive = cls(path, clock, worker)
+        await archive._begin(archive._start)
+        return archive
+
+    async def write(self, operations: Sequence[Put | Delete]) -> None:
+        """Apply all operations in one durable transaction."""
+        statements = [_statement(operation) for operation in operations]
+        if statements:
+            await self._run(lambda: self._write(statements))
+
+    async def select(
+        self,
+        table: str,
+        *,
+        where: Mapping[str, Any] | None = None,
+        order_by: str | None = None,
+        descending: bool = False,
+        limit: int | None = None,
+    ) -> tuple[Row, ...]:
+        """Rows whose columns equal `where`, by `order_by` and then by primary key, both `descending` or neither."""
+        found = table_of(table)
+        check_selection(found, order_by, limit)
+        values = checked(found, where or {})
+        text = f"SELECT {_names(found.columns)} FROM {_quoted(table)}{_where(values)} ORDER BY " + ", ".join(
+            f"{_quoted(name)}{' DESC' if descending else ''}" for name in sort_columns(found, order_by)
+        )
+        text += " LIMIT ?"
+        arguments = (*values.values(), -1 if limit is None else limit)
+        rows = await self._run(lambda: self._connection.execute(text, arguments).fetchall())
+        return tuple(dict(zip(found.columns, row, strict=True)) for row in rows)
+
+    def _start(self) -> None:
+        connection, _ = self._open_to_write(_fill)
+        if connection.execute("PRAGMA application_id").fetchone()[0] != _APPLICATION_ID:
+            raise Corrupt(f"{self.path} is not an archive of the desk; name another file, or restore a backup")
+        found = int(connection.execute("PRAGMA user_version").fetchone()[0])
+        if found > SCHEMA:
+            raise NewerSchema(f"the archive {self.path}", found=found, supported=SCHEMA)
+        if found < SCHEMA:
+            migrate(connection, found)
+        self._check_pages()
+
+    def _write(self, statements: Iterable[tuple[str, tuple[Value, ...]]]) -> None:
+        connection = self._connection
+        with sql.transaction(connection):
+            for text, values in statements:
+                connection.execute(text, values)
+
+
+def migrate(
+    connection: sqlite3.Connection, found: int, *, tables: Sequence[Table] = TABLES, schema: int = SCHEMA
+) -> None:
+    """Bring the tables from schema `found` to `schema` in one transaction."""
+    from sqlite_utils import Database  # loads pandas where it is installed: two seconds that an up-to-date archive does not pay
+
+    database = Database(connection)
+    by_name = {table.name: table for table in tables}
+    with sql.transaction(connection):
+        for table in tables:
+            if found < table.since <= schema:
+                made = database.table(table.name).create(dict(table.columns), pk=table.key if len(table.key) > 1 else table.key[0])
+                for columns in table.indexes:
+                    made.create_index(list(columns))
+        for added in ADDED:
+            table = by_name[added.table]
+            if table.since <= found < added.since <= schema:
+                database.table(added.table).add_column(added.column, table.columns[added.column])
+        connection.execute(f"PRAGMA user_version = {schema}")
+
+
+class ArchiveFaults(Protocol):
+    """Where a simulation breaks the archive; as `StoreFaults`."""
+
+    async def before_write(self, operations: Sequence[Put | Delete]) -> None:
+        """Called before anything is written."""
+
+    async def after_write(self, operations: Sequence[Put | Delete]) -> None:
+        """Called when all is durable, before the caller is told."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ArchiveImage:
+    """Every row of every table that is durable at one instant."""
+
+    rows: Mapping[str, tuple[Mapping[str, Value], ...]]
+
+
+class MemoryArchive:
+    """The Archive port in memory, behaving as the file does."""
+
+    def __init__(self, *, image: ArchiveImage | None = None, faults: ArchiveFaults | None = None) -> None:
+        self._faults = faults
+        self._tables: dict[str, dict[tuple[Value, ...], dict[str, Value]]] = {name: {} for name in BY_NAME}
+        for name, rows in (image.rows if image is not None else {}).items():
+            self._tables[name] = {_key(BY_NAME[name], row): dict(row) for row in rows}
+
+    @classmethod
+    def from_image(cls, image: ArchiveImage, *, faults: ArchiveFaults | None = None) -> MemoryArchive:
+        """Make the archive a process finds that starts after a crash."""
+        return cls(image=image, faults=faults)
+
+    def durable_image(self) -> ArchiveImage:
+        """Return exactly what would survive a crash at this instant."""
+        return ArchiveImage(rows={name: tuple(dict(row) for row in rows.values()) for name, rows in self._tables.items()})
+
+    async def write(self, operations: Sequence[Put | Delete]) -> None:
+        """Apply all operations or none."""
+        steps: list[tuple[Table, dict[str, Value], bool]] = []
+        for operation in operations:
+            put = isinstance(operation, Put)
+            steps.append((table_of(operation.table), full_row(operation) if isinstance(operation, Put) else condition(operation), put))
+        if self._faults is not None:
+            await self._faults.before_write(operations)
+        for table, values, put in steps:
+            rows = self._tables[table.name]
+            if put:
+                rows[_key(table, values)] = values
+            else:
+                self._tables[table.name] = {key: row for key, row in rows.items() if not _matches(row, values)}
+        if self._faults is not None:
+            await self._faults.after_write(operations)
+
+    async def select(
+        self,
+        table: str,
+        *,
+        where: Mapping[str, Any] | None = None,
+        order_by: str | None = None,
+        descending: bool = False,
+        limit: int | None = None,
+    ) -> tuple[Row, ...]:
+        """Rows whose columns equal `where`, by `order_by` and then by primary key, both `descending` or neither."""
+        found = table_of(table)
+        check_selection(found, order_by, limit)
+        values = checked(found, where or {})
+        columns = sort_columns(found, order_by)
+        rows = [row for row in self._tables[table].values() if _matches(row, values)]
+        rows.sort(key=lambda row: tuple((row[name] is not None, row[name]) for name in columns), reverse=descending)
+        return tuple(dict(row) for row in (rows if limit is None else rows[:limit]))
+
+    async def close(self) -> None:
+        """Nothing to let go of."""
+
+
+def _fill(connection: sqlite3.Connection) -> None:
+    connection.execute(f"PRAGMA application_id = {_APPLICATION_ID}")
+    migrate(connection, 0)
+
+
+def _statement(operation: Put | Delete) -> tuple[str, tuple[Value, ...]]:
+    if isinstance(operation, Put):
+        row = full_row(operation)
+        marks = ", ".join("?" * len(row))
+        return f"INSERT OR REPLACE INTO {_quoted(operation.table)} ({_names(row)}) VALUES ({marks})", tuple(row.values())
+    values = condition(operation)
+    return f"DELETE FROM {_quoted(operation.table)}{_where(values)}", tuple(values.values())
+
+
+def _where(values: Mapping[str, Value]) -> str:
+    return " WHERE " + " AND ".join(f"{_quoted(name)} IS ?" for name in values) if values else ""
+
+
+def _names(columns: Iterable[str]) -> str:
+    return ", ".join(map(_quoted, columns))
+
+
+def _quoted(name: str) -> str:
+    return f'"{name}"'  # only declared names come here
+
+
+def _key(table: Table, row: Mapping[str, Value]) -> tuple[Value, ...]:
+    return tuple(row[name] for name in table.key)
+
+
+def _matches(row: Mapping[str, Value], values: Mapping[str, Value]) -> bool:
+    return all(row[name] == value for name, value in values.items())
