@@ -13,9 +13,9 @@ from decimal import Decimal
 import numpy as np
 import numpy.typing as npt
 
-from core.domain.instruments import Option, Right
+from core.domain.instruments import Option, Right, occ_symbol
 from core.domain.listing import option
-from core.market.quote import Quote
+from core.market.quote import LARGEST_PRICE, Quote
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
@@ -67,7 +67,7 @@ class Chain:
     def usable(self) -> npt.NDArray[np.bool_]:
         """Rows whose quote passes the quote rule (bid may be zero)."""
         with np.errstate(invalid="ignore"):
-            return np.isfinite(self.bid) & np.isfinite(self.ask) & (self.bid >= 0) & (self.ask > 0) & (self.bid <= self.ask)
+            return (self.bid >= 0) & (self.ask > 0) & (self.bid <= self.ask) & (self.ask <= LARGEST_PRICE)
 
     def expiries(self) -> tuple[date, ...]:
         """The distinct expiries, ascending."""
@@ -90,25 +90,42 @@ class Chain:
         return self.select(mask)
 
     def option(self, row: int) -> Option:
-        """The contract of a row, with all its terms."""
-        right = Right.CALL if self.right[row] == CALL else Right.PUT
-        return option(str(self.root[row]), date.fromordinal(int(self.expiry[row])), right, Decimal(int(self.strike_milli[row])) / 1000)
+        """The contract of a row, with all its terms; raise InstrumentError where no such contract can be listed."""
+        return option(str(self.root[row]), date.fromordinal(int(self.expiry[row])), self._right(row), self._strike(row))
 
     def row(self, contract: Option) -> int | None:
         """The row of a contract, None where it is not in the chain."""
         side = CALL if contract.right is Right.CALL else PUT
-        hits = np.flatnonzero(
-            (self.strike_milli == int(contract.strike * 1000)) & (self.expiry == contract.expiry.toordinal())
-            & (self.right == side) & (self.root == contract.root)
-        )
-        return int(hits[0]) if len(hits) else None
+        ordinal = contract.expiry.toordinal()
+        hits = np.flatnonzero((self.strike_milli == int(contract.strike * 1000)) & (self.expiry == ordinal) & (self.right == side))
+        return next((int(hit) for hit in hits if self.root[hit] == contract.root), None)
 
     def quote(self, row: int) -> Quote:
         """A row as a Quote."""
+        key = occ_symbol(str(self.root[row]), date.fromordinal(int(self.expiry[row])), self._right(row), self._strike(row))
         return Quote(
-            key=self.option(row).key, bid=float(self.bid[row]), ask=float(self.ask[row]), at=self.at, source=self.source,
+            key=key, bid=float(self.bid[row]), ask=float(self.ask[row]), at=self.at, source=self.source,
             bid_size=_known(self.bid_size[row]), ask_size=_known(self.ask_size[row]),
         )
+
+    def pairs(self, *, expiry: date, root: str) -> tuple[Floats, Floats, Floats]:
+        """Strikes of a series that have a call and a put, ascending, with the mids of both (NaN where not usable)."""
+        series = np.flatnonzero(self.expiry == expiry.toordinal())
+        series = series[self.root[series] == root]
+        return pair_mids(self.strike_milli[series], self.right[series], self.mid[series])
+
+    def _right(self, row: int) -> Right:
+        return Right.CALL if self.right[row] == CALL else Right.PUT
+
+    def _strike(self, row: int) -> Decimal:
+        return Decimal(int(self.strike_milli[row])) / 1000
+
+
+def pair_mids(strike_milli: Ints, right: npt.NDArray[np.int8], mid: Floats) -> tuple[Floats, Floats, Floats]:
+    """From the rows of one series: strikes in points that have both rights, ascending, the call mids, the put mids."""
+    calls, puts = right == CALL, right == PUT
+    strikes, call_rows, put_rows = np.intersect1d(strike_milli[calls], strike_milli[puts], return_indices=True)
+    return strikes / 1000.0, mid[calls][call_rows], mid[puts][put_rows]
 
 
 def _known(value: np.int64) -> int | None:

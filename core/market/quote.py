@@ -7,8 +7,11 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime, timedelta
 from enum import StrEnum
+
+from core.domain.calendar import EXCHANGE, hours, session, sessions
+from core.domain.instruments import SeriesSpec
 
 
 class QuoteState(StrEnum):
@@ -29,7 +32,7 @@ class QuoteState(StrEnum):
         return self in (QuoteState.OK, QuoteState.NO_BID)
 
 
-_LARGEST = 1e7
+LARGEST_PRICE = 1e7
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,7 +69,7 @@ def judge_quote(bid: float, ask: float) -> QuoteState:
     """Say whether a bid and ask are sane: rejected are NaN, infinite, negative, crossed and a zero ask; bid 0 with ask > 0 is valid."""
     if math.isnan(bid) or math.isnan(ask):
         return QuoteState.NOT_A_NUMBER
-    if max(abs(bid), abs(ask)) > _LARGEST:
+    if max(abs(bid), abs(ask)) > LARGEST_PRICE:
         return QuoteState.ABSURD
     if bid < 0 or ask < 0:
         return QuoteState.NEGATIVE
@@ -75,3 +78,24 @@ def judge_quote(bid: float, ask: float) -> QuoteState:
     if bid > ask:
         return QuoteState.CROSSED
     return QuoteState.NO_BID if bid == 0 else QuoteState.OK
+
+
+def session_age_seconds(quote_at: datetime, now: datetime, spec: SeriesSpec | None = None) -> float:
+    """Seconds of regular trading between a quote and now: closed hours do not age a quote; a quote from the future is negative.
+
+    `spec` gives the hours; without one they are the equity session's, 9:30 to 16:00.
+    """
+    if quote_at > now:
+        return (now - quote_at).total_seconds()
+    spans = (_trading_hours(day, spec) for day in sessions(quote_at.astimezone(EXCHANGE).date(), now.astimezone(EXCHANGE).date()))
+    open_for = (min(now, closes) - max(quote_at, opens) for opens, closes in spans)
+    return sum(max(part, timedelta(0)).total_seconds() for part in open_for)
+
+
+def _trading_hours(day: date, spec: SeriesSpec | None) -> tuple[datetime, datetime]:
+    span = None if spec is None else hours(spec, day)
+    if span is None:
+        regular = session(day)
+        assert regular is not None, f"{day} came from the list of sessions"
+        span = regular.open_at, regular.close_at
+    return span

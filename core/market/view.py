@@ -13,7 +13,7 @@ from datetime import date, datetime
 from core.domain.instruments import Instrument, Option, underlying_instrument
 from core.errors import Unavailable
 from core.market.chain import Chain
-from core.market.quote import Quote
+from core.market.quote import Quote, session_age_seconds
 from core.ports import Bars, Dividend
 
 
@@ -83,7 +83,7 @@ class View:
     _curves: dict[tuple[str, date, str], tuple[float, float]] = field(default_factory=dict, repr=False, compare=False)
 
     def quote(self, instrument: Instrument) -> Quote:
-        """The quote of an instrument, from the quotes or its chain; raise Unavailable where there is none or it is not usable."""
+        """The quote of an instrument, from the quotes or its chain, insane or not; raise Unavailable where there is none."""
         found = self.quotes.get(instrument.key) or self._from_chain(instrument)
         if found is None:
             raise Unavailable(f"quote of {getattr(instrument, 'label', instrument.key)}", why=self.missing.get(instrument.key, "no source has it"))
@@ -117,6 +117,14 @@ class View:
     def age_seconds(self, instrument: Instrument) -> float:
         """Seconds between the quote's own time and the view's."""
         return (self.at - self.quote(instrument).at).total_seconds()
+
+    def session_age_seconds(self, instrument: Instrument) -> float:
+        """Seconds of trading between the quote's own time and the view's: nights and closed days do not age a quote.
+
+        Options by their series' hours, underlyings by the equity session: an index stands still from 16:00 on.
+        """
+        spec = instrument.series if isinstance(instrument, Option) else None
+        return session_age_seconds(self.quote(instrument).at, self.at, spec)
 
     def mark(self, contract: Option) -> OptionMark:
         """Implied vol and Greeks of a contract from this view's own quotes; raise Unavailable without a usable quote or underlying price."""

@@ -1,0 +1,383 @@
+"""A recorded market: option chains, closes and rates from files, replayed by a clock that stands.
+
+Start with `--data DIR`. The folder holds CSV files (packed with xz or not) of the layouts in docs/recorded-data.md, and may hold a
+`manifest.yaml` that says which file is what. The clock stands at a snapshot, and quotes are exactly as old as their snapshot in that time;
+`next` moves on. Nothing is shown that was not known at the instant the clock stands at.
+
+Example: in a recording of 2019 the snapshot of 25 April, 15:45 in New York, shows SPX at 2,919.04; the close of 2,926.17 appears at
+16:15, and an SPXW put of that day settles on it then.
+"""
+
+from __future__ import annotations
+
+import math
+from bisect import bisect_right
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from core.clock import EXCHANGE_ZONE, Clock, exchange_date
+from core.domain.calendar import CalendarError, session, sessions, trading_expiry
+from core.domain.instruments import Cash, Delivery, Exercise, Instrument, InstrumentError, Option, SeriesSpec, Settlement, roots_of, series_of
+from core.domain.money import to_cents
+from core.errors import Unavailable, UserError
+from core.market.chain import UNKNOWN, Chain
+from core.market.providers._compact import Arrays, Recording, SnapshotHead, open_recording
+from core.market.providers._parity import parity_rate
+from core.market.quote import Quote
+from core.ports import Bars, Dividend, ProviderCapabilities, SettlementValue
+
+NAME = "recorded"
+
+# A snapshot dated by day alone was taken minutes before the close; one whose underlying is the official close, after it.
+BEFORE_CLOSE = timedelta(minutes=15)
+AFTER_CLOSE = timedelta(minutes=10)  # options not expiring that day trade until 16:15
+PUBLICATION = timedelta(minutes=15)  # after the close: official closes and daily bars are known
+AM_PUBLICATION = timedelta(hours=2)  # after the open, where a settlement file gives a value without its time
+_SAME_PRICE = 0.015
+_CURVE_DAYS = 10  # a yield curve older than this is not used
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Parameters:
+    """data_dir: the folder of recorded data; start: the first day, by default that of the symbol with most quotes; symbols: vendor symbol to
+    the desk's; cache_dir: where the compact form is kept (never in data_dir), in memory only where None."""
+
+    data_dir: Path | None = None
+    start: date | None = None
+    symbols: Mapping[str, str] = field(default_factory=dict)
+    cache_dir: Path | None = None
+
+
+PARAMETERS = Parameters
+
+
+def build(parameters: Parameters, *, clock: Clock, note: Callable[[str], None] | None = None) -> RecordedProvider:
+    """Open the recording. The clock is left alone: the desk sets it to `first_instant`, or to where it stopped. `note` hears of progress."""
+    if parameters.data_dir is None:
+        raise UserError("the recorded market needs a folder of data", "Start with --data DIR.")
+    symbols = {vendor.upper(): own.upper() for vendor, own in parameters.symbols.items()}
+    recording = open_recording(Path(parameters.data_dir), cache_dir=parameters.cache_dir, symbols=symbols, note=note or _silent)
+    return RecordedProvider(recording, clock=clock, start=parameters.start)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Snapshot:
+    """A recorded snapshot and the instant it was taken."""
+
+    at: datetime
+    head: SnapshotHead
+
+
+class RecordedProvider:
+    """Market data from a recording, as far as known at the clock's now."""
+
+    def __init__(self, recording: Recording, *, clock: Clock, start: date | None = None) -> None:
+        self._recording = recording
+        self._clock = clock
+        self._closes = {symbol: dict(zip(bars["day"].tolist(), bars["close"].tolist(), strict=True)) for symbol, bars in recording.bars.items()}
+        kept, repeats = _kept(recording.snapshots)
+        self._snapshots = sorted((Snapshot(at=self._instant(head), head=head) for head in kept), key=lambda each: each.at)
+        if not self._snapshots:
+            raise UserError("no snapshot of the recording falls on a session of the exchange", "Check the dates in the chain files.")
+        self._by_symbol = {symbol: [each for each in self._snapshots if each.head.symbol == symbol] for symbol in {head.symbol for head in kept}}
+        self._published = {(root, expiry): (value, at, label) for root, expiry, value, at, label in recording.settlements}
+        self._timeline = sorted({each.at for each in self._snapshots} | self._settlement_instants())
+        self.dropped_repeats = repeats
+        self.first_instant = self._first(start)
+        self._loaded: dict[str, Chain] = {}
+
+    # --- what it is -------------------------------------------------------------------------------------------------------
+
+    @property
+    def capabilities(self) -> ProviderCapabilities:
+        """The label carries the recorded day, so that no card can be taken for today's market."""
+        return ProviderCapabilities(
+            name=NAME, label=f"RECORDED {exchange_date(self._clock.now()).isoformat()}", settlements=True,
+            symbols=frozenset(self._by_symbol) | frozenset(self._recording.bars),
+        )
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What was left out of the files, and why."""
+        dropped = tuple(f"{head.source}: the snapshot of {head.day.isoformat()} is left out, the exchange was closed" for head in self.dropped_repeats)
+        return self._recording.notes + dropped
+
+    @property
+    def missing_sessions(self) -> tuple[date, ...]:
+        """Sessions without a snapshot between a symbol's first and last one."""
+        missing: set[date] = set()
+        for snapshots in self._by_symbol.values():
+            there = {each.head.day for each in snapshots}
+            missing |= {day for day in sessions(min(there), max(there)) if day not in there}
+        return tuple(sorted(missing))
+
+    @property
+    def snapshot_instants(self) -> tuple[datetime, ...]:
+        """Every instant with a snapshot, ascending."""
+        return tuple(sorted({each.at for each in self._snapshots}))
+
+    # --- the port ---------------------------------------------------------------------------------------------------------
+
+    async def quotes(self, instruments: Sequence[Instrument]) -> Mapping[str, Quote]:
+        """Options from the last snapshot; underlyings at their last known print, which has no spread."""
+        found: dict[str, Quote] = {}
+        for instrument in instruments:
+            quote = self._option_quote(instrument) if isinstance(instrument, Option) else self._print(instrument)
+            if quote is not None:
+                found[instrument.key] = quote
+        return found
+
+    async def chain(self, symbol: str, *, first: date, last: date) -> Chain:
+        """The last snapshot's contracts expiring within [first, last]."""
+        chain = self._chain(self._snapshot(symbol))
+        return chain.select((chain.expiry >= first.toordinal()) & (chain.expiry <= last.toordinal()))
+
+    async def expiries(self, symbol: str) -> tuple[date, ...]:
+        """Expiries of the last snapshot, from today on."""
+        today = exchange_date(self._clock.now())
+        return tuple(sorted({expiry for _, expiry in self._snapshot(symbol).head.expiries if expiry >= today}))
+
+    async def bars(self, symbol: str, *, start: date, end: date) -> Bars:
+        """Completed sessions only: a day's bar appears when its close is published. Open, high and low are NaN where only closes exist."""
+        bars = self._recording.bars.get(symbol)
+        if bars is None:
+            self._known_symbol(symbol)
+            raise Unavailable(f"daily prices of {symbol}", why="the recording has none")
+        last = min(end, self._last_complete_day())
+        rows = (bars["day"] >= start.toordinal()) & (bars["day"] <= last.toordinal())
+        prices = {name: tuple(bars[name][rows].tolist()) for name in ("open", "high", "low", "close")}
+        days = tuple(date.fromordinal(ordinal) for ordinal in bars["day"][rows].tolist())
+        return Bars(symbol=symbol, days=days, source=NAME, **prices)
+
+    async def settlement(self, contract: Option) -> SettlementValue | None:
+        """A published value, or the official close for PM series once it is out; AM series without a published value stay pending."""
+        found = self._settlement_value(contract.series, contract.expiry)
+        return found if found is not None and found.published_at <= self._clock.now() else None
+
+    async def dividends(self, symbol: str, *, start: date, end: date) -> tuple[Dividend, ...]:
+        """Dividends that have gone ex: the recording does not say when one was announced, so none is known before."""
+        last = min(end, exchange_date(self._clock.now()))
+        paid = self._recording.dividends.get(symbol, ())
+        return tuple(Dividend(symbol=symbol, ex_date=day, amount=Decimal(amount)) for day, amount in paid if start <= day <= last)
+
+    async def rate(self, days: int) -> float:
+        """From the last published yield curve; without a recent one, what put-call parity of a European chain implies."""
+        curve = self._curve_rate(days)
+        if curve is None:
+            curve = self._implied_rate(days)
+        if curve is None:
+            raise Unavailable("riskless rate", why="the recording has no yield curve of this time and no chain that implies one")
+        return curve
+
+    async def next_instant(self) -> datetime | None:
+        """The next snapshot, or the publication of a settlement before it (16:15 on expiry days); None at the end of the recording."""
+        place = bisect_right(self._timeline, self._clock.now())
+        return self._timeline[place] if place < len(self._timeline) else None
+
+    def next_snapshot(self) -> datetime | None:
+        """The next snapshot, past whatever settles before it; None after the last one."""
+        instants = self.snapshot_instants
+        place = bisect_right(instants, self._clock.now())
+        return instants[place] if place < len(instants) else None
+
+    # --- snapshots --------------------------------------------------------------------------------------------------------
+
+    def _instant(self, head: SnapshotHead) -> datetime:
+        """When a snapshot was taken: as said, else before the close; after it where its underlying already is the official close."""
+        if head.time is not None:
+            return datetime.combine(head.day, head.time, EXCHANGE_ZONE).astimezone(UTC)
+        regular = _session(head.day)
+        close = self._closes.get(head.symbol, {}).get(head.day.toordinal())
+        if close is None or not abs(head.spot - close) <= _SAME_PRICE:
+            return regular.close_at - BEFORE_CLOSE
+        return regular.close_at + (AFTER_CLOSE if any(spec.late_close for spec in roots_of(head.symbol)) else timedelta(0))
+
+    def _first(self, start: date | None) -> datetime:
+        if start is None:
+            quotes: dict[str, int] = {}
+            for each in self._snapshots:
+                quotes[each.head.symbol] = quotes.get(each.head.symbol, 0) + each.head.rows
+            return self._by_symbol[max(quotes, key=lambda symbol: (quotes[symbol], symbol))][0].at
+        later = [each.at for each in self._snapshots if each.head.day >= start]
+        if not later:
+            raise UserError(f"the recording ends on {self._snapshots[-1].head.day.isoformat()}, before {start.isoformat()}", "Start earlier.")
+        return later[0]
+
+    def _snapshot(self, symbol: str) -> Snapshot:
+        """The last snapshot of a symbol at or before now."""
+        snapshots = self._by_symbol.get(symbol)
+        if snapshots is None:
+            self._known_symbol(symbol)
+            raise Unavailable(f"option chain of {symbol}", why="the recording has no options on it")
+        place = bisect_right(snapshots, self._clock.now(), key=lambda each: each.at)
+        if place == 0:
+            raise Unavailable(f"option chain of {symbol}", why=f"its recording begins on {snapshots[0].head.day.isoformat()}")
+        return snapshots[place - 1]
+
+    def _chain(self, snapshot: Snapshot) -> Chain:
+        head = snapshot.head
+        kept = self._loaded.get(head.symbol)
+        if kept is None or kept.at != snapshot.at:
+            kept = self._loaded[head.symbol] = _chain_of(snapshot, self._recording.load(head.name))
+        return kept
+
+    def _known_symbol(self, symbol: str) -> None:
+        if symbol not in self._by_symbol and symbol not in self._recording.bars:
+            there = ", ".join(sorted(self._by_symbol))
+            raise UserError(f"the recording has no {symbol}", f"It has options on {there}.")
+
+    # --- quotes -----------------------------------------------------------------------------------------------------------
+
+    def _option_quote(self, contract: Option) -> Quote | None:
+        if contract.underlying not in self._by_symbol:
+            return None
+        try:
+            chain = self._chain(self._snapshot(contract.underlying))
+        except Unavailable:
+            return None
+        row = chain.row(contract)
+        return None if row is None else chain.quote(row)
+
+    def _print(self, instrument: Instrument) -> Quote | None:
+        """The last price known by now: a snapshot's underlying, a session's open, or a published close."""
+        if isinstance(instrument, Cash):
+            return None
+        symbol, now = instrument.key, self._clock.now()
+        prints = list(self._bar_prints(symbol))
+        snapshots = self._by_symbol.get(symbol, [])
+        place = bisect_right(snapshots, now, key=lambda each: each.at)
+        if place and snapshots[place - 1].head.spot > 0:
+            prints.append((snapshots[place - 1].at, snapshots[place - 1].head.spot))
+        if not prints:
+            return None
+        at, price = max(prints)
+        return Quote(key=symbol, bid=price, ask=price, last=price, at=at, source=NAME)
+
+    def _bar_prints(self, symbol: str) -> list[tuple[datetime, float]]:
+        bars = self._recording.bars.get(symbol)
+        if bars is None:
+            return []
+        found = []
+        now = self._clock.now()
+        today = exchange_date(now)
+        complete = bisect_right(bars["day"], self._last_complete_day().toordinal())
+        if complete:
+            last = session(date.fromordinal(int(bars["day"][complete - 1])))
+            if last is not None:
+                found.append((last.close_at, float(bars["close"][complete - 1])))
+        regular = session(today)
+        place = int(np.searchsorted(bars["day"], today.toordinal()))
+        if regular is not None and now >= regular.open_at and place < len(bars["day"]) and bars["day"][place] == today.toordinal():
+            opening = float(bars["open"][place])
+            if math.isfinite(opening):
+                found.append((regular.open_at, opening))
+        return found
+
+    def _last_complete_day(self) -> date:
+        """The last day whose closing prices are published."""
+        now = self._clock.now()
+        today = exchange_date(now)
+        regular = session(today)
+        return today if regular is not None and now >= regular.close_at + PUBLICATION else today - timedelta(days=1)
+
+    # --- settlement -------------------------------------------------------------------------------------------------------
+
+    def _settlement_value(self, spec: SeriesSpec, expiry: date) -> SettlementValue | None:
+        """What the recording holds for a series, known by now or not."""
+        day = trading_expiry(spec, expiry)
+        regular = session(day)
+        if regular is None:
+            return None
+        morning = spec.settlement is Settlement.AM
+        published = self._published.get((spec.root, expiry))
+        if published is not None:
+            text, said_at, label = published
+            usual = regular.open_at + AM_PUBLICATION if morning else regular.close_at + PUBLICATION
+            at = usual if said_at is None else datetime.fromisoformat(said_at).astimezone(UTC)
+            return SettlementValue(root=spec.root, expiry=expiry, value=to_cents(Decimal(text)), published_at=at,
+                                   label=label or ("settlement value" if morning else "closing index"))
+        close = self._closes.get(spec.underlying, {}).get(day.toordinal())
+        if morning or close is None:
+            return None
+        return SettlementValue(
+            root=spec.root, expiry=expiry, value=to_cents(Decimal(repr(close))), published_at=regular.close_at + PUBLICATION,
+            label="closing index" if spec.delivery is Delivery.CASH else "closing price",
+        )
+
+    def _settlement_instants(self) -> set[datetime]:
+        """When something that the recording lists is settled, after the first snapshot."""
+        listed = {pair for each in self._snapshots for pair in each.head.expiries}
+        values = []
+        for root, expiry in listed:
+            try:
+                values.append(self._settlement_value(series_of(root), expiry))
+            except (CalendarError, InstrumentError):
+                continue  # an expiry the calendar does not know: its contracts are shown, but nothing says when they settle
+        return {value.published_at for value in values if value is not None and value.published_at > self._snapshots[0].at}
+
+    # --- rates ------------------------------------------------------------------------------------------------------------
+
+    def _curve_rate(self, days: int) -> float | None:
+        """Interpolate the last curve of an earlier day; yields are bond-equivalent, compounded twice a year."""
+        curve = self._recording.rates
+        today = exchange_date(self._clock.now()).toordinal()
+        if not curve:
+            return None
+        place = int(np.searchsorted(curve["day"], today)) - 1  # a day's curve is published after its close
+        if place < 0 or today - int(curve["day"][place]) > _CURVE_DAYS:
+            return None
+        known = np.isfinite(curve["yield"][place])
+        if not known.any():
+            return None
+        terms: npt.NDArray[np.float64] = curve["term"][known]
+        order = np.argsort(terms)
+        yearly = float(np.interp(days, terms[order], curve["yield"][place][known][order]))
+        return 2 * math.log1p(yearly / 2)
+
+    def _implied_rate(self, days: int) -> float | None:
+        for symbol in sorted(self._by_symbol):
+            if any(spec.exercise is not Exercise.EUROPEAN for spec in roots_of(symbol)):
+                continue
+            try:
+                found = parity_rate(self._chain(self._snapshot(symbol)), days)
+            except Unavailable:
+                continue
+            if found is not None:
+                return found
+        return None
+
+
+def _kept(heads: Sequence[SnapshotHead]) -> tuple[list[SnapshotHead], tuple[SnapshotHead, ...]]:
+    """Snapshots of sessions, and those of days the exchange was closed: vendors repeat the day before then."""
+    try:
+        dropped = tuple(head for head in heads if session(head.day) is None)
+    except CalendarError as error:
+        raise UserError(str(error), "Leave the chain files of other years out of the folder.") from error
+    return [head for head in heads if head not in dropped], dropped
+
+
+def _chain_of(snapshot: Snapshot, arrays: Arrays) -> Chain:
+    head = snapshot.head
+    columns: dict[str, Any] = {name: arrays[name] for name in arrays if name != "root"}
+    for name in ("bid_size", "ask_size"):
+        columns.setdefault(name, np.full(head.rows, UNKNOWN, dtype=np.int64))
+    roots = np.array(head.roots, dtype=object)[arrays["root"]]
+    return Chain(symbol=head.symbol, at=snapshot.at, source=NAME, spot=head.spot, root=roots, **columns)
+
+
+def _session(day: date) -> Any:
+    regular = session(day)
+    if regular is None:
+        raise UserError(f"{day.isoformat()} is no session of the exchange")
+    return regular
+
+
+def _silent(_: str) -> None:
+    """Nobody listens."""
