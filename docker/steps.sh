@@ -2,7 +2,7 @@
 # The steps of the image, the same with or without a container engine:
 #   docker/steps.sh environment PREFIX    PREFIX/venv from the base lock, hashes required
 #   docker/steps.sh application PREFIX    PREFIX/app: the product's files
-#   docker/steps.sh user NAME FOLDER      a user without rights or shell (root only), who owns the data FOLDER
+#   docker/steps.sh user NAME FOLDER      a user without rights or shell, whose home is the data FOLDER (root only)
 set -eu
 cd "$(dirname "$0")/.."
 
@@ -20,7 +20,7 @@ application() {
 }
 
 user() {
-    useradd --system --create-home --shell /usr/sbin/nologin "$1"
+    useradd --system --user-group --home-dir "$2" --shell /usr/sbin/nologin "$1"
     install -d -o "$1" -g "$1" -m 0700 "$2"
 }
 
