@@ -162,6 +162,25 @@ class DeskFold:
         """The ticket an order came from."""
         return self._desk.tickets.get(self._desk.by_client.get(client_id, ""))
 
+    def recent_confirmed(self, since: datetime) -> tuple[Ticket, ...]:
+        """Tickets confirmed at or after `since`, newest first."""
+        found: list[Ticket] = []
+        for client_id in reversed(self._desk.by_client):
+            ticket = self._desk.tickets[self._desk.by_client[client_id]]
+            if ticket.confirmed_at is not None and ticket.confirmed_at < since:
+                break
+            found.append(ticket)
+        return tuple(found)
+
+    def drafted_since(self, since: datetime) -> int:
+        """How many tickets were drafted at or after `since`."""
+        count = 0
+        for ticket in reversed(self._desk.tickets.values()):
+            if ticket.at < since:
+                break
+            count += 1
+        return count
+
     def reconciled(self, account: AccountId) -> Reconciled | None:
         """The last reconciliation of an account."""
         return self._desk.reconciled.get(str(account))

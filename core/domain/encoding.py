@@ -38,7 +38,7 @@ def digest(value: object) -> str:
 
 def to_plain(value: Any) -> Any:
     """Turn a value into JSON types; floats must be finite, datetimes must carry UTC."""
-    if value is None or isinstance(value, bool | str) and not isinstance(value, Enum):
+    if value is None or (isinstance(value, bool | str) and not isinstance(value, Enum)):
         return value
     if isinstance(value, Enum):
         return value.value

@@ -116,6 +116,8 @@ class TicketDrafted:
     margin_effect: Decimal | None
     verdict_hash: str
     replaces: str | None = None
+    said_limit: Decimal | None = None  # the person's own net price; None where the desk chose the range
+    second_order: bool = False  # the person said it is a second, identical order on purpose
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -272,6 +274,7 @@ class Reconciled:
     complete: bool
     differences: tuple[str, ...]
     broken_instruments: tuple[str, ...] = ()
+    cursor: int = 0  # everything the broker reported up to here is in the log
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -12,6 +12,7 @@ from decimal import ROUND_FLOOR, Decimal
 from core.domain.encoding import digest
 from core.domain.orders import Effect, Envelope, Permitted
 from core.errors import DeskError, Unavailable
+from core.orders.states import Order
 from core.risk.exam import Exam, Family, Finding, Level, Rule, RuleClass, Verdict
 
 ONE = Decimal(1)
@@ -74,6 +75,19 @@ def permit(
     return Permitted(
         account=envelope.account, client_id=client_id, ticket_id=ticket_id, envelope=envelope, envelope_hash=confirmed_hash, limit=limit,
         quantity=quantity, reducing=verdict.reducing, verdict_hash=verdict.hash,
+    )
+
+
+def permit_replace(order: Order, *, limit: Decimal) -> Permitted:
+    """Let a price change of a live order through: the exposure is the confirmed one, the limit must stay inside the envelope."""
+    envelope = order.envelope
+    if envelope.hash != order.envelope_hash:
+        raise NotPermitted("the order differs from the one that was confirmed")
+    if not envelope.plan.worst <= limit <= envelope.plan.start:
+        raise NotPermitted(f"limit {limit} is outside the confirmed {envelope.plan.start} to {envelope.plan.worst}")
+    return Permitted(
+        account=envelope.account, client_id=order.client_id, ticket_id=order.ticket_id, envelope=envelope, envelope_hash=order.envelope_hash,
+        limit=limit, quantity=order.quantity, reducing=order.reducing, verdict_hash="",
     )
 
 

@@ -1,0 +1,269 @@
+"""Configuration: defaults < config.yaml < settings changed from chat. Every error is listed; the YAML is never rewritten.
+
+The file holds accounts, market source, watch list and `settings` by full key. Secrets have no place in it.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import date
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+from core import plugins
+from core.domain.accounts import Account, AccountId, AccountKind, Charter, Env
+from core.domain.money import MoneyError, exact
+from core.errors import DeskError
+from core.settings import Kind, Loosens, Parameters, Setting, Value
+
+DESK_SETTINGS: tuple[Setting, ...] = (
+    Setting(name="ticket_life_seconds", kind=Kind.INTEGER, default=120, unit="s", help="how long a card may be confirmed", loosens=Loosens.UP,
+            low=Decimal(5), high=Decimal(900)),
+    Setting(name="guard_fraction", kind=Kind.FRACTION, default=Decimal("0.10"), help="worst price is at most this share of mid away from mid",
+            loosens=Loosens.UP, low=Decimal(0), high=Decimal("0.5")),
+    Setting(name="reask_fraction", kind=Kind.FRACTION, default=Decimal("0.05"), help="a mid worse by more than this asks again", loosens=Loosens.UP,
+            low=Decimal(0), high=Decimal("0.5")),
+    Setting(name="reask_delta", kind=Kind.NUMBER, default=Decimal("0.02"), help="a short delta moved by more than this asks again",
+            loosens=Loosens.UP, low=Decimal(0), high=Decimal("0.2")),
+    Setting(name="reask_margin", kind=Kind.FRACTION, default=Decimal("0.05"), help="a margin risen by more than this asks again", loosens=Loosens.UP,
+            low=Decimal(0), high=Decimal("0.5")),
+    Setting(name="walk_seconds", kind=Kind.INTEGER, default=60, unit="s", help="time from the start price to the worst price", low=Decimal(5),
+            high=Decimal(3600)),
+    Setting(name="walk_steps", kind=Kind.INTEGER, default=5, help="price steps on that way", low=Decimal(1), high=Decimal(60)),
+    Setting(name="broker_seconds", kind=Kind.INTEGER, default=10, unit="s", help="time limit of one broker call", low=Decimal(1), high=Decimal(120)),
+    Setting(name="data_seconds", kind=Kind.INTEGER, default=10, unit="s", help="time limit of one market-data call", low=Decimal(1), high=Decimal(120)),
+    Setting(name="size_fraction", kind=Kind.FRACTION, default=Decimal("0.05"), help="capital of a trade whose size is left to the desk, of NLV",
+            loosens=Loosens.UP, low=Decimal("0.001"), high=Decimal("0.2")),
+    Setting(name="orders_per_minute", kind=Kind.INTEGER, default=30, help="more orders than this in a minute stop all sending", loosens=Loosens.UP,
+            low=Decimal(1), high=Decimal(1000)),
+    Setting(name="cards_per_minute", kind=Kind.INTEGER, default=60, help="more cards than this in a minute are refused", loosens=Loosens.UP,
+            low=Decimal(1), high=Decimal(1000)),
+)
+
+
+class ConfigError(DeskError):
+    """Everything that is wrong with a configuration, one sentence each."""
+
+    def __init__(self, errors: tuple[str, ...]) -> None:
+        super().__init__("; ".join(errors))
+        self.errors = errors
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Config:
+    """The effective configuration as read; `settings` holds only the keys the file names."""
+
+    accounts: tuple[Account, ...]
+    provider: str = "simulated"
+    provider_options: Mapping[str, Any] = field(default_factory=dict)
+    watch_list: tuple[str, ...] = ("SPX", "XSP", "SPY")
+    settings: Mapping[str, Value] = field(default_factory=dict)
+    fee_schedule: str = "us_retail"
+    path: str = ""
+
+
+def setting_specs() -> dict[str, Setting]:
+    """Every setting by its full key: the desk's own and those of rules and strategies."""
+    specs = {f"desk.{setting.name}": setting for setting in DESK_SETTINGS}
+    for family in ("rules", "strategies"):
+        for name in plugins.names(family):
+            declared: tuple[Setting, ...] = plugins.load(family, name).PARAMETERS
+            specs.update({f"{family}.{name}.{setting.name}": setting for setting in declared})
+    return specs
+
+
+class SettingsTable:
+    """Effective values: defaults, then the file, then what was changed from chat."""
+
+    def __init__(self, config: Config, changed: Mapping[str, str] | None = None, specs: Mapping[str, Setting] | None = None) -> None:
+        self.specs: Mapping[str, Setting] = specs if specs is not None else setting_specs()
+        self.values: dict[str, Value] = {key: setting.default for key, setting in self.specs.items()}
+        self.values.update({key: value for key, value in config.settings.items() if key in self.specs})
+        self.unread: list[str] = []
+        for key, text in (changed or {}).items():
+            self._change(key, text)
+
+    def _change(self, key: str, text: str) -> None:
+        if key not in self.specs:
+            self.unread.append(f"the stored setting {key} is not known any more")
+            return
+        try:
+            self.values[key] = self.specs[key].read(text)
+        except ValueError as error:
+            self.unread.append(f"the stored setting {key} is out of range now: {error}")
+
+    def parameters(self, family: str, name: str) -> Parameters:
+        """The effective parameters of a plug-in."""
+        prefix = f"{family}.{name}."
+        return Parameters(values={key.removeprefix(prefix): value for key, value in self.values.items() if key.startswith(prefix)})
+
+    def all_parameters(self, family: str) -> dict[str, Parameters]:
+        """Effective parameters of every plug-in of a family."""
+        return {name: self.parameters(family, name) for name in plugins.names(family)}
+
+    @property
+    def desk(self) -> Parameters:
+        """The desk's own settings."""
+        return Parameters(values={key.removeprefix("desk."): value for key, value in self.values.items() if key.startswith("desk.")})
+
+
+def load_config(path: Path | None, *, overrides: Mapping[str, Any] | None = None) -> Config:
+    """Read config.yaml; raise ConfigError with every mistake found. No path gives the defaults: one paper account, simulated market."""
+    plain = _read_yaml(path) if path is not None else {}
+    for key, value in (overrides or {}).items():
+        plain[key] = value
+    return parse_config(plain, path=str(path or ""))
+
+
+def parse_config(plain: Mapping[str, Any], *, path: str = "") -> Config:
+    """Check a mapping as read from YAML; raise ConfigError with every mistake found."""
+    errors: list[str] = []
+    known = {"accounts", "market", "watch_list", "settings", "fees"}
+    errors += [f"unknown key {key!r}; known are {', '.join(sorted(known))}" for key in plain if key not in known]
+    accounts = _accounts(plain.get("accounts", _DEFAULT_ACCOUNTS), errors)
+    provider, options = _market(plain.get("market", {}), errors)
+    watch = plain.get("watch_list", ["SPX", "XSP", "SPY"])
+    if not isinstance(watch, list) or not all(isinstance(item, str) and re.fullmatch(r"[A-Z][A-Z0-9.]{0,6}", item) for item in watch):
+        errors.append("watch_list must be a list of upper-case symbols such as [SPX, SPY]")
+        watch = []
+    fees = plain.get("fees", "us_retail")
+    if fees not in plugins.names("fees"):
+        errors.append(f"fees must be one of {', '.join(plugins.names('fees'))}, not {fees!r}")
+    settings = _settings(plain.get("settings", {}), errors)
+    if errors:
+        raise ConfigError(tuple(errors))
+    return Config(
+        accounts=accounts, provider=provider, provider_options=options, watch_list=tuple(watch), settings=settings, fee_schedule=str(fees), path=path
+    )
+
+
+_DEFAULT_ACCOUNTS: list[dict[str, Any]] = [
+    {"name": "practice", "broker": "paper", "id": "PRACTICE", "env": "paper", "kind": "reg_t", "start_cash": 100000}
+]
+
+
+def _read_yaml(path: Path) -> dict[str, Any]:
+    import yaml  # only where a file is read
+
+    class Strict(yaml.SafeLoader):
+        """Refuses a key given twice, which plain YAML would silently overwrite."""
+
+    def mapping(loader: yaml.SafeLoader, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        keys = [loader.construct_object(key, deep=True) for key, _ in node.value]
+        twice = sorted({str(key) for key in keys if keys.count(key) > 1})
+        if twice:
+            raise ConfigError((f"{path.name}: {', '.join(twice)} is given twice (line {node.start_mark.line + 1})",))
+        return {loader.construct_object(key, deep=True): loader.construct_object(value, deep=True) for key, value in node.value}
+
+    Strict.add_constructor(yaml.resolver.BaseResolver.DEFAULT_MAPPING_TAG, mapping)
+    try:
+        plain = yaml.load(path.read_text(encoding="utf-8"), Loader=Strict)  # noqa: S506 - a SafeLoader subclass
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError((f"{path} cannot be read: {error}",)) from error
+    except yaml.YAMLError as error:
+        raise ConfigError((f"{path.name} is not valid YAML: {' '.join(str(error).split())}",)) from error
+    if plain is None:
+        return {}
+    if not isinstance(plain, dict):
+        raise ConfigError((f"{path.name} must be a mapping of keys such as accounts and market",))
+    return plain
+
+
+def _accounts(plain: Any, errors: list[str]) -> tuple[Account, ...]:
+    if not isinstance(plain, list) or not plain:
+        errors.append("accounts must be a list with at least one account")
+        return ()
+    accounts = [account for number, item in enumerate(plain, 1) if (account := _account(item, f"account {number}", errors)) is not None]
+    for kind, values in (("name", [item.name for item in accounts]), ("id", [str(item.id) for item in accounts])):
+        errors += [f"two accounts have the {kind} {value!r}" for value in sorted({value for value in values if values.count(value) > 1})]
+    return tuple(accounts)
+
+
+def _account(item: Any, where: str, errors: list[str]) -> Account | None:
+    fields = {"name", "broker", "id", "env", "kind", "start_cash", "charter"}
+    if not isinstance(item, dict):
+        errors.append(f"{where} must be a mapping with {', '.join(sorted(fields))}")
+        return None
+    before = len(errors)
+    errors += [f"{where} has no key {key!r}" for key in item if key not in fields]
+    errors += [f"{where} needs {key}" for key in ("name", "broker", "id", "env", "kind") if not isinstance(item.get(key), str)]
+    if item.get("env") not in (None, *[env.value for env in Env]):
+        errors.append(f"{where}: env must be paper or live, not {item['env']!r}")
+    if item.get("kind") not in (None, *[kind.value for kind in AccountKind]):
+        errors.append(f"{where}: kind must be cash, ira, reg_t or portfolio_margin, not {item['kind']!r}")
+    if isinstance(item.get("broker"), str) and item["broker"] not in plugins.names("brokers"):
+        errors.append(f"{where}: there is no broker {item['broker']!r}; there are {', '.join(plugins.names('brokers'))}")
+    for key in ("name", "id"):
+        if isinstance(item.get(key), str) and not re.fullmatch(r"[A-Za-z0-9_-]{1,32}", item[key]):
+            errors.append(f"{where}: {key} must be letters, digits and dashes, not {item[key]!r}")
+    if item.get("broker") == "paper" and item.get("env") == "live":
+        errors.append(f"{where}: the paper broker cannot be live")
+    cash = _amount(item.get("start_cash", 0), f"{where}: start_cash", errors)
+    charter = _charter(item.get("charter", {}), where, errors)
+    if len(errors) > before:
+        return None
+    identity = AccountId(broker=item["broker"], id=item["id"], env=Env(item["env"]))
+    return Account(id=identity, name=item["name"], kind=AccountKind(item["kind"]), charter=charter, start_cash=cash)
+
+
+def _charter(plain: Any, where: str, errors: list[str]) -> Charter:
+    flags = ("long_only", "defined_risk_only", "no_shares_short")
+    if not isinstance(plain, dict) or any(key not in (*flags, "symbols") for key in plain):
+        errors.append(f"{where}: charter takes {', '.join(flags)} (yes/no) and symbols (a list)")
+        return Charter()
+    wrong = [key for key in flags if not isinstance(plain.get(key, False), bool)]
+    errors += [f"{where}: charter {key} must be true or false" for key in wrong]
+    symbols = plain.get("symbols")
+    if symbols is not None and (not isinstance(symbols, list) or not all(isinstance(item, str) for item in symbols)):
+        errors.append(f"{where}: charter symbols must be a list of symbols")
+        symbols = None
+    return Charter(
+        long_only=bool(plain.get("long_only", False)), defined_risk_only=bool(plain.get("defined_risk_only", False)),
+        no_shares_short=bool(plain.get("no_shares_short", True)), symbols=None if symbols is None else frozenset(symbols),
+    )
+
+
+def _amount(value: Any, where: str, errors: list[str]) -> Decimal:
+    try:
+        # YAML reads 1000.50 as a float; its shortest text is what the person typed.
+        amount = exact(repr(value) if isinstance(value, float) else value)
+    except MoneyError as error:
+        errors.append(f"{where}: {error}")
+        return Decimal(0)
+    if amount < 0:
+        errors.append(f"{where} cannot be negative")
+    return amount
+
+
+def _market(plain: Any, errors: list[str]) -> tuple[str, dict[str, Any]]:
+    if not isinstance(plain, dict):
+        errors.append("market must be a mapping such as {provider: simulated}")
+        return "simulated", {}
+    provider = plain.get("provider", "simulated")
+    if provider not in plugins.names("providers"):
+        errors.append(f"market: there is no provider {provider!r}; there are {', '.join(plugins.names('providers'))}")
+    options = {key: value for key, value in plain.items() if key != "provider"}
+    for key, value in options.items():
+        if not isinstance(value, str | int | float | bool | date):
+            errors.append(f"market: {key} must be a single value")
+    return str(provider), options
+
+
+def _settings(plain: Any, errors: list[str]) -> dict[str, Value]:
+    if not isinstance(plain, dict):
+        errors.append("settings must be a mapping such as {rules.capital.max_fraction: 0.05}")
+        return {}
+    specs = setting_specs()
+    values: dict[str, Value] = {}
+    for key, value in plain.items():
+        if key not in specs:
+            errors.append(f"there is no setting {key!r}; `python -m bot config` lists them")
+            continue
+        try:
+            values[key] = specs[key].read("yes" if value is True else "no" if value is False else repr(value) if isinstance(value, float) else str(value))
+        except ValueError as error:
+            errors.append(f"settings: {error}")
+    return values

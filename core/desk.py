@@ -1,0 +1,183 @@
+"""The Desk: one live state, the ports it uses, and the few doors through which it changes.
+
+Everything that happens is recorded first (`record`), folded second and told third. Rules, tickets and senders read the state from here
+and change it only through `record`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from core.command import Caller
+from core.config import Config, SettingsTable
+from core.domain.accounts import Account, AccountId
+from core.domain.events import Body, Draft, Event, Mode, SettingChanged, strictest
+from core.errors import LeaseLost, Unavailable, UserError
+from core.fold import DeskFold
+from core.market.reader import Reader
+from core.orders.states import Outcome
+from core.portfolio.book import Book, Books
+from core.ports import Archive, Broker, Provider, Store
+from core.risk.exam import Rule
+from core.risk.registry import load_rules
+from core.runtime import Runtime
+
+if TYPE_CHECKING:
+    from core.orders.sender import AccountSender
+
+Listener = Callable[[Event, tuple[Outcome, ...]], None]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recorded:
+    """What an append brought: the stored events and what they meant for orders, in step."""
+
+    events: tuple[Event, ...]
+    outcomes: tuple[tuple[Outcome, ...], ...]
+
+    @property
+    def seqs(self) -> tuple[int, ...]:
+        """Sequence numbers, for replies that cite them."""
+        return tuple(event.seq for event in self.events)
+
+
+@dataclass(kw_only=True)
+class Desk:
+    """State and ports. Made by `core.app.build`; nothing else constructs one outside tests."""
+
+    runtime: Runtime
+    config: Config
+    store: Store
+    archive: Archive
+    token: int
+    reader: Reader
+    providers: Sequence[Provider]
+    brokers: Mapping[AccountId, Broker]
+    halt_reason: Callable[[], str | None]  # the HALT file, settable without chat, model, data or network
+    fold: DeskFold = field(default_factory=DeskFold)
+    epochs: dict[AccountId, int] = field(default_factory=dict)
+    trouble: str = ""  # a storage failure: nothing is sent until an append works again
+    lease_lost: bool = False
+    senders: dict[AccountId, AccountSender] = field(default_factory=dict)
+    default_account: AccountId | None = None
+    notes: list[str] = field(default_factory=list)  # what start-up wants a person to know
+
+    def __post_init__(self) -> None:
+        self._log = self.runtime.lock()
+        self._lanes: dict[AccountId, asyncio.Lock] = {}
+        self._listeners: list[Listener] = []
+        self.reload_settings()
+
+    # --- state ---------------------------------------------------------------------------------------------------------
+
+    def now(self) -> datetime:
+        """Desk time, UTC."""
+        return self.runtime.clock.now()
+
+    @property
+    def books(self) -> Books:
+        """All accounts as of the last event."""
+        return self.fold.books
+
+    @property
+    def settings(self) -> SettingsTable:
+        """Effective settings."""
+        return self._settings
+
+    @property
+    def rules(self) -> tuple[Rule, ...]:
+        """The rules of the gate with their effective parameters."""
+        return self._rules
+
+    def reload_settings(self) -> None:
+        """Rebuild effective settings and rules after a change."""
+        self._settings = SettingsTable(self.config, self.fold.settings)
+        self._rules = load_rules(self._settings.all_parameters("rules"))
+
+    def account(self, caller: Caller | None = None, named: str | None = None) -> Account:
+        """The account a call means: by name or id, else the caller's, else the default; raise UserError for an unknown one."""
+        wanted = named or (caller.account if caller else None)
+        if wanted is None:
+            chosen = self.default_account or self.config.accounts[0].id
+            return self.books.accounts[chosen].account
+        for account in self.config.accounts:
+            if wanted in (account.name, account.id.id, str(account.id)):
+                return account
+        names = ", ".join(account.name for account in self.config.accounts)
+        raise UserError(f"There is no account {wanted!r}.", f"There are: {names}.")
+
+    def book(self, account: AccountId) -> Book:
+        """The book of an account."""
+        return self.books.accounts[account]
+
+    def lane(self, account: AccountId) -> asyncio.Lock:
+        """The lock under which an account's orders are judged and reserved."""
+        return self._lanes.setdefault(account, self.runtime.lock())
+
+    def mode(self, *, account: AccountId | None = None, strategy: str | None = None, keys: tuple[str, ...] = ()) -> tuple[Mode, str]:
+        """The strictest mode in scope with its reason: what the log says, and what this process knows of itself."""
+        found = [self.fold.mode(account=account, strategy=strategy, keys=keys), *self._own_modes(account)]
+        mode = strictest(tuple(item[0] for item in found))
+        return mode, "; ".join(reason for level, reason in found if level is mode and reason)
+
+    def _own_modes(self, account: AccountId | None) -> list[tuple[Mode, str]]:
+        own: list[tuple[Mode, str]] = []
+        halted = self.halt_reason()
+        if halted is not None:
+            own.append((Mode.HALT, f"HALT file: {halted}"))
+        if self.trouble:
+            own.append((Mode.HALT, f"storage: {self.trouble}"))
+        if self.lease_lost:
+            own.append((Mode.STANDBY, "another process owns the database"))
+        for name in self.brokers if account is None else (account,):
+            state = self.fold.reconciled(name)
+            if state is None or not state.complete or state.epoch != self.epochs.get(name):
+                own.append((Mode.RECOVERY, f"{name.id} is not reconciled with its broker yet"))
+        return own
+
+    # --- change --------------------------------------------------------------------------------------------------------
+
+    def draft(self, body: Body, *, actor: str, stream: str = "desk", causation: str = "", correlation: str = "", dedupe: str | None = None) -> Draft:
+        """An event of now, ready for `record`."""
+        return Draft(body=body, stream=stream, at=self.now(), actor=actor, causation=causation, correlation=correlation, dedupe=dedupe)
+
+    async def record(self, *drafts: Draft, expected_seq: int | None = None) -> Recorded:
+        """Store, fold and tell; durable when it returns.
+
+        Raises Conflict where `expected_seq` is no longer the end of the log, LeaseLost where another process owns it, Unavailable where
+        the disk refuses: then nothing was stored and nothing is sent until storing works again.
+        """
+        if not drafts:
+            return Recorded(events=(), outcomes=())
+        async with self._log:
+            try:
+                events = await self.store.append(drafts, expected_seq=expected_seq, token=self.token)
+            except LeaseLost:
+                self.lease_lost = True
+                raise
+            except Unavailable as error:
+                self.trouble = str(error)
+                raise
+            self.trouble = ""
+            outcomes = tuple(self.fold.apply(event) for event in events)
+        if any(isinstance(event.body, SettingChanged) for event in events):
+            self.reload_settings()
+        for event, result in zip(events, outcomes, strict=True):
+            for listener in self._listeners:
+                listener(event, result)
+        return Recorded(events=events, outcomes=outcomes)
+
+    def listen(self, listener: Listener) -> Callable[[], None]:
+        """Call `listener` after each stored event; returns the function that stops it."""
+        self._listeners.append(listener)
+        return lambda: self._listeners.remove(listener)
+
+    def report(self, where: str, error: BaseException) -> str:
+        """Log an unexpected error with a short id and return the id, to be shown instead of a trace."""
+        identity = self.runtime.entropy.id("E")
+        self.runtime.report(f"{identity} {where}", error)
+        return identity

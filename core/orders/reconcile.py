@@ -1,0 +1,97 @@
+"""Reconciliation: compare a complete broker snapshot with the book.
+
+`compare` is pure. Executions, settlements and cash movements the broker reports are facts and are recorded; what then still differs is
+shown and stops the instruments concerned, never silently adopted. Nothing is concluded from an incomplete answer.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from core.domain.events import Body, CashMoved, Filled, OrderAcknowledged, OrderEnded, Settled
+from core.domain.orders import OrderState
+from core.orders.states import Order
+from core.portfolio.book import Book
+from core.ports import BrokerOrder, BrokerSnapshot, BrokerStatus, CashMovement, Settlement
+
+ENDED = {BrokerStatus.CANCELLED: "cancelled", BrokerStatus.REJECTED: "rejected", BrokerStatus.EXPIRED: "expired"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finding:
+    """A difference between the broker's books and ours, in words; `key` names the instrument, None for cash and orders."""
+
+    key: str | None
+    text: str
+
+
+def facts(book: Book, snapshot: BrokerSnapshot) -> list[tuple[str | None, Body]]:
+    """What the broker reports that the book lacks, as (dedupe key, body), in an order that can be recorded."""
+    known = {fill.exec_id for fill in book.fills}
+    account = str(snapshot.account)
+    found: list[tuple[str | None, Body]] = [
+        (f"cash:{account}:{item.movement_id}", cash_body(item)) for item in snapshot.movements
+    ]
+    for reported in snapshot.orders:
+        order = book.orders.get(reported.client_id or "")
+        if order is not None and reported.status is BrokerStatus.WORKING and (order.broker_ref is None or order.unknown or order.limit != reported.limit):
+            found.append((f"ack:{account}:{reported.client_id}:{snapshot.epoch}:{reported.limit}", _acknowledged(reported)))
+    found += [(f"fill:{account}:{fill.exec_id}", Filled(fill=fill)) for fill in snapshot.fills if fill.exec_id not in known]
+    found += [(f"settle:{account}:{item.settlement_id}", settled_body(item)) for item in snapshot.settlements]
+    return found
+
+
+def endings(book: Book, snapshot: BrokerSnapshot) -> list[tuple[str | None, Body]]:
+    """Orders of ours that the broker's complete books show as ended, or never had. Judge after `facts` were recorded."""
+    by_client = {order.client_id: order for order in snapshot.orders if order.client_id}
+    found: list[tuple[str | None, Body]] = []
+    for order in book.live.values():
+        reported = by_client.get(order.client_id)
+        if reported is not None and reported.status in ENDED:
+            found.append((_end_key(order), OrderEnded(client_id=order.client_id, outcome=ENDED[reported.status], reason="as the broker's books show")))
+        elif reported is None and snapshot.complete and order.broker_ref is None:
+            # Evidence of absence: a complete answer names every order since the cursor, and this one was never acknowledged.
+            reason = "the broker's complete books never had this order"
+            found.append((_end_key(order), OrderEnded(client_id=order.client_id, outcome="denied", reason=reason)))
+    return found
+
+
+def differences(book: Book, snapshot: BrokerSnapshot) -> tuple[Finding, ...]:
+    """What still differs once every reported fact is in the book."""
+    found: list[Finding] = []
+    theirs = {item.instrument.key: item.quantity for item in snapshot.positions if item.quantity}
+    ours = {key: position.quantity for key, position in book.positions.items()}
+    for key in sorted(theirs.keys() | ours.keys()):
+        if theirs.get(key, 0) != ours.get(key, 0):
+            found.append(Finding(key=key, text=f"{key.strip()}: the broker holds {theirs.get(key, 0):+d}, the book {ours.get(key, 0):+d}"))
+    if snapshot.cash != book.cash:
+        found.append(Finding(key=None, text=f"cash: the broker has {snapshot.cash:,.2f}, the book {book.cash:,.2f}"))
+    by_client = {order.client_id for order in snapshot.orders if order.client_id}
+    for order in book.live.values():
+        if order.client_id not in by_client and order.state is not OrderState.UNKNOWN:
+            found.append(Finding(key=None, text=f"order {order.client_id} works in the book but not at the broker"))
+    for reported in snapshot.orders:
+        if reported.status is BrokerStatus.WORKING and reported.client_id not in book.orders:
+            found.append(Finding(key=None, text=f"EXTERNAL order {reported.broker_ref} works at the broker: {reported.description}"))
+    return tuple(found)
+
+
+def cash_body(item: CashMovement) -> CashMoved:
+    """A broker's cash movement as an event body."""
+    return CashMoved(movement_id=item.movement_id, account=item.account, amount=item.amount, reason=item.reason, at=item.at)
+
+
+def settled_body(item: Settlement) -> Settled:
+    """A broker's settlement as an event body."""
+    return Settled(
+        settlement_id=item.settlement_id, account=item.account, instrument=item.instrument, quantity=item.quantity, outcome=item.outcome,
+        value=item.value, cash=item.cash, at=item.at, shares=item.shares, share_symbol=item.share_symbol, fees=item.fees,
+    )
+
+
+def _acknowledged(order: BrokerOrder) -> OrderAcknowledged:
+    return OrderAcknowledged(client_id=order.client_id or "", broker_ref=order.broker_ref, limit=order.limit)
+
+
+def _end_key(order: Order) -> str:
+    return f"end:{order.account}:{order.client_id}"

@@ -1,0 +1,340 @@
+"""Tickets: from an intent to a card, and from a press to a confirmed order.
+
+A ticket is previewed against a fresh view, judged by every rule and recorded with the hash of its envelope and of its card. The press
+repeats all of it: an order that is no longer what the card said is asked again, never sent.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from decimal import Decimal
+
+from core.command import Caller, Role, Via
+from core.desk import Desk
+from core.domain.encoding import digest
+from core.domain.events import Draft, Submitting, TicketClosed, TicketConfirmed, TicketDrafted, TicketShown
+from core.domain.instruments import Option, combo_tick
+from core.domain.money import from_market, to_tick
+from core.domain.orders import Effect, Envelope, Intent, Limit, Side, TimeInForce
+from core.errors import BrokerRejected, BrokerTimeout, Unavailable, UserError
+from core.fold import Ticket
+from core.market.view import View
+from core.orders.card import draw_card
+from core.ports import Preview
+from core.reply import Reply
+from core.risk import gate
+from core.risk.exam import Exam, Recent, Verdict
+from core.risk.examine import exam_needs, examine
+from core.risk.sizing import units_for
+
+DUPLICATE_WINDOW = timedelta(minutes=10)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Priced:
+    """An intent judged at one instant."""
+
+    envelope: Envelope
+    exam: Exam
+    verdict: Verdict
+    view: View
+    preview: Preview | None
+    preview_trouble: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Confirmed:
+    """A press that passed: what the sender may now send."""
+
+    client_id: str
+    ticket: Ticket
+    verdict: Verdict
+    seqs: tuple[int, ...]
+
+
+async def draft(
+    desk: Desk, intent: Intent, caller: Caller, *, limit: Decimal | None = None, second_order: bool = False, replaces: Ticket | None = None, lead: str = "",
+) -> Reply:
+    """Preview an intent and offer it as a card.
+
+    `intent.plan` is ignored: prices come from the market now, or from the person's own `limit` (net per unit, + credit). A quantity the
+    person did not say is sized by rule. `lead` is a sentence shown first, e.g. why the card is drawn again.
+    """
+    _slow_down(desk)
+    priced = await price(desk, intent, limit=limit, second_order=second_order)
+    if not intent.quantity_said and intent.effect is Effect.OPEN:
+        sized = _sized(desk, priced)
+        if sized != intent.quantity:
+            priced = await price(desk, replace(intent, quantity=sized), limit=limit, second_order=second_order)
+    ticket_id = desk.runtime.entropy.id("T")
+    card = draw_card(ticket_id=ticket_id, priced=priced, now=desk.now(), mode=desk.mode(account=intent.account), label=priced.view.label, lead=lead)
+    body = TicketDrafted(
+        ticket_id=ticket_id, intent=priced.exam.intent, envelope=priced.envelope, envelope_hash=priced.envelope.hash, card_hash=card_hash(card),
+        allowed=priced.verdict.allowed, mid=_exact(priced.exam.mid, priced.envelope), short_delta=short_delta(priced.view, priced.envelope),
+        margin_effect=_margin_effect(priced.preview), verdict_hash=priced.verdict.hash, replaces=replaces.id if replaces else None,
+        said_limit=limit, second_order=second_order,
+    )
+    actor = f"person:{caller.person}" if caller.via is not Via.MODEL else "model"
+    drafts = [desk.draft(body, actor=actor, stream=str(intent.account), causation=caller.message_id, correlation=ticket_id)]
+    if replaces is not None and replaces.is_open:
+        closed = TicketClosed(ticket_id=replaces.id, outcome="replaced", reason=f"replaced by {ticket_id}")
+        drafts.append(desk.draft(closed, actor=actor, stream=str(intent.account), correlation=replaces.id))
+    shown = TicketShown(ticket_id=ticket_id, chat=caller.chat, at=desk.now())
+    drafts.append(desk.draft(shown, actor=actor, stream=str(intent.account), correlation=ticket_id))
+    recorded = await desk.record(*drafts)
+    return replace(card, cites=recorded.seqs, data={**card.data, "ticket": ticket_id})
+
+
+async def price(desk: Desk, intent: Intent, *, limit: Decimal | None, second_order: bool = False) -> Priced:
+    """Build the envelope at today's prices and judge it; nothing is recorded."""
+    book = desk.book(intent.account)
+    now = desk.now()
+    view = await desk.reader.view(exam_needs(intent, book, now))
+    envelope = _envelope(desk, intent, view, limit)
+    intent = replace(intent, plan=envelope.plan)
+    preview, trouble = await _preview(desk, envelope)
+    keys = tuple(leg.instrument.key for leg in intent.legs)
+    mode, reason = desk.mode(account=intent.account, strategy=intent.strategy, keys=keys)
+    exam = examine(
+        intent=intent, book=book, view=view, preview=preview, now=now, mode=mode, mode_reason=reason, recent=_recent(desk), second_order=second_order
+    )
+    verdict = gate.judge(exam, desk.rules, report=desk.report)
+    return Priced(envelope=envelope, exam=exam, verdict=verdict, view=view, preview=preview, preview_trouble=trouble)
+
+
+async def confirm(desk: Desk, ticket_id: str, caller: Caller) -> Confirmed | Reply:
+    """Turn a press into a confirmed, reserved order, or a reply that says why not (maybe with a fresh card).
+
+    Raises UserError where the ticket cannot be confirmed at all.
+    """
+    ticket = find(desk, ticket_id)
+    _may_confirm(ticket, caller)
+    async with desk.lane(ticket.drafted.envelope.account):
+        ticket = find(desk, ticket_id)
+        stale = _spent(desk, ticket)
+        if stale is not None:
+            return await _ask_again(desk, ticket, caller, stale)
+        drafted = ticket.drafted
+        priced = await price(desk, drafted.intent, limit=drafted.said_limit, second_order=ticket.drafted.second_order)
+        if not find(desk, ticket_id).is_open:
+            raise UserError(f"Ticket {ticket_id} was withdrawn meanwhile; nothing was sent.", "Ask again for a fresh card.")
+        moved = _moved(desk, ticket, priced)
+        if moved is not None:
+            return await _ask_again(desk, ticket, caller, moved)
+        client_id = desk.runtime.entropy.id("O")
+        recorded = await desk.record(*_confirmation(desk, ticket, priced.verdict, client_id, caller), expected_seq=desk.fold.seq)
+    return Confirmed(client_id=client_id, ticket=find(desk, ticket_id), verdict=priced.verdict, seqs=recorded.seqs)
+
+
+async def drop(desk: Desk, ticket_id: str, caller: Caller) -> tuple[int, ...]:
+    """Withdraw a ticket; returns the sequence numbers to cite."""
+    ticket = find(desk, ticket_id)
+    async with desk.lane(ticket.drafted.envelope.account):
+        ticket = find(desk, ticket_id)
+        if not ticket.is_open:
+            raise UserError(f"Ticket {ticket_id} is already {ended_words(ticket)}.", "Nothing was changed.")
+        body = TicketClosed(ticket_id=ticket_id, outcome="dropped", reason="withdrawn by a person")
+        stream = str(ticket.drafted.envelope.account)
+        recorded = await desk.record(desk.draft(body, actor=f"person:{caller.person}", stream=stream, correlation=ticket_id))
+        return recorded.seqs
+
+
+async def redraw(desk: Desk, ticket_id: str, caller: Caller, *, quantity: int | None = None, lead: str = "", second_order: bool = False) -> Reply:
+    """The same ticket anew at today's prices, maybe with another quantity."""
+    ticket = find(desk, ticket_id)
+    if ticket.confirmed is not None:
+        raise UserError(f"Ticket {ticket_id} was already confirmed; its order is {ticket.confirmed.client_id}.", "Ask for a new card for another order.")
+    intent = ticket.drafted.intent
+    if quantity is not None:
+        intent = replace(intent, quantity=quantity, quantity_said=True)
+    return await draft(desk, intent, caller, limit=ticket.drafted.said_limit, replaces=ticket, lead=lead, second_order=second_order)
+
+
+def find(desk: Desk, ticket_id: str) -> Ticket:
+    """A ticket by its id; raise UserError where there is none."""
+    ticket = desk.fold.tickets.get(ticket_id)
+    if ticket is None:
+        raise UserError(f"There is no ticket {ticket_id!r}.", "Ticket ids stand on the card, such as T1A2B3C.")
+    return ticket
+
+
+def card_hash(card: Reply) -> str:
+    """Hash of what the person was shown."""
+    return digest(card.blocks)
+
+
+def ended_words(ticket: Ticket) -> str:
+    """How a ticket ended, for a sentence."""
+    if ticket.confirmed is not None:
+        return f"confirmed (order {ticket.confirmed.client_id})"
+    return ticket.closed.outcome if ticket.closed is not None else "open"
+
+
+def short_delta(view: View, envelope: Envelope) -> float | None:
+    """The largest absolute delta among the short option legs, None where unknown or there is no short leg."""
+    deltas: list[float] = []
+    for leg in envelope.legs:
+        if leg.side is Side.SELL and isinstance(leg.instrument, Option):
+            try:
+                delta = view.mark(leg.instrument).delta
+            except Unavailable:
+                return None
+            if delta is None:
+                return None
+            deltas.append(abs(delta))
+    return max(deltas, default=None)
+
+
+def _envelope(desk: Desk, intent: Intent, view: View, limit: Decimal | None) -> Envelope:
+    plan = Limit(start=limit, worst=limit) if limit is not None else _working_range(desk, intent, view)
+    return Envelope(
+        account=intent.account, legs=intent.legs, quantity=intent.quantity, plan=plan, tif=TimeInForce.DAY,
+        expires_at=desk.now() + timedelta(seconds=desk.settings.desk.whole("ticket_life_seconds")),
+        policy_version=desk.fold.policy_version, strategy=intent.strategy, trade_id=intent.trade_id,
+    )
+
+
+def _working_range(desk: Desk, intent: Intent, view: View) -> Limit:
+    """Start at mid; worst = mid - min(half-spread, max(one tick, guard share of mid)), both on a tick."""
+    mid, natural = 0.0, 0.0
+    for leg in intent.legs:
+        quote = view.quote(leg.instrument)
+        if not quote.state.usable:
+            name = getattr(leg.instrument, "label", leg.instrument.key)
+            raise Unavailable(f"price of {name}", why=f"{quote.state.value}; name a limit to go on without it")
+        mid -= leg.side.sign * leg.ratio * quote.mid
+        natural -= leg.side.sign * leg.ratio * (quote.ask if leg.side is Side.BUY else quote.bid)
+    tick = combo_tick(intent.options, Decimal(str(round(mid, 6))))
+    exact_mid = from_market(mid, Decimal("0.0001"))
+    start = to_tick(exact_mid, tick, up=True)
+    half_spread = from_market(max(0.0, mid - natural), Decimal("0.0001"))
+    guard = min(half_spread, max(tick, abs(exact_mid) * desk.settings.desk.number("guard_fraction")))
+    return Limit(start=start, worst=min(start, to_tick(exact_mid - guard, tick, up=False)))
+
+
+async def _preview(desk: Desk, envelope: Envelope) -> tuple[Preview | None, str]:
+    seconds = float(desk.settings.desk.whole("broker_seconds"))
+    try:
+        return await desk.runtime.wait_for(desk.brokers[envelope.account].preview(envelope), seconds), ""
+    except (Unavailable, BrokerRejected, BrokerTimeout, TimeoutError) as error:
+        return None, str(error) or "the broker did not answer in time"
+
+
+def _sized(desk: Desk, priced: Priced) -> int:
+    """Size by rule: the base share of NLV, then what the rules leave of it; at least 1, so that the card can say why not."""
+    capital = priced.exam.capital
+    nlv = priced.exam.before.net_liquidation
+    if capital is None or nlv is None:
+        return priced.exam.intent.quantity
+    per_unit = capital / priced.exam.intent.quantity
+    base = units_for(capital_per_unit=per_unit, net_liquidation=nlv, fraction=desk.settings.desk.number("size_fraction"))
+    return max(1, int(base * priced.verdict.factor))
+
+
+def _spent(desk: Desk, ticket: Ticket) -> str | None:
+    """Why a ticket cannot be confirmed as it is; None where it may be. Raises UserError where it is over for good."""
+    if ticket.confirmed is not None:
+        raise UserError(
+            f"Ticket {ticket.id} was already confirmed: its order is {ticket.confirmed.client_id}. Nothing more was sent.", "See `status` or `fills`."
+        )
+    if ticket.closed is not None:
+        raise UserError(f"Ticket {ticket.id} is {ticket.closed.outcome} ({ticket.closed.reason}). Nothing was sent.", "Ask again for a fresh card.")
+    if desk.now() >= ticket.drafted.envelope.expires_at:
+        return "That card had expired"
+    if desk.now() < ticket.at:
+        return "The clock went back since that card"
+    if ticket.drafted.envelope.policy_version != desk.fold.policy_version:
+        return "A setting changed since that card"
+    if not ticket.drafted.allowed:
+        return "The rules did not allow that card"
+    return None
+
+
+def _moved(desk: Desk, ticket: Ticket, priced: Priced) -> str | None:
+    """What changed for the worse since the card, in words; None where the press stands."""
+    drafted, settings = ticket.drafted, desk.settings.desk
+    if not priced.verdict.allowed:
+        return f"The rules say no now: {priced.verdict.reason}"
+    if priced.verdict.hash != drafted.verdict_hash:
+        return "A rule's verdict changed since that card"
+    mid = _exact(priced.exam.mid, drafted.envelope)
+    tick = combo_tick(drafted.intent.options, drafted.mid)
+    if drafted.mid - mid > max(tick, abs(drafted.mid) * settings.number("reask_fraction")):
+        return f"The price moved: mid was {drafted.mid:.2f}, now {mid:.2f}"
+    delta = short_delta(priced.view, drafted.envelope)
+    if drafted.short_delta is not None and (delta is None or abs(delta - drafted.short_delta) > float(settings.number("reask_delta"))):
+        return f"The short delta moved from {drafted.short_delta:.2f} to {'unknown' if delta is None else f'{delta:.2f}'}"
+    effect = _margin_effect(priced.preview)
+    if drafted.margin_effect is not None and drafted.margin_effect > 0:
+        if effect is None or effect > drafted.margin_effect * (1 + settings.number("reask_margin")):
+            return f"The margin rose from {drafted.margin_effect:,.0f} to {'unknown' if effect is None else f'{effect:,.0f}'}"
+    return None
+
+
+async def _ask_again(desk: Desk, ticket: Ticket, caller: Caller, why: str) -> Reply:
+    return replace(await redraw_inside(desk, ticket, caller, lead=f"{why}. Nothing was sent; this is the order as it stands now."), ok=False)
+
+
+async def redraw_inside(desk: Desk, ticket: Ticket, caller: Caller, *, lead: str) -> Reply:
+    """Draw a ticket again while its lane is held."""
+    return await draft(
+        desk, ticket.drafted.intent, caller, limit=ticket.drafted.said_limit, replaces=ticket, lead=lead, second_order=ticket.drafted.second_order
+    )
+
+
+def _confirmation(desk: Desk, ticket: Ticket, verdict: Verdict, client_id: str, caller: Caller) -> list[Draft]:
+    drafted = ticket.drafted
+    envelope, stream, actor = drafted.envelope, str(drafted.envelope.account), f"person:{caller.person}"
+    confirmed = TicketConfirmed(
+        ticket_id=ticket.id, person=caller.person, chat=caller.chat, envelope_hash=drafted.envelope_hash, card_hash=drafted.card_hash,
+        quantity=envelope.quantity, client_id=client_id,
+    )
+    trade_id = envelope.trade_id or f"P{client_id[1:]}"
+    submitting = Submitting(
+        client_id=client_id, ticket_id=ticket.id, account=envelope.account, envelope=envelope, envelope_hash=drafted.envelope_hash,
+        limit=envelope.plan.start, quantity=envelope.quantity, trade_id=trade_id, reducing=verdict.reducing, thesis=drafted.intent.thesis,
+    )
+    return [
+        desk.draft(confirmed, actor=actor, stream=stream, causation=caller.message_id, correlation=ticket.id, dedupe=f"confirm:{ticket.id}"),
+        desk.draft(submitting, actor=actor, stream=stream, causation=ticket.id, correlation=client_id, dedupe=f"submit:{ticket.id}"),
+    ]
+
+
+def _may_confirm(ticket: Ticket, caller: Caller) -> None:
+    if caller.via not in (Via.BUTTON, Via.LINE, Via.MANDATE):
+        raise UserError("Only a person's press, or the typed words `confirm` and the ticket's id, can confirm.", "Press Confirm on the card.")
+    if caller.role is Role.VIEWER:
+        raise UserError("Your role may look but not trade.", "Ask the owner to make you a trader.")
+
+
+def _recent(desk: Desk) -> tuple[Recent, ...]:
+    since = desk.now() - DUPLICATE_WINDOW
+    return tuple(
+        Recent(
+            envelope_hash=ticket.drafted.envelope_hash, legs_key=legs_key(ticket.drafted.envelope), quantity=ticket.confirmed.quantity,
+            at=ticket.confirmed_at, ticket_id=ticket.id,
+        )
+        for ticket in desk.fold.recent_confirmed(since)
+        if ticket.confirmed is not None and ticket.confirmed_at is not None
+    )
+
+
+def legs_key(envelope: Envelope) -> str:
+    """Identifies the same legs on the same account, whatever the price."""
+    legs = sorted(f"{leg.side.value} {leg.ratio} {leg.instrument.key} {leg.effect.value}" for leg in envelope.legs)
+    return f"{envelope.account}|{'|'.join(legs)}"
+
+
+def _slow_down(desk: Desk) -> None:
+    limit = desk.settings.desk.whole("cards_per_minute")
+    if desk.fold.drafted_since(desk.now() - timedelta(minutes=1)) >= limit and not desk.runtime.clock.standing:
+        raise UserError(f"More than {limit} cards in a minute.", "Wait a moment; nothing was lost.")
+
+
+def _exact(mid: Decimal | None, envelope: Envelope) -> Decimal:
+    return envelope.plan.start if mid is None else mid
+
+
+def _margin_effect(preview: Preview | None) -> Decimal | None:
+    return None if preview is None else preview.margin_after - preview.margin_before
