@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, fields, replace
 from datetime import date, datetime
 from decimal import Decimal
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -75,8 +76,9 @@ class Chain:
 
     def select(self, mask: npt.NDArray[np.bool_]) -> Chain:
         """The rows where `mask` is true."""
-        columns = {field.name: getattr(self, field.name)[mask] for field in fields(self) if isinstance(getattr(self, field.name), np.ndarray)}
-        return replace(self, **columns)
+        columns = {field.name: getattr(self, field.name) for field in fields(self)}
+        kept: dict[str, Any] = {name: column[mask] for name, column in columns.items() if isinstance(column, np.ndarray)}
+        return replace(self, **kept)
 
     def only(self, *, expiry: date | None = None, right: Right | None = None, root: str | None = None) -> Chain:
         """The rows of one expiry, right and root, each optional."""

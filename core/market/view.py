@@ -86,7 +86,8 @@ class View:
         """The quote of an instrument, from the quotes or its chain, insane or not; raise Unavailable where there is none."""
         found = self.quotes.get(instrument.key) or self._from_chain(instrument)
         if found is None:
-            raise Unavailable(f"quote of {getattr(instrument, 'label', instrument.key)}", why=self.missing.get(instrument.key, "no source has it"))
+            why = self.missing.get(instrument.key, "no source has it")
+            raise Unavailable(f"quote of {getattr(instrument, 'label', instrument.key)}", why=why)
         return found
 
     def spot(self, symbol: str) -> float:
@@ -127,7 +128,7 @@ class View:
         return session_age_seconds(self.quote(instrument).at, self.at, spec)
 
     def mark(self, contract: Option) -> OptionMark:
-        """Implied vol and Greeks of a contract from this view's own quotes; raise Unavailable without a usable quote or underlying price."""
+        """Implied vol and Greeks of a contract from this view's own quotes; raise Unavailable without a usable quote or spot."""
         known = self._marks.get(contract.key)
         if known is None:
             from core.market.analytics import option_mark  # numpy-heavy: only where marks are wanted

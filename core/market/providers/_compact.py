@@ -20,11 +20,8 @@ import numpy.typing as npt
 from core.domain.instruments import InstrumentError, series_of
 from core.errors import UserError
 from core.market.chain import pair_mids
-from core.market.providers._layouts import (
-    BARS,
-    CHAIN,
-    DIVIDENDS,
-    RATES,
+from core.market.providers._layouts import BARS, CHAIN, DIVIDENDS, RATES
+from core.market.providers._reading import (
     BarRows,
     Rename,
     SnapshotRows,
@@ -138,7 +135,8 @@ def _parse(folder: Path, *, symbols: Mapping[str, str], note: Note) -> tuple[dic
         arrays[f"bars {symbol}"] = _columns(days)
     heads.sort(key=lambda head: (head["day"], head["time"] or "", head["symbol"]))
     index = {
-        "version": VERSION, "snapshots": heads, "bars": sorted(bars), "settlements": settlements, "notes": notes, "rates": "rates" in arrays,
+        "version": VERSION, "snapshots": heads, "bars": sorted(bars), "settlements": settlements, "notes": notes,
+        "rates": "rates" in arrays,
         "dividends": {symbol: sorted(paid.items()) for symbol, paid in sorted(dividends.items()) if paid},
     }
     return index, arrays
@@ -237,20 +235,21 @@ def _damaged(place: Path, error: Exception) -> UserError:
 
 
 def _recording(index: Mapping[str, Any], load: Callable[[str], Arrays]) -> Recording:
-    snapshots = tuple(
-        SnapshotHead(
-            symbol=head["symbol"], day=date.fromisoformat(head["day"]), time=None if head["time"] is None else time.fromisoformat(head["time"]),
-            spot=math.nan if head["spot"] is None else float(head["spot"]), rows=head["rows"], roots=tuple(head["roots"]),
-            expiries=tuple((root, date.fromordinal(ordinal)) for root, ordinal in head["expiries"]), source=head["source"], name=head["name"],
-        )
-        for head in index["snapshots"]
-    )
     return Recording(
-        snapshots=snapshots,
+        snapshots=tuple(_snapshot_head(head) for head in index["snapshots"]),
         bars={symbol: load(f"bars {symbol}") for symbol in index["bars"]},
         dividends={symbol: tuple((date.fromisoformat(day), amount) for day, amount in paid) for symbol, paid in index["dividends"].items()},
         rates=load("rates") if index["rates"] else {},
         settlements=tuple((root, date.fromisoformat(expiry), value, at, label) for root, expiry, value, at, label in index["settlements"]),
         notes=tuple(index["notes"]),
         load=load,
+    )
+
+
+def _snapshot_head(head: Mapping[str, Any]) -> SnapshotHead:
+    return SnapshotHead(
+        symbol=head["symbol"], day=date.fromisoformat(head["day"]), rows=head["rows"], source=head["source"], name=head["name"],
+        time=None if head["time"] is None else time.fromisoformat(head["time"]),
+        spot=math.nan if head["spot"] is None else float(head["spot"]), roots=tuple(head["roots"]),
+        expiries=tuple((root, date.fromordinal(ordinal)) for root, ordinal in head["expiries"]),
     )

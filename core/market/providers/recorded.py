@@ -20,51 +20,52 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from core.clock import EXCHANGE_ZONE, Clock, exchange_date
-from core.domain.calendar import CalendarError, session, sessions, trading_expiry
-from core.domain.instruments import Cash, Delivery, Exercise, Instrument, InstrumentError, Option, SeriesSpec, Settlement, roots_of, series_of
-from core.domain.money import to_cents
+from core.domain.calendar import CalendarError, Session, session, sessions
+from core.domain.instruments import Cash, Instrument, Option, roots_of
 from core.errors import Unavailable, UserError
 from core.market.chain import UNKNOWN, Chain
 from core.market.providers._compact import Arrays, Recording, SnapshotHead, open_recording
-from core.market.providers._parity import parity_rate
+from core.market.providers._rates import curve_rate, parity_rate
+from core.market.providers._settling import PUBLICATION, Settlements
 from core.market.quote import Quote
 from core.ports import Bars, Dividend, ProviderCapabilities, SettlementValue
+from core.runtime import Runtime
 
 NAME = "recorded"
 
 # A snapshot dated by day alone was taken minutes before the close; one whose underlying is the official close, after it.
 BEFORE_CLOSE = timedelta(minutes=15)
 AFTER_CLOSE = timedelta(minutes=10)  # options not expiring that day trade until 16:15
-PUBLICATION = timedelta(minutes=15)  # after the close: official closes and daily bars are known
-AM_PUBLICATION = timedelta(hours=2)  # after the open, where a settlement file gives a value without its time
 _SAME_PRICE = 0.015
-_CURVE_DAYS = 10  # a yield curve older than this is not used
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Parameters:
-    """data_dir: the folder of recorded data; start: the first day, by default that of the symbol with most quotes; symbols: vendor symbol to
-    the desk's; cache_dir: where the compact form is kept (never in data_dir), in memory only where None."""
+    """What is replayed, and from when."""
 
-    data_dir: Path | None = None
-    start: date | None = None
-    symbols: Mapping[str, str] = field(default_factory=dict)
-    cache_dir: Path | None = None
+    data_dir: Path | None = None  # the folder of recorded data; never written to
+    start: date | None = None  # the first day; None: the first of the symbol with most quotes
+    symbols: Mapping[str, str] = field(default_factory=dict)  # the files' symbol -> the desk's
+    cache_dir: Path | None = None  # where the compact form is kept; None: parsed at each start
 
 
 PARAMETERS = Parameters
 
 
-def build(parameters: Parameters, *, clock: Clock, note: Callable[[str], None] | None = None) -> RecordedProvider:
-    """Open the recording. The clock is left alone: the desk sets it to `first_instant`, or to where it stopped. `note` hears of progress."""
+def build(
+    parameters: Parameters, *, clock: Clock, runtime: Runtime | None = None, note: Callable[[str], None] | None = None
+) -> RecordedProvider:
+    """Open the recording; `note` hears of progress. With a runtime, long work is done in its threads.
+
+    The clock is left alone: the desk sets it to `first_instant`, or to where it stopped.
+    """
     if parameters.data_dir is None:
         raise UserError("the recorded market needs a folder of data", "Start with --data DIR.")
     symbols = {vendor.upper(): own.upper() for vendor, own in parameters.symbols.items()}
     recording = open_recording(Path(parameters.data_dir), cache_dir=parameters.cache_dir, symbols=symbols, note=note or _silent)
-    return RecordedProvider(recording, clock=clock, start=parameters.start)
+    return RecordedProvider(recording, clock=clock, runtime=runtime, start=parameters.start)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,20 +79,25 @@ class Snapshot:
 class RecordedProvider:
     """Market data from a recording, as far as known at the clock's now."""
 
-    def __init__(self, recording: Recording, *, clock: Clock, start: date | None = None) -> None:
+    def __init__(self, recording: Recording, *, clock: Clock, runtime: Runtime | None = None, start: date | None = None) -> None:
         self._recording = recording
         self._clock = clock
-        self._closes = {symbol: dict(zip(bars["day"].tolist(), bars["close"].tolist(), strict=True)) for symbol, bars in recording.bars.items()}
+        self._runtime = runtime
+        self._closes = {symbol: _by_day(bars) for symbol, bars in recording.bars.items()}
         kept, repeats = _kept(recording.snapshots)
         self._snapshots = sorted((Snapshot(at=self._instant(head), head=head) for head in kept), key=lambda each: each.at)
         if not self._snapshots:
             raise UserError("no snapshot of the recording falls on a session of the exchange", "Check the dates in the chain files.")
-        self._by_symbol = {symbol: [each for each in self._snapshots if each.head.symbol == symbol] for symbol in {head.symbol for head in kept}}
-        self._published = {(root, expiry): (value, at, label) for root, expiry, value, at, label in recording.settlements}
-        self._timeline = sorted({each.at for each in self._snapshots} | self._settlement_instants())
+        self._by_symbol: dict[str, list[Snapshot]] = {}
+        for each in self._snapshots:
+            self._by_symbol.setdefault(each.head.symbol, []).append(each)
+        self._settlements = Settlements(recording, closes=self._closes)
+        listed = {pair for each in self._snapshots for pair in each.head.expiries}
+        self._timeline = sorted({each.at for each in self._snapshots} | self._settlements.instants(listed, after=self._snapshots[0].at))
         self.dropped_repeats = repeats
         self.first_instant = self._first(start)
         self._loaded: dict[str, Chain] = {}
+        self._rates: dict[str, float | None] = {}
 
     # --- what it is -------------------------------------------------------------------------------------------------------
 
@@ -106,8 +112,8 @@ class RecordedProvider:
     @property
     def notes(self) -> tuple[str, ...]:
         """What was left out of the files, and why."""
-        dropped = tuple(f"{head.source}: the snapshot of {head.day.isoformat()} is left out, the exchange was closed" for head in self.dropped_repeats)
-        return self._recording.notes + dropped
+        days = ", ".join(head.day.isoformat() for head in self.dropped_repeats)
+        return (*self._recording.notes, *([f"snapshots of closed days left out: {days}"] if days else []))
 
     @property
     def missing_sessions(self) -> tuple[date, ...]:
@@ -158,7 +164,7 @@ class RecordedProvider:
 
     async def settlement(self, contract: Option) -> SettlementValue | None:
         """A published value, or the official close for PM series once it is out; AM series without a published value stay pending."""
-        found = self._settlement_value(contract.series, contract.expiry)
+        found = self._settlements.value(contract.series, contract.expiry)
         return found if found is not None and found.published_at <= self._clock.now() else None
 
     async def dividends(self, symbol: str, *, start: date, end: date) -> tuple[Dividend, ...]:
@@ -169,12 +175,12 @@ class RecordedProvider:
 
     async def rate(self, days: int) -> float:
         """From the last published yield curve; without a recent one, what put-call parity of a European chain implies."""
-        curve = self._curve_rate(days)
-        if curve is None:
-            curve = self._implied_rate(days)
-        if curve is None:
+        found = curve_rate(self._recording.rates, today=exchange_date(self._clock.now()), days=days)
+        if found is None:
+            found = await self._implied_rate()
+        if found is None:
             raise Unavailable("riskless rate", why="the recording has no yield curve of this time and no chain that implies one")
-        return curve
+        return found
 
     async def next_instant(self) -> datetime | None:
         """The next snapshot, or the publication of a settlement before it (16:15 on expiry days); None at the end of the recording."""
@@ -207,7 +213,8 @@ class RecordedProvider:
             return self._by_symbol[max(quotes, key=lambda symbol: (quotes[symbol], symbol))][0].at
         later = [each.at for each in self._snapshots if each.head.day >= start]
         if not later:
-            raise UserError(f"the recording ends on {self._snapshots[-1].head.day.isoformat()}, before {start.isoformat()}", "Start earlier.")
+            last = self._snapshots[-1].head.day
+            raise UserError(f"the recording ends on {last.isoformat()}, before {start.isoformat()}", "Start earlier.")
         return later[0]
 
     def _snapshot(self, symbol: str) -> Snapshot:
@@ -287,70 +294,20 @@ class RecordedProvider:
         regular = session(today)
         return today if regular is not None and now >= regular.close_at + PUBLICATION else today - timedelta(days=1)
 
-    # --- settlement -------------------------------------------------------------------------------------------------------
-
-    def _settlement_value(self, spec: SeriesSpec, expiry: date) -> SettlementValue | None:
-        """What the recording holds for a series, known by now or not."""
-        day = trading_expiry(spec, expiry)
-        regular = session(day)
-        if regular is None:
-            return None
-        morning = spec.settlement is Settlement.AM
-        published = self._published.get((spec.root, expiry))
-        if published is not None:
-            text, said_at, label = published
-            usual = regular.open_at + AM_PUBLICATION if morning else regular.close_at + PUBLICATION
-            at = usual if said_at is None else datetime.fromisoformat(said_at).astimezone(UTC)
-            return SettlementValue(root=spec.root, expiry=expiry, value=to_cents(Decimal(text)), published_at=at,
-                                   label=label or ("settlement value" if morning else "closing index"))
-        close = self._closes.get(spec.underlying, {}).get(day.toordinal())
-        if morning or close is None:
-            return None
-        return SettlementValue(
-            root=spec.root, expiry=expiry, value=to_cents(Decimal(repr(close))), published_at=regular.close_at + PUBLICATION,
-            label="closing index" if spec.delivery is Delivery.CASH else "closing price",
-        )
-
-    def _settlement_instants(self) -> set[datetime]:
-        """When something that the recording lists is settled, after the first snapshot."""
-        listed = {pair for each in self._snapshots for pair in each.head.expiries}
-        values = []
-        for root, expiry in listed:
-            try:
-                values.append(self._settlement_value(series_of(root), expiry))
-            except (CalendarError, InstrumentError):
-                continue  # an expiry the calendar does not know: its contracts are shown, but nothing says when they settle
-        return {value.published_at for value in values if value is not None and value.published_at > self._snapshots[0].at}
-
-    # --- rates ------------------------------------------------------------------------------------------------------------
-
-    def _curve_rate(self, days: int) -> float | None:
-        """Interpolate the last curve of an earlier day; yields are bond-equivalent, compounded twice a year."""
-        curve = self._recording.rates
-        today = exchange_date(self._clock.now()).toordinal()
-        if not curve:
-            return None
-        place = int(np.searchsorted(curve["day"], today)) - 1  # a day's curve is published after its close
-        if place < 0 or today - int(curve["day"][place]) > _CURVE_DAYS:
-            return None
-        known = np.isfinite(curve["yield"][place])
-        if not known.any():
-            return None
-        terms: npt.NDArray[np.float64] = curve["term"][known]
-        order = np.argsort(terms)
-        yearly = float(np.interp(days, terms[order], curve["yield"][place][known][order]))
-        return 2 * math.log1p(yearly / 2)
-
-    def _implied_rate(self, days: int) -> float | None:
+    async def _implied_rate(self) -> float | None:
+        """From the first chain that implies one, kept for as long as its snapshot is the last."""
         for symbol in sorted(self._by_symbol):
-            if any(spec.exercise is not Exercise.EUROPEAN for spec in roots_of(symbol)):
-                continue
             try:
-                found = parity_rate(self._chain(self._snapshot(symbol)), days)
+                snapshot = self._snapshot(symbol)
             except Unavailable:
                 continue
-            if found is not None:
-                return found
+            name = snapshot.head.name
+            if name not in self._rates:
+                chain = self._chain(snapshot)
+                rate = parity_rate(chain) if self._runtime is None else await self._runtime.in_thread(parity_rate, chain)
+                self._rates = {name: rate}
+            if self._rates[name] is not None:
+                return self._rates[name]
         return None
 
 
@@ -372,7 +329,11 @@ def _chain_of(snapshot: Snapshot, arrays: Arrays) -> Chain:
     return Chain(symbol=head.symbol, at=snapshot.at, source=NAME, spot=head.spot, root=roots, **columns)
 
 
-def _session(day: date) -> Any:
+def _by_day(bars: Arrays) -> dict[int, float]:
+    return dict(zip(bars["day"].tolist(), bars["close"].tolist(), strict=True))
+
+
+def _session(day: date) -> Session:
     regular = session(day)
     if regular is None:
         raise UserError(f"{day.isoformat()} is no session of the exchange")

@@ -1,0 +1,228 @@
+"""Opinions on options: forwards from put-call parity, implied volatility and Greeks, from nothing but a view's own quotes.
+
+One forward and discount for each expiry of a root. European series take both from put-call parity; where their quotes are too few, and
+for American series, the forward is read near the money (or grown from spot) with the view's rate. Where a quote gives no volatility
+the answer is unknown (None, or NaN in arrays), never zero: risk then assumes the worst.
+
+American options are valued as European ones on that forward; for out-of-the-money contracts the difference is below their bid-ask spread.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from datetime import date, datetime
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from core.domain.calendar import CalendarError, settlement_at, years_to
+from core.domain.instruments import Exercise, InstrumentError, Option, Right, SeriesSpec, series_of
+from core.errors import Unavailable
+from core.market.chain import CALL, PUT, Chain, Floats, Ints
+from core.pricing.bsm import greeks_forward
+from core.pricing.implied import forward_discount, implied_vol
+
+if TYPE_CHECKING:
+    from core.market.view import OptionMark, View
+
+_PLAUSIBLE_RATE = (-0.02, 0.20)  # outside, a discount read from parity is bid-ask noise
+_NEAR_MONEY = 0.03  # of spot: pairs whose call and put differ by little, so that neither the rate nor early exercise matters
+_NEAREST_PAIRS = 6
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Curve:
+    """Forward, discount and time of one expiry of a root at the time its quotes were made."""
+
+    forward: float
+    discount: float
+    t_years: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChainMarks:
+    """Opinions on every row of a chain, aligned with it; NaN where unknown.
+
+    `delta` and `gamma` are against spot, per share of one long contract, puts negative; `mid` is ask / 2 where nobody bids.
+    """
+
+    mid: Floats
+    iv: Floats
+    delta: Floats
+    gamma: Floats
+    theta_per_day: Floats
+    vega_per_point: Floats
+    forward: Floats
+    discount: Floats
+    t_years: Floats
+
+
+def option_mark(view: View, contract: Option) -> OptionMark:
+    """Implied vol and Greeks of one contract; raise Unavailable without a usable quote or a price of the underlying.
+
+    Example: SPX at 2,919.04, the SPXW 24 May 19 2800 put at 12.40 by 12.70 with 29 days left: iv 0.141, delta -0.16.
+    """
+    from core.market.view import OptionMark
+
+    quote = view.quote(contract)
+    mid = view.mid(contract)
+    chain = view.chains.get(contract.underlying)
+    spot = _spot(view, contract.underlying)
+    curve = _curve(view, chain, series=contract.series, expiry=contract.expiry, at=quote.at)
+    twin = math.nan if chain is None else _twin_mid(chain, contract)
+    side = CALL if contract.right is Right.CALL else PUT
+    marks = _marks(
+        mid=np.array([mid]), twin=np.array([twin]), right=np.array([side], dtype=np.int8), strike=np.array([float(contract.strike)]),
+        forward=np.array([curve.forward]), discount=np.array([curve.discount]), t_years=np.array([curve.t_years]), spot=spot,
+    )
+    return OptionMark(
+        mid=mid, iv=_known(marks.iv), delta=_known(marks.delta), gamma=_known(marks.gamma), theta_per_day=_known(marks.theta_per_day),
+        vega_per_point=_known(marks.vega_per_point), forward=curve.forward, discount=curve.discount, t_years=curve.t_years,
+    )
+
+
+def marks(view: View, chain: Chain) -> ChainMarks:
+    """Implied vols and Greeks of every row of a chain, which may be a part of the view's own; NaN rows where a series has no price."""
+    spot = _spot(view, chain.symbol)
+    whole = view.chains.get(chain.symbol, chain)
+    size = len(chain)
+    forward, discount, t_years, twin = (np.full(size, np.nan) for _ in range(4))
+    for expiry, root, rows in _series(chain):
+        try:
+            curve = _curve(view, whole, series=series_of(root), expiry=expiry, at=chain.at)
+        except (Unavailable, InstrumentError, CalendarError):
+            continue  # this series stays unknown; the others are none the worse for it
+        forward[rows], discount[rows], t_years[rows] = curve.forward, curve.discount, curve.t_years
+        twin[rows] = _twin_mids(whole, chain, rows, expiry=expiry, root=root)
+    return _marks(
+        mid=chain.mid, twin=twin, right=chain.right, strike=chain.strike, forward=forward, discount=discount, t_years=t_years, spot=spot,
+    )
+
+
+def strike_by_delta(view: View, chain: Chain, right: Right, target_abs_delta: float) -> int:
+    """The row of the chain (narrow it to one series first) whose delta is nearest to the target in size; of two alike the further one out.
+
+    Raises Unavailable where no contract of that right has a known delta.
+    """
+    deltas = np.abs(marks(view, chain).delta)
+    deltas[chain.right != (CALL if right is Right.CALL else PUT)] = np.nan
+    if not np.isfinite(deltas).any():
+        raise Unavailable(f"delta of any {chain.symbol} {right.value}", why="no quote in that range gives a volatility")
+    away = np.round(np.abs(deltas - target_abs_delta), 12)
+    nearest = np.flatnonzero(away == np.nanmin(away))
+    return int(nearest[np.argmin(deltas[nearest])])
+
+
+# --- forwards ------------------------------------------------------------------------------------------------------------
+
+
+def _curve(view: View, chain: Chain | None, *, series: SeriesSpec, expiry: date, at: datetime) -> Curve:
+    """The forward and discount of a series, worked out once a view."""
+    key = (series.underlying, expiry, series.root)
+    t_years = years_to(settlement_at(series, expiry), at)
+    known = view._curves.get(key)
+    if known is None:
+        known = view._curves[key] = _forward(view, chain, series=series, expiry=expiry, t_years=t_years)
+    return Curve(forward=known[0], discount=known[1], t_years=t_years)
+
+
+def _forward(view: View, chain: Chain | None, *, series: SeriesSpec, expiry: date, t_years: float) -> tuple[float, float]:
+    spot = _spot(view, series.underlying)
+    rate = view.rate
+    if chain is not None:
+        strikes, calls, puts = chain.pairs(expiry=expiry, root=series.root)
+        if series.exercise is Exercise.EUROPEAN and t_years > 0:
+            parity = forward_discount(strike=strikes, call_mid=calls, put_mid=puts)
+            if parity is not None:
+                return parity[0], _discount(parity[1], t_years=t_years, rate=rate)
+        # Near the money the rate hardly moves the forward, and the discount little else: an unknown one may count as none here.
+        discount = math.exp(-(rate or 0.0) * t_years)
+        near = _near_forward(strikes, calls - puts, spot=spot, discount=discount)
+        if near is not None:
+            return near, discount
+    if rate is None:
+        what = f"forward of {series.underlying} for {expiry.isoformat()}"
+        raise Unavailable(what, why="there is no riskless rate, and too few quotes for put-call parity")
+    paid = sum(
+        float(dividend.amount) * math.exp(-rate * (dividend.ex_date - view.session).days / 365)
+        for dividend in view.dividends.get(series.underlying, ()) if view.session < dividend.ex_date <= expiry
+    )
+    return (spot - paid) * math.exp(rate * t_years), math.exp(-rate * t_years)
+
+
+def _discount(discount: float, *, t_years: float, rate: float | None) -> float:
+    """The discount of parity, or over a few days, where it is noise, that of the view's rate."""
+    if _PLAUSIBLE_RATE[0] <= -math.log(discount) / t_years <= _PLAUSIBLE_RATE[1]:
+        return discount
+    return math.exp(-(rate or 0.0) * t_years)
+
+
+def _near_forward(strikes: Floats, gaps: Floats, *, spot: float, discount: float) -> float | None:
+    """The median forward of the pairs nearest to the money, None where no pair is near it."""
+    near = np.flatnonzero(np.isfinite(gaps) & (np.abs(strikes / spot - 1) <= _NEAR_MONEY))
+    if not len(near):
+        return None
+    near = near[np.argsort(np.abs(strikes[near] - spot), kind="stable")][:_NEAREST_PAIRS]
+    return float(np.median(strikes[near] + gaps[near] / discount))
+
+
+def _spot(view: View, symbol: str) -> float:
+    """The underlying's price at the time of the chain, so that both are of one instant; else the view's."""
+    chain = view.chains.get(symbol)
+    return chain.spot if chain is not None and 0 < chain.spot < math.inf else view.spot(symbol)
+
+
+# --- volatility and Greeks -----------------------------------------------------------------------------------------------
+
+
+def _marks(
+    *, mid: Floats, twin: Floats, right: Ints | np.ndarray[tuple[int, ...], np.dtype[np.int8]], strike: Floats, forward: Floats,
+    discount: Floats, t_years: Floats, spot: float,
+) -> ChainMarks:
+    """Whole arrays at once. An in-the-money quote that gives no volatility takes its out-of-the-money twin's: parity makes them one."""
+    vol = implied_vol(right=right, price=mid, forward=forward, strike=strike, t_years=t_years, discount=discount)
+    with np.errstate(invalid="ignore"):
+        lost = np.isnan(vol) & np.isfinite(mid) & np.isfinite(twin) & (right * (forward - strike) > 0)
+    if lost.any():
+        vol[lost] = implied_vol(right=-right[lost], price=twin[lost], forward=forward[lost], strike=strike[lost], t_years=t_years[lost],
+                                discount=discount[lost])
+    found = greeks_forward(right=right, forward=forward, strike=strike, t_years=t_years, discount=discount, vol=vol)
+    basis = forward / spot
+    return ChainMarks(
+        mid=mid, iv=vol, delta=found.delta * basis, gamma=found.gamma * basis * basis, theta_per_day=found.theta_per_day,
+        vega_per_point=found.vega_per_point, forward=forward, discount=discount, t_years=t_years,
+    )
+
+
+def _series(chain: Chain) -> list[tuple[date, str, Ints]]:
+    """The rows of each expiry and root."""
+    found = []
+    for ordinal in np.unique(chain.expiry):
+        rows = np.flatnonzero(chain.expiry == ordinal)
+        roots = chain.root[rows]
+        found += [(date.fromordinal(int(ordinal)), str(root), rows[roots == root]) for root in sorted(set(roots))]
+    return found
+
+
+def _twin_mids(whole: Chain, chain: Chain, rows: Ints, *, expiry: date, root: str) -> Floats:
+    """For each row the mid of the other right at its strike, NaN where there is none."""
+    strikes, calls, puts = whole.pairs(expiry=expiry, root=root)
+    if not len(strikes):
+        return np.full(len(rows), np.nan)
+    wanted = chain.strike[rows]
+    place = np.minimum(np.searchsorted(strikes, wanted), len(strikes) - 1)
+    other = np.where(chain.right[rows] == CALL, puts[place], calls[place])
+    return np.where(strikes[place] == wanted, other, np.nan)
+
+
+def _twin_mid(chain: Chain, contract: Option) -> float:
+    row = chain.row(contract)
+    if row is None:
+        return math.nan
+    return float(_twin_mids(chain, chain, np.array([row]), expiry=contract.expiry, root=contract.root)[0])
+
+
+def _known(values: Floats) -> float | None:
+    value = float(values[0])
+    return value if math.isfinite(value) else None
