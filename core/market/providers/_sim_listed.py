@@ -46,7 +46,7 @@ class Listed:
 
 
 INDEX_YIELD: Final = 0.012
-_SECTOR_SHARE: Final = 0.35  # of a name's own variance, shared with its sector
+SECTOR_SHARE: Final = 0.35  # of a name's own variance, shared with its sector
 _INDEX_SMILE: Final = Smile(slope=0.55, tilt=-0.75)
 _ETF_SMILE: Final = Smile(slope=0.50, tilt=-0.68)
 
@@ -94,4 +94,3 @@ _ALL = (
     _stock("KO", 70.0, 0.45, 0.12, sector="staples", pays=0.029, months=3, day=13),
 )
 LISTED: Final = MappingProxyType({listed.symbol: listed for listed in _ALL})
-SECTOR_SHARE: Final = _SECTOR_SHARE

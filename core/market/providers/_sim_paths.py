@@ -1,7 +1,7 @@
 """Prices of the simulated market as a function of time alone: daily closes by a seeded chain, sessions by bridges between them.
 
 The market's log volatility returns to its mean and rises when prices fall (a stochastic volatility with leverage); names follow by
-beta, sector and their own noise. The chain starts on the eve of the back-history and grows in blocks as later days are asked for.
+beta, sector and their own noise. The chain starts just before the back-history and grows in blocks as later days are asked for.
 Inside a session every source of noise is a Brownian bridge to its value for the day, on 390 steps (one minute of a full session).
 """
 
@@ -29,6 +29,7 @@ Ints = npt.NDArray[np.int64]
 SESSIONS_PER_YEAR = 252.0
 STEPS = 390
 OVERNIGHT = 0.25  # of a day's variance falls before the open
+FIRST = 2  # number of the first session of the back-history; the one before it is its eve
 ANNOUNCED = timedelta(days=30)  # dividends are known this long before their ex-date
 _BLOCK = timedelta(days=730)
 _LAST_DAY = date(LAST_YEAR, 12, 31)
@@ -65,7 +66,7 @@ class Payment:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Days:
-    """The chain so far. Entry 0 is the eve of the back-history; `log_level` is that of the index over its level on the eve of `start`."""
+    """The chain so far: its start (0), the eve of the back-history (1), the back-history and on. `log_level` is over that of entry 0."""
 
     ordinal: Ints
     log_vol: Floats
@@ -73,17 +74,18 @@ class _Days:
 
 
 class Paths:
-    """The prices of one seed. Safe to ask from several threads: what is kept is only ever replaced by the same or a longer answer."""
+    """The prices of one seed. What is kept is for speed alone; one thread at a time may ask."""
 
     def __init__(self, noise: Noise, *, start: date, history_sessions: int) -> None:
         first = start if is_session(start) else next_session(start)
         earlier = sessions(first - timedelta(days=int(history_sessions * 1.6) + 30), first)
         self.origin = earlier[-1 - history_sessions]
         self._noise = noise
-        self._anchor = history_sessions
-        eve = earlier[-2 - history_sessions]
-        self._days = _Days(ordinal=np.array([eve.toordinal()]), log_vol=np.array([_MEAN_LOG_VOL]), log_level=np.zeros(1))
+        self._anchor = FIRST + history_sessions - 1  # the eve of `start`, on which the listed levels stand
+        chain_start = earlier[-1 - history_sessions - FIRST]
+        self._days = _Days(ordinal=np.array([chain_start.toordinal()]), log_vol=np.array([_MEAN_LOG_VOL]), log_level=np.zeros(1))
         self._reach(first)
+        self._base = float(self._days.log_level[self._anchor])
         self._grids: dict[tuple[str, int], Floats] = {}
         self._names: dict[str, tuple[Floats, tuple[Payment, ...]]] = {}
 
@@ -98,7 +100,7 @@ class Paths:
         if today is not None and at < today.open_at:
             index -= 1
             today = session(self.day(index))
-        if index < 1 or today is None:
+        if index < FIRST or today is None:
             raise Unavailable("the simulated market", why=f"it opens for the first time on {self.origin}")
         at = min(at, today.close_at)
         part = (at - today.open_at) / (today.close_at - today.open_at)
@@ -124,6 +126,10 @@ class Paths:
     def open(self, symbol: str, index: int) -> float:
         """Opening price of a session, in cents."""
         return round(float(self._grid(symbol, index)[0]), 2)
+
+    def close_log_vol(self, index: int) -> float:
+        """Log of the market's volatility a year at the close of a session."""
+        return float(self._days.log_vol[index])
 
     def log_vol(self, moment: Moment) -> float:
         """Log of the market's volatility a year at a moment."""
@@ -160,11 +166,10 @@ class Paths:
             log_vol = _next_log_vol(log_vol, 1.0, z, w)
             levels.append(level)
             vols.append(log_vol)
-        log_level = np.concatenate([days.log_level, levels])
-        if len(days.ordinal) <= self._anchor:
-            log_level -= log_level[self._anchor]
         return _Days(
-            ordinal=np.concatenate([days.ordinal, ordinal]), log_vol=np.concatenate([days.log_vol, vols]), log_level=log_level,
+            ordinal=np.concatenate([days.ordinal, ordinal]),
+            log_vol=np.concatenate([days.log_vol, vols]),
+            log_level=np.concatenate([days.log_level, levels]),
         )
 
     def _grid(self, symbol: str, index: int) -> Floats:
@@ -183,7 +188,7 @@ class Paths:
         listed = LISTED[symbol]
         if symbol in ("SPX", "XSP", "SPY"):
             scale = LISTED["SPX"].level / (1 if symbol == "SPX" else 10)
-            level = scale * np.exp(self._days.log_level[index - 1, None] + self._market(index))
+            level = scale * np.exp(self._days.log_level[index - 1, None] - self._base + self._market(index))
             return level if symbol != "SPY" else _FUND_TO_INDEX * level + self._collected(index)[:, None]
         log_close, payments = self._name(symbol)
         before = log_close[index - 1] + self._dropped(log_close, payments, index)
@@ -216,7 +221,7 @@ class Paths:
         if found is None or len(found[0]) < len(days.ordinal):
             listed = LISTED[symbol]
             if symbol == "SPY":
-                log_close = math.log(_FUND_TO_INDEX * LISTED["SPX"].level / 10) + days.log_level
+                log_close = math.log(_FUND_TO_INDEX * LISTED["SPX"].level / 10) + days.log_level - self._base
                 found = log_close, self._fund_payments(listed, log_close)
             elif listed.sector:
                 found = self._name_closes(listed)

@@ -19,7 +19,6 @@ import numpy.typing as npt
 
 from core.market.providers._sim_listed import LISTED, Listed, Smile
 from core.market.providers._sim_noise import Floats
-from core.pricing.bsm import value_forward
 
 PREMIUM = 1.08  # implied over realised volatility, short-dated
 LONG_RUN_VOL = 0.180  # implied, at the money
@@ -58,12 +57,13 @@ def fair_vol(log_vol: npt.ArrayLike, years: float) -> Floats:
 
 @lru_cache(maxsize=4)
 def _fair_vols(years: float) -> tuple[Floats, Floats]:
-    """Fair vols on a grid of log vols: twice the strip of out-of-the-money options over squared strike (Cboe's VIX method)."""
+    """Fair vols on a grid of log vols: the mean of the smile's variance over a standard normal d2 (Gatheral 2006, equation 11.5)."""
     states = np.linspace(math.log(0.02), math.log(2.0), 120)
     deviation = np.sqrt(market_variance(states, years))[:, None]
-    y = np.linspace(-12.0, 8.0, 401)[None, :]
-    strike = np.exp(y * deviation)
-    vol = deviation * np.sqrt(shape(LISTED["SPX"].smile, y))
-    strip = value_forward(right=np.where(y < 0, -1, 1), forward=1.0, strike=strike, t_years=1.0, discount=1.0, vol=vol)
-    total = 2.0 * np.trapezoid(strip / strike, y, axis=1) * deviation[:, 0]
+    y = np.linspace(-45.0, 45.0, 1801)[None, :]
+    relative = shape(LISTED["SPX"].smile, y)
+    d2 = -y / np.sqrt(relative) - 0.5 * deviation * np.sqrt(relative)
+    density = np.exp(-0.5 * d2 * d2) / math.sqrt(2.0 * math.pi)
+    weighted = 0.5 * (density * relative + np.roll(density * relative, -1, axis=1))[:, :-1]
+    total = deviation[:, 0] ** 2 * np.sum(weighted * -np.diff(d2, axis=1), axis=1)
     return states, np.sqrt(total / years)
