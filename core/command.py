@@ -24,8 +24,21 @@ if TYPE_CHECKING:
     from core.reply import Reply
 
 STRATEGIES = (
-    "naked_put", "cash_secured_put", "put_credit_spread", "call_credit_spread", "iron_condor", "short_strangle", "calendar", "diagonal",
-    "covered_call", "protective_put", "long_put", "long_call", "put_debit_spread", "call_debit_spread", "stock",
+    "naked_put",
+    "cash_secured_put",
+    "put_credit_spread",
+    "call_credit_spread",
+    "iron_condor",
+    "short_strangle",
+    "calendar",
+    "diagonal",
+    "covered_call",
+    "protective_put",
+    "long_put",
+    "long_call",
+    "put_debit_spread",
+    "call_debit_spread",
+    "stock",
 )
 MAX_QUANTITY = 10_000
 
@@ -333,10 +346,22 @@ def _read_flag(parameter: Parameter, text: str) -> bool:
 
 
 _READERS: dict[Kind, Callable[[Parameter, str], Any]] = {
-    Kind.SYMBOL: _read_symbol, Kind.STRATEGY: _read_choice, Kind.CHOICE: _read_choice, Kind.INTEGER: _read_integer,
-    Kind.QUANTITY: _read_quantity, Kind.DELTA: _read_delta, Kind.STRIKES: _read_strikes, Kind.DATE: _read_date, Kind.MONEY: _read_money,
-    Kind.SIGNED: _read_signed, Kind.FRACTION: _read_fraction, Kind.PERIOD: _read_period, Kind.ID: _read_id, Kind.TEXT: _read_text,
-    Kind.SECRET: _read_text, Kind.FLAG: _read_flag,
+    Kind.SYMBOL: _read_symbol,
+    Kind.STRATEGY: _read_choice,
+    Kind.CHOICE: _read_choice,
+    Kind.INTEGER: _read_integer,
+    Kind.QUANTITY: _read_quantity,
+    Kind.DELTA: _read_delta,
+    Kind.STRIKES: _read_strikes,
+    Kind.DATE: _read_date,
+    Kind.MONEY: _read_money,
+    Kind.SIGNED: _read_signed,
+    Kind.FRACTION: _read_fraction,
+    Kind.PERIOD: _read_period,
+    Kind.ID: _read_id,
+    Kind.TEXT: _read_text,
+    Kind.SECRET: _read_text,
+    Kind.FLAG: _read_flag,
 }
 
 

@@ -20,27 +20,107 @@ from core.errors import DeskError
 from core.settings import Kind, Loosens, Parameters, Setting, Value
 
 DESK_SETTINGS: tuple[Setting, ...] = (
-    Setting(name="ticket_life_seconds", kind=Kind.INTEGER, default=120, unit="s", help="how long a card may be confirmed", loosens=Loosens.UP,
-            low=Decimal(5), high=Decimal(900)),
-    Setting(name="guard_fraction", kind=Kind.FRACTION, default=Decimal("0.10"), help="worst price is at most this share of mid away from mid",
-            loosens=Loosens.UP, low=Decimal(0), high=Decimal("0.5")),
-    Setting(name="reask_fraction", kind=Kind.FRACTION, default=Decimal("0.05"), help="a mid worse by more than this asks again", loosens=Loosens.UP,
-            low=Decimal(0), high=Decimal("0.5")),
-    Setting(name="reask_delta", kind=Kind.NUMBER, default=Decimal("0.02"), help="a short delta moved by more than this asks again",
-            loosens=Loosens.UP, low=Decimal(0), high=Decimal("0.2")),
-    Setting(name="reask_margin", kind=Kind.FRACTION, default=Decimal("0.05"), help="a margin risen by more than this asks again", loosens=Loosens.UP,
-            low=Decimal(0), high=Decimal("0.5")),
-    Setting(name="walk_seconds", kind=Kind.INTEGER, default=60, unit="s", help="time from the start price to the worst price", low=Decimal(5),
-            high=Decimal(3600)),
+    Setting(
+        name="ticket_life_seconds",
+        kind=Kind.INTEGER,
+        default=120,
+        unit="s",
+        help="how long a card may be confirmed",
+        loosens=Loosens.UP,
+        low=Decimal(5),
+        high=Decimal(900),
+    ),
+    Setting(
+        name="guard_fraction",
+        kind=Kind.FRACTION,
+        default=Decimal("0.10"),
+        help="worst price is at most this share of mid away from mid",
+        loosens=Loosens.UP,
+        low=Decimal(0),
+        high=Decimal("0.5"),
+    ),
+    Setting(
+        name="reask_fraction",
+        kind=Kind.FRACTION,
+        default=Decimal("0.05"),
+        help="a mid worse by more than this asks again",
+        loosens=Loosens.UP,
+        low=Decimal(0),
+        high=Decimal("0.5"),
+    ),
+    Setting(
+        name="reask_delta",
+        kind=Kind.NUMBER,
+        default=Decimal("0.02"),
+        help="a short delta moved by more than this asks again",
+        loosens=Loosens.UP,
+        low=Decimal(0),
+        high=Decimal("0.2"),
+    ),
+    Setting(
+        name="reask_margin",
+        kind=Kind.FRACTION,
+        default=Decimal("0.05"),
+        help="a margin risen by more than this asks again",
+        loosens=Loosens.UP,
+        low=Decimal(0),
+        high=Decimal("0.5"),
+    ),
+    Setting(
+        name="walk_seconds",
+        kind=Kind.INTEGER,
+        default=60,
+        unit="s",
+        help="time from the start price to the worst price",
+        low=Decimal(5),
+        high=Decimal(3600),
+    ),
     Setting(name="walk_steps", kind=Kind.INTEGER, default=5, help="price steps on that way", low=Decimal(1), high=Decimal(60)),
-    Setting(name="broker_seconds", kind=Kind.INTEGER, default=10, unit="s", help="time limit of one broker call", low=Decimal(1), high=Decimal(120)),
-    Setting(name="data_seconds", kind=Kind.INTEGER, default=10, unit="s", help="time limit of one market-data call", low=Decimal(1), high=Decimal(120)),
-    Setting(name="size_fraction", kind=Kind.FRACTION, default=Decimal("0.05"), help="capital of a trade whose size is left to the desk, of NLV",
-            loosens=Loosens.UP, low=Decimal("0.001"), high=Decimal("0.2")),
-    Setting(name="orders_per_minute", kind=Kind.INTEGER, default=30, help="more orders than this in a minute stop all sending", loosens=Loosens.UP,
-            low=Decimal(1), high=Decimal(1000)),
-    Setting(name="cards_per_minute", kind=Kind.INTEGER, default=60, help="more cards than this in a minute are refused", loosens=Loosens.UP,
-            low=Decimal(1), high=Decimal(1000)),
+    Setting(
+        name="broker_seconds",
+        kind=Kind.INTEGER,
+        default=10,
+        unit="s",
+        help="time limit of one broker call",
+        low=Decimal(1),
+        high=Decimal(120),
+    ),
+    Setting(
+        name="data_seconds",
+        kind=Kind.INTEGER,
+        default=10,
+        unit="s",
+        help="time limit of one market-data call",
+        low=Decimal(1),
+        high=Decimal(120),
+    ),
+    Setting(
+        name="size_fraction",
+        kind=Kind.FRACTION,
+        default=Decimal("0.05"),
+        help="capital of a trade whose size is left to the desk, of NLV",
+        loosens=Loosens.UP,
+        low=Decimal("0.001"),
+        high=Decimal("0.2"),
+    ),
+    Setting(
+        name="orders_per_minute",
+        kind=Kind.INTEGER,
+        default=30,
+        help="more orders than this in a minute stop all sending",
+        loosens=Loosens.UP,
+        low=Decimal(1),
+        high=Decimal(1000),
+    ),
+    Setting(
+        name="cards_per_minute",
+        kind=Kind.INTEGER,
+        default=60,
+        help="more cards than this in a minute are refused",
+        loosens=Loosens.UP,
+        low=Decimal(1),
+        high=Decimal(1000),
+    ),
 )
 
 
@@ -136,7 +216,13 @@ def parse_config(plain: Mapping[str, Any], *, path: str = "") -> Config:
     if errors:
         raise ConfigError(tuple(errors))
     return Config(
-        accounts=accounts, provider=provider, provider_options=options, watch_list=tuple(watch), settings=settings, fee_schedule=str(fees), path=path
+        accounts=accounts,
+        provider=provider,
+        provider_options=options,
+        watch_list=tuple(watch),
+        settings=settings,
+        fee_schedule=str(fees),
+        path=path,
     )
 
 
@@ -221,8 +307,10 @@ def _charter(plain: Any, where: str, errors: list[str]) -> Charter:
         errors.append(f"{where}: charter symbols must be a list of symbols")
         symbols = None
     return Charter(
-        long_only=bool(plain.get("long_only", False)), defined_risk_only=bool(plain.get("defined_risk_only", False)),
-        no_shares_short=bool(plain.get("no_shares_short", True)), symbols=None if symbols is None else frozenset(symbols),
+        long_only=bool(plain.get("long_only", False)),
+        defined_risk_only=bool(plain.get("defined_risk_only", False)),
+        no_shares_short=bool(plain.get("no_shares_short", True)),
+        symbols=None if symbols is None else frozenset(symbols),
     )
 
 
@@ -263,7 +351,9 @@ def _settings(plain: Any, errors: list[str]) -> dict[str, Value]:
             errors.append(f"there is no setting {key!r}; `python -m bot config` lists them")
             continue
         try:
-            values[key] = specs[key].read("yes" if value is True else "no" if value is False else repr(value) if isinstance(value, float) else str(value))
+            values[key] = specs[key].read(
+                "yes" if value is True else "no" if value is False else repr(value) if isinstance(value, float) else str(value)
+            )
         except ValueError as error:
             errors.append(f"settings: {error}")
     return values

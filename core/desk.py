@@ -141,7 +141,9 @@ class Desk:
 
     # --- change --------------------------------------------------------------------------------------------------------
 
-    def draft(self, body: Body, *, actor: str, stream: str = "desk", causation: str = "", correlation: str = "", dedupe: str | None = None) -> Draft:
+    def draft(
+        self, body: Body, *, actor: str, stream: str = "desk", causation: str = "", correlation: str = "", dedupe: str | None = None
+    ) -> Draft:
         """An event of now, ready for `record`."""
         return Draft(body=body, stream=stream, at=self.now(), actor=actor, causation=causation, correlation=correlation, dedupe=dedupe)
 

@@ -191,8 +191,12 @@ class DeskFold:
 
     def modes(self, *, account: AccountId | None = None, strategy: str | None = None, keys: tuple[str, ...] = ()) -> tuple[ModeEntry, ...]:
         """The mode entries in force for the desk and for the given account, strategy and instruments, strictest last."""
-        names = {ScopeKind.DESK: {""}, ScopeKind.ACCOUNT: {str(account)} if account else set(),
-                 ScopeKind.STRATEGY: {strategy} if strategy else set(), ScopeKind.INSTRUMENT: set(keys)}
+        names = {
+            ScopeKind.DESK: {""},
+            ScopeKind.ACCOUNT: {str(account)} if account else set(),
+            ScopeKind.STRATEGY: {strategy} if strategy else set(),
+            ScopeKind.INSTRUMENT: set(keys),
+        }
         return tuple(entry for entry in self._desk.modes.values() if entry.scope.name in names[entry.scope.kind])
 
     def all_modes(self) -> tuple[ModeEntry, ...]:

@@ -72,7 +72,9 @@ def _names(package: str) -> tuple[str, ...]:
 def main() -> int:
     """Print every problem; exit 1 where there is one."""
     found = problems()
-    sys.stdout.writelines(f"{line}\n" for line in found or [f"plug-ins: {sum(len(names(family)) for family in FAMILIES)} imported, all complete"])
+    sys.stdout.writelines(
+        f"{line}\n" for line in found or [f"plug-ins: {sum(len(names(family)) for family in FAMILIES)} imported, all complete"]
+    )
     return 1 if found else 0
 
 

@@ -90,7 +90,13 @@ class Archive(Protocol):
         """Apply all operations in one durable transaction."""
 
     async def select(
-        self, table: str, *, where: Mapping[str, Any] | None = None, order_by: str | None = None, descending: bool = False, limit: int | None = None
+        self,
+        table: str,
+        *,
+        where: Mapping[str, Any] | None = None,
+        order_by: str | None = None,
+        descending: bool = False,
+        limit: int | None = None,
     ) -> tuple[dict[str, Any], ...]:
         """Rows of a table whose columns equal `where`."""
 

@@ -288,17 +288,51 @@ class Marked:
 
 
 Body = (
-    AccountOpened | ModeSet | SettingChanged | NoteWritten | ClockMoved
-    | TicketDrafted | TicketShown | TicketConfirmed | TicketClosed
-    | Submitting | OrderAcknowledged | Replacing | ReplaceRefused | CancelRequested | OrderEnded | OrderUnknown | Filled
-    | Settled | CashMoved | Reconciled | Marked
+    AccountOpened
+    | ModeSet
+    | SettingChanged
+    | NoteWritten
+    | ClockMoved
+    | TicketDrafted
+    | TicketShown
+    | TicketConfirmed
+    | TicketClosed
+    | Submitting
+    | OrderAcknowledged
+    | Replacing
+    | ReplaceRefused
+    | CancelRequested
+    | OrderEnded
+    | OrderUnknown
+    | Filled
+    | Settled
+    | CashMoved
+    | Reconciled
+    | Marked
 )
 
 VERSIONS: dict[type, int] = {
-    AccountOpened: 1, ModeSet: 1, SettingChanged: 1, NoteWritten: 1, ClockMoved: 1,
-    TicketDrafted: 1, TicketShown: 1, TicketConfirmed: 1, TicketClosed: 1,
-    Submitting: 1, OrderAcknowledged: 1, Replacing: 1, ReplaceRefused: 1, CancelRequested: 1, OrderEnded: 1, OrderUnknown: 1, Filled: 1,
-    Settled: 1, CashMoved: 1, Reconciled: 1, Marked: 1,
+    AccountOpened: 1,
+    ModeSet: 1,
+    SettingChanged: 1,
+    NoteWritten: 1,
+    ClockMoved: 1,
+    TicketDrafted: 1,
+    TicketShown: 1,
+    TicketConfirmed: 1,
+    TicketClosed: 1,
+    Submitting: 1,
+    OrderAcknowledged: 1,
+    Replacing: 1,
+    ReplaceRefused: 1,
+    CancelRequested: 1,
+    OrderEnded: 1,
+    OrderUnknown: 1,
+    Filled: 1,
+    Settled: 1,
+    CashMoved: 1,
+    Reconciled: 1,
+    Marked: 1,
 }
 
 

@@ -29,12 +29,14 @@ def facts(book: Book, snapshot: BrokerSnapshot) -> list[tuple[str | None, Body]]
     """What the broker reports that the book lacks, as (dedupe key, body), in an order that can be recorded."""
     known = {fill.exec_id for fill in book.fills}
     account = str(snapshot.account)
-    found: list[tuple[str | None, Body]] = [
-        (f"cash:{account}:{item.movement_id}", cash_body(item)) for item in snapshot.movements
-    ]
+    found: list[tuple[str | None, Body]] = [(f"cash:{account}:{item.movement_id}", cash_body(item)) for item in snapshot.movements]
     for reported in snapshot.orders:
         order = book.orders.get(reported.client_id or "")
-        if order is not None and reported.status is BrokerStatus.WORKING and (order.broker_ref is None or order.unknown or order.limit != reported.limit):
+        if (
+            order is not None
+            and reported.status is BrokerStatus.WORKING
+            and (order.broker_ref is None or order.unknown or order.limit != reported.limit)
+        ):
             found.append((f"ack:{account}:{reported.client_id}:{snapshot.epoch}:{reported.limit}", _acknowledged(reported)))
     found += [(f"fill:{account}:{fill.exec_id}", Filled(fill=fill)) for fill in snapshot.fills if fill.exec_id not in known]
     found += [(f"settle:{account}:{item.settlement_id}", settled_body(item)) for item in snapshot.settlements]
@@ -48,7 +50,12 @@ def endings(book: Book, snapshot: BrokerSnapshot) -> list[tuple[str | None, Body
     for order in book.live.values():
         reported = by_client.get(order.client_id)
         if reported is not None and reported.status in ENDED:
-            found.append((_end_key(order), OrderEnded(client_id=order.client_id, outcome=ENDED[reported.status], reason="as the broker's books show")))
+            found.append(
+                (
+                    _end_key(order),
+                    OrderEnded(client_id=order.client_id, outcome=ENDED[reported.status], reason="as the broker's books show"),
+                )
+            )
         elif reported is None and snapshot.complete and order.broker_ref is None:
             # Evidence of absence: a complete answer names every order since the cursor, and this one was never acknowledged.
             reason = "the broker's complete books never had this order"
@@ -84,8 +91,17 @@ def cash_body(item: CashMovement) -> CashMoved:
 def settled_body(item: Settlement) -> Settled:
     """A broker's settlement as an event body."""
     return Settled(
-        settlement_id=item.settlement_id, account=item.account, instrument=item.instrument, quantity=item.quantity, outcome=item.outcome,
-        value=item.value, cash=item.cash, at=item.at, shares=item.shares, share_symbol=item.share_symbol, fees=item.fees,
+        settlement_id=item.settlement_id,
+        account=item.account,
+        instrument=item.instrument,
+        quantity=item.quantity,
+        outcome=item.outcome,
+        value=item.value,
+        cash=item.cash,
+        at=item.at,
+        shares=item.shares,
+        share_symbol=item.share_symbol,
+        fees=item.fees,
     )
 
 

@@ -95,7 +95,8 @@ class AccountSender:
             raise Unavailable(f"books of {account.id}", why="no answer to the reconciliation") from error
         await self._record([(key, body) for key, body in facts(desk.book(account), snapshot)], causation=f"snapshot:{epoch}")
         ended = [
-            (key, body) for key, body in endings(desk.book(account), snapshot)
+            (key, body)
+            for key, body in endings(desk.book(account), snapshot)
             if not (isinstance(body, OrderEnded) and body.outcome == "denied" and body.client_id in self._sent)
         ]
         await self._record(ended, causation=f"snapshot:{epoch}")
@@ -103,7 +104,12 @@ class AccountSender:
         broken = tuple(item.key for item in found if item.key is not None)
         cursor = max(snapshot.cursor, last.cursor if last else 0) if snapshot.complete else (last.cursor if last else 0)
         result = Reconciled(
-            account=account, epoch=epoch, complete=snapshot.complete, differences=tuple(item.text for item in found), broken_instruments=broken, cursor=cursor
+            account=account,
+            epoch=epoch,
+            complete=snapshot.complete,
+            differences=tuple(item.text for item in found),
+            broken_instruments=broken,
+            cursor=cursor,
         )
         drafts = [desk.draft(result, actor=self._actor, stream=str(account))]
         drafts += self._breaks(result)
@@ -123,11 +129,19 @@ class AccountSender:
         others = [text for text in result.differences if text.startswith("cash")]
         if others:
             scope = Scope(kind=ScopeKind.ACCOUNT, name=stream)
-            drafts.append(desk.draft(ModeSet(scope=scope, mode=Mode.REDUCING, cause=cause, reason=others[0]), actor=self._actor, stream=stream))
+            drafts.append(
+                desk.draft(ModeSet(scope=scope, mode=Mode.REDUCING, cause=cause, reason=others[0]), actor=self._actor, stream=stream)
+            )
         for entry in desk.fold.all_modes():
             healed = entry.scope.name not in result.broken_instruments and (entry.scope.kind is ScopeKind.INSTRUMENT or not others)
             if entry.cause == cause and healed and result.complete:
-                drafts.append(desk.draft(ModeSet(scope=entry.scope, mode=Mode.ACTIVE, cause=cause, reason="books agree again"), actor=self._actor, stream=stream))
+                drafts.append(
+                    desk.draft(
+                        ModeSet(scope=entry.scope, mode=Mode.ACTIVE, cause=cause, reason="books agree again"),
+                        actor=self._actor,
+                        stream=stream,
+                    )
+                )
         return drafts
 
     # --- sending -------------------------------------------------------------------------------------------------------
@@ -143,15 +157,22 @@ class AccountSender:
             if stop is None:
                 stop = await self._submit(order, confirmed)
             if stop is not None:
-                await self._one(OrderEnded(client_id=order.client_id, outcome="denied", reason=stop), key=f"end:{self._account}:{order.client_id}")
+                await self._one(
+                    OrderEnded(client_id=order.client_id, outcome="denied", reason=stop), key=f"end:{self._account}:{order.client_id}"
+                )
         return self._order(order.client_id)
 
     async def _submit(self, order: Order, confirmed: Confirmed) -> str | None:
         desk = self._desk
         try:
             permitted = gate.permit(
-                verdict=confirmed.verdict, envelope=order.envelope, confirmed_hash=order.envelope_hash, client_id=order.client_id,
-                ticket_id=order.ticket_id, limit=order.limit, quantity=order.quantity,
+                verdict=confirmed.verdict,
+                envelope=order.envelope,
+                confirmed_hash=order.envelope_hash,
+                client_id=order.client_id,
+                ticket_id=order.ticket_id,
+                limit=order.limit,
+                quantity=order.quantity,
             )
         except gate.NotPermitted as error:
             return str(error)
@@ -159,7 +180,9 @@ class AccountSender:
         try:
             ref = await desk.runtime.wait_for(self._broker.submit(permitted), self._seconds())
         except BrokerRejected as error:
-            await self._one(OrderEnded(client_id=order.client_id, outcome="rejected", reason=str(error)), key=f"end:{self._account}:{order.client_id}")
+            await self._one(
+                OrderEnded(client_id=order.client_id, outcome="rejected", reason=str(error)), key=f"end:{self._account}:{order.client_id}"
+            )
         except NO_ANSWER:
             await self._unknown(order, "no answer to the order in time")
         except Exception as error:  # noqa: BLE001 - on the order path any bug leaves the order unknown and the account reducing
@@ -172,7 +195,11 @@ class AccountSender:
         """Move the limit of a working order within its envelope; returns the order as it then stands."""
         async with self._wire:
             order = self._order(client_id)
-            if order.state not in (OrderState.WORKING, OrderState.PARTIALLY_FILLED) or order.pending_limit is not None or limit == order.limit:
+            if (
+                order.state not in (OrderState.WORKING, OrderState.PARTIALLY_FILLED)
+                or order.pending_limit is not None
+                or limit == order.limit
+            ):
                 return order
             if await self._stop(order) is not None:
                 return order
@@ -335,7 +362,11 @@ class AccountSender:
     async def _record(self, bodies: Sequence[tuple[str | None, Body]], *, causation: str = "", actor: str | None = None) -> Recorded:
         drafts = [
             self._desk.draft(
-                body, actor=actor or self._actor, stream=str(self._account), causation=causation, dedupe=key,
+                body,
+                actor=actor or self._actor,
+                stream=str(self._account),
+                causation=causation,
+                dedupe=key,
                 correlation=str(getattr(body, "client_id", "") or ""),
             )
             for key, body in bodies
@@ -353,10 +384,14 @@ class AccountSender:
             if order is not None and order.overfilled:
                 key = event.body.fill.instrument.key
                 mode = ModeSet(
-                    scope=Scope(kind=ScopeKind.INSTRUMENT, name=key), mode=Mode.HALT, cause=f"overfill:{order.client_id}",
+                    scope=Scope(kind=ScopeKind.INSTRUMENT, name=key),
+                    mode=Mode.HALT,
+                    cause=f"overfill:{order.client_id}",
                     reason=f"order {order.client_id} filled more than the confirmed {order.quantity}",
                 )
-                await self._desk.record(self._desk.draft(mode, actor="desk", stream=str(self._account), dedupe=f"overfill:{order.client_id}:{key}"))
+                await self._desk.record(
+                    self._desk.draft(mode, actor="desk", stream=str(self._account), dedupe=f"overfill:{order.client_id}:{key}")
+                )
 
     async def _unknown(self, order: Order, reason: str) -> None:
         await self._one(OrderUnknown(client_id=order.client_id, reason=reason))

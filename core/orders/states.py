@@ -155,8 +155,17 @@ def step(order: Order | None, body: Body, *, at: datetime) -> tuple[Order | None
 
 def _submitted(body: Submitting, at: datetime) -> Order:
     return Order(
-        client_id=body.client_id, ticket_id=body.ticket_id, trade_id=body.trade_id, account=body.account, envelope=body.envelope,
-        envelope_hash=body.envelope_hash, quantity=body.quantity, limit=body.limit, reducing=body.reducing, submitted_at=at, updated_at=at,
+        client_id=body.client_id,
+        ticket_id=body.ticket_id,
+        trade_id=body.trade_id,
+        account=body.account,
+        envelope=body.envelope,
+        envelope_hash=body.envelope_hash,
+        quantity=body.quantity,
+        limit=body.limit,
+        reducing=body.reducing,
+        submitted_at=at,
+        updated_at=at,
     )
 
 

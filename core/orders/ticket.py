@@ -54,7 +54,14 @@ class Confirmed:
 
 
 async def draft(
-    desk: Desk, intent: Intent, caller: Caller, *, limit: Decimal | None = None, second_order: bool = False, replaces: Ticket | None = None, lead: str = "",
+    desk: Desk,
+    intent: Intent,
+    caller: Caller,
+    *,
+    limit: Decimal | None = None,
+    second_order: bool = False,
+    replaces: Ticket | None = None,
+    lead: str = "",
 ) -> Reply:
     """Preview an intent and offer it as a card.
 
@@ -68,12 +75,23 @@ async def draft(
         if sized != intent.quantity:
             priced = await price(desk, replace(intent, quantity=sized), limit=limit, second_order=second_order)
     ticket_id = desk.runtime.entropy.id("T")
-    card = draw_card(ticket_id=ticket_id, priced=priced, now=desk.now(), mode=desk.mode(account=intent.account), label=priced.view.label, lead=lead)
+    card = draw_card(
+        ticket_id=ticket_id, priced=priced, now=desk.now(), mode=desk.mode(account=intent.account), label=priced.view.label, lead=lead
+    )
     body = TicketDrafted(
-        ticket_id=ticket_id, intent=priced.exam.intent, envelope=priced.envelope, envelope_hash=priced.envelope.hash, card_hash=card_hash(card),
-        allowed=priced.verdict.allowed, mid=_exact(priced.exam.mid, priced.envelope), short_delta=short_delta(priced.view, priced.envelope),
-        margin_effect=_margin_effect(priced.preview), verdict_hash=priced.verdict.hash, replaces=replaces.id if replaces else None,
-        said_limit=limit, second_order=second_order,
+        ticket_id=ticket_id,
+        intent=priced.exam.intent,
+        envelope=priced.envelope,
+        envelope_hash=priced.envelope.hash,
+        card_hash=card_hash(card),
+        allowed=priced.verdict.allowed,
+        mid=_exact(priced.exam.mid, priced.envelope),
+        short_delta=short_delta(priced.view, priced.envelope),
+        margin_effect=_margin_effect(priced.preview),
+        verdict_hash=priced.verdict.hash,
+        replaces=replaces.id if replaces else None,
+        said_limit=limit,
+        second_order=second_order,
     )
     actor = f"person:{caller.person}" if caller.via is not Via.MODEL else "model"
     drafts = [desk.draft(body, actor=actor, stream=str(intent.account), causation=caller.message_id, correlation=ticket_id)]
@@ -97,7 +115,15 @@ async def price(desk: Desk, intent: Intent, *, limit: Decimal | None, second_ord
     keys = tuple(leg.instrument.key for leg in intent.legs)
     mode, reason = desk.mode(account=intent.account, strategy=intent.strategy, keys=keys)
     exam = examine(
-        intent=intent, book=book, view=view, preview=preview, now=now, mode=mode, mode_reason=reason, recent=_recent(desk), second_order=second_order
+        intent=intent,
+        book=book,
+        view=view,
+        preview=preview,
+        now=now,
+        mode=mode,
+        mode_reason=reason,
+        recent=_recent(desk),
+        second_order=second_order,
     )
     verdict = gate.judge(exam, desk.rules, report=desk.report)
     return Priced(envelope=envelope, exam=exam, verdict=verdict, view=view, preview=preview, preview_trouble=trouble)
@@ -140,11 +166,15 @@ async def drop(desk: Desk, ticket_id: str, caller: Caller) -> tuple[int, ...]:
         return recorded.seqs
 
 
-async def redraw(desk: Desk, ticket_id: str, caller: Caller, *, quantity: int | None = None, lead: str = "", second_order: bool = False) -> Reply:
+async def redraw(
+    desk: Desk, ticket_id: str, caller: Caller, *, quantity: int | None = None, lead: str = "", second_order: bool = False
+) -> Reply:
     """The same ticket anew at today's prices, maybe with another quantity."""
     ticket = find(desk, ticket_id)
     if ticket.confirmed is not None:
-        raise UserError(f"Ticket {ticket_id} was already confirmed; its order is {ticket.confirmed.client_id}.", "Ask for a new card for another order.")
+        raise UserError(
+            f"Ticket {ticket_id} was already confirmed; its order is {ticket.confirmed.client_id}.", "Ask for a new card for another order."
+        )
     intent = ticket.drafted.intent
     if quantity is not None:
         intent = replace(intent, quantity=quantity, quantity_said=True)
@@ -189,9 +219,15 @@ def short_delta(view: View, envelope: Envelope) -> float | None:
 def _envelope(desk: Desk, intent: Intent, view: View, limit: Decimal | None) -> Envelope:
     plan = Limit(start=limit, worst=limit) if limit is not None else _working_range(desk, intent, view)
     return Envelope(
-        account=intent.account, legs=intent.legs, quantity=intent.quantity, plan=plan, tif=TimeInForce.DAY,
+        account=intent.account,
+        legs=intent.legs,
+        quantity=intent.quantity,
+        plan=plan,
+        tif=TimeInForce.DAY,
         expires_at=desk.now() + timedelta(seconds=desk.settings.desk.whole("ticket_life_seconds")),
-        policy_version=desk.fold.policy_version, strategy=intent.strategy, trade_id=intent.trade_id,
+        policy_version=desk.fold.policy_version,
+        strategy=intent.strategy,
+        trade_id=intent.trade_id,
     )
 
 
@@ -236,10 +272,13 @@ def _spent(desk: Desk, ticket: Ticket) -> str | None:
     """Why a ticket cannot be confirmed as it is; None where it may be. Raises UserError where it is over for good."""
     if ticket.confirmed is not None:
         raise UserError(
-            f"Ticket {ticket.id} was already confirmed: its order is {ticket.confirmed.client_id}. Nothing more was sent.", "See `status` or `fills`."
+            f"Ticket {ticket.id} was already confirmed: its order is {ticket.confirmed.client_id}. Nothing more was sent.",
+            "See `status` or `fills`.",
         )
     if ticket.closed is not None:
-        raise UserError(f"Ticket {ticket.id} is {ticket.closed.outcome} ({ticket.closed.reason}). Nothing was sent.", "Ask again for a fresh card.")
+        raise UserError(
+            f"Ticket {ticket.id} is {ticket.closed.outcome} ({ticket.closed.reason}). Nothing was sent.", "Ask again for a fresh card."
+        )
     if desk.now() >= ticket.drafted.envelope.expires_at:
         return "That card had expired"
     if desk.now() < ticket.at:
@@ -273,13 +312,21 @@ def _moved(desk: Desk, ticket: Ticket, priced: Priced) -> str | None:
 
 
 async def _ask_again(desk: Desk, ticket: Ticket, caller: Caller, why: str) -> Reply:
-    return replace(await redraw_inside(desk, ticket, caller, lead=f"{why}. Nothing was sent; this is the order as it stands now."), ok=False)
+    return replace(
+        await redraw_inside(desk, ticket, caller, lead=f"{why}. Nothing was sent; this is the order as it stands now."), ok=False
+    )
 
 
 async def redraw_inside(desk: Desk, ticket: Ticket, caller: Caller, *, lead: str) -> Reply:
     """Draw a ticket again while its lane is held."""
     return await draft(
-        desk, ticket.drafted.intent, caller, limit=ticket.drafted.said_limit, replaces=ticket, lead=lead, second_order=ticket.drafted.second_order
+        desk,
+        ticket.drafted.intent,
+        caller,
+        limit=ticket.drafted.said_limit,
+        replaces=ticket,
+        lead=lead,
+        second_order=ticket.drafted.second_order,
     )
 
 
@@ -287,23 +334,40 @@ def _confirmation(desk: Desk, ticket: Ticket, verdict: Verdict, client_id: str, 
     drafted = ticket.drafted
     envelope, stream, actor = drafted.envelope, str(drafted.envelope.account), f"person:{caller.person}"
     confirmed = TicketConfirmed(
-        ticket_id=ticket.id, person=caller.person, chat=caller.chat, envelope_hash=drafted.envelope_hash, card_hash=drafted.card_hash,
-        quantity=envelope.quantity, client_id=client_id,
+        ticket_id=ticket.id,
+        person=caller.person,
+        chat=caller.chat,
+        envelope_hash=drafted.envelope_hash,
+        card_hash=drafted.card_hash,
+        quantity=envelope.quantity,
+        client_id=client_id,
     )
     trade_id = envelope.trade_id or f"P{client_id[1:]}"
     submitting = Submitting(
-        client_id=client_id, ticket_id=ticket.id, account=envelope.account, envelope=envelope, envelope_hash=drafted.envelope_hash,
-        limit=envelope.plan.start, quantity=envelope.quantity, trade_id=trade_id, reducing=verdict.reducing, thesis=drafted.intent.thesis,
+        client_id=client_id,
+        ticket_id=ticket.id,
+        account=envelope.account,
+        envelope=envelope,
+        envelope_hash=drafted.envelope_hash,
+        limit=envelope.plan.start,
+        quantity=envelope.quantity,
+        trade_id=trade_id,
+        reducing=verdict.reducing,
+        thesis=drafted.intent.thesis,
     )
     return [
-        desk.draft(confirmed, actor=actor, stream=stream, causation=caller.message_id, correlation=ticket.id, dedupe=f"confirm:{ticket.id}"),
+        desk.draft(
+            confirmed, actor=actor, stream=stream, causation=caller.message_id, correlation=ticket.id, dedupe=f"confirm:{ticket.id}"
+        ),
         desk.draft(submitting, actor=actor, stream=stream, causation=ticket.id, correlation=client_id, dedupe=f"submit:{ticket.id}"),
     ]
 
 
 def _may_confirm(ticket: Ticket, caller: Caller) -> None:
     if caller.via not in (Via.BUTTON, Via.LINE, Via.MANDATE):
-        raise UserError("Only a person's press, or the typed words `confirm` and the ticket's id, can confirm.", "Press Confirm on the card.")
+        raise UserError(
+            "Only a person's press, or the typed words `confirm` and the ticket's id, can confirm.", "Press Confirm on the card."
+        )
     if caller.role is Role.VIEWER:
         raise UserError("Your role may look but not trade.", "Ask the owner to make you a trader.")
 
@@ -312,8 +376,11 @@ def _recent(desk: Desk) -> tuple[Recent, ...]:
     since = desk.now() - DUPLICATE_WINDOW
     return tuple(
         Recent(
-            envelope_hash=ticket.drafted.envelope_hash, legs_key=legs_key(ticket.drafted.envelope), quantity=ticket.confirmed.quantity,
-            at=ticket.confirmed_at, ticket_id=ticket.id,
+            envelope_hash=ticket.drafted.envelope_hash,
+            legs_key=legs_key(ticket.drafted.envelope),
+            quantity=ticket.confirmed.quantity,
+            at=ticket.confirmed_at,
+            ticket_id=ticket.id,
         )
         for ticket in desk.fold.recent_confirmed(since)
         if ticket.confirmed is not None and ticket.confirmed_at is not None

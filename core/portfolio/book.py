@@ -316,16 +316,25 @@ def _hold(state: _AccountState, instrument: Instrument, change: int, lot: _Lot, 
 def _publish(state: _AccountState) -> Book:
     positions = {
         key: Position(
-            account=state.account.id, instrument=instrument, quantity=quantity,
+            account=state.account.id,
+            instrument=instrument,
+            quantity=quantity,
             average_price=average_price((lot.quantity, lot.price) for lot in state.lots[key]),
         )
         for key, (instrument, quantity) in sorted(state.held.items())
     }
     counted = (fill for key, fill in state.fills.items() if key not in state.superseded and not fill.busted)
     return Book(
-        account=state.account, cash=state.cash, deposits=state.deposits, fees=state.fees, positions=MappingProxyType(positions),
-        trades=MappingProxyType(dict(state.frozen_trades)), orders=MappingProxyType(dict(state.orders)), live=MappingProxyType(dict(state.live)),
-        fills=tuple(sorted(counted, key=lambda fill: (fill.at, fill.exec_id))), settlements=tuple(state.settled.values()),
+        account=state.account,
+        cash=state.cash,
+        deposits=state.deposits,
+        fees=state.fees,
+        positions=MappingProxyType(positions),
+        trades=MappingProxyType(dict(state.frozen_trades)),
+        orders=MappingProxyType(dict(state.orders)),
+        live=MappingProxyType(dict(state.live)),
+        fills=tuple(sorted(counted, key=lambda fill: (fill.at, fill.exec_id))),
+        settlements=tuple(state.settled.values()),
     )
 
 
@@ -336,9 +345,19 @@ def _trade(trade_id: str, trade: _TradeState) -> Trade:
     left = [-(-abs(count) // ratios.get(key, 1)) for key, count in trade.held.items()]
     open_units = max(left, default=0)
     return Trade(
-        id=trade_id, account=opening.account, strategy=opening.envelope.strategy, underlying=_underlying(opening), legs=opening.envelope.legs,
-        opened_at=trade.opened_at, opened_units=max(units, default=0), open_units=open_units, premium=trade.premium,
-        closing_cash=trade.closing, fees=trade.fees, thesis=opening.thesis, closed_at=None if open_units else trade.last_at,
+        id=trade_id,
+        account=opening.account,
+        strategy=opening.envelope.strategy,
+        underlying=_underlying(opening),
+        legs=opening.envelope.legs,
+        opened_at=trade.opened_at,
+        opened_units=max(units, default=0),
+        open_units=open_units,
+        premium=trade.premium,
+        closing_cash=trade.closing,
+        fees=trade.fees,
+        thesis=opening.thesis,
+        closed_at=None if open_units else trade.last_at,
     )
 
 

@@ -1,0 +1,318 @@
+"""Puts a desk together: the only file that picks adapters.
+
+`open_app` makes the real process's desk over a home directory; `assemble` joins given ports, which is how tests, the simulation and a
+backtest get the same desk with other ports plugged in.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, fields
+from datetime import UTC, date, datetime, time
+from pathlib import Path
+from typing import Any
+
+from core import plugins
+from core.clock import EXCHANGE_ZONE, Clock, ManualClock, ScaledClock, SystemClock, check_zone_data, exchange_date, exchange_time
+from core.config import Config, ConfigError, load_config, parse_config
+from core.desk import Desk
+from core.domain.accounts import Account
+from core.domain.calendar import is_session, next_session
+from core.domain.encoding import EncodingError
+from core.domain.events import AccountOpened, ClockMoved, Mode, ModeSet, Scope
+from core.errors import DeskError, UserError
+from core.fold import CODE_VERSION, DeskFold
+from core.market.reader import Reader
+from core.marks import mark_session
+from core.orders.sender import AccountSender
+from core.ports import Archive, Broker, Provider, Snapshot, Store
+from core.runtime import Runtime, SystemRuntime
+from core.store.files import make_private_directory
+from core.store.owner import read_halt
+
+SNAPSHOT_EVERY = 5_000  # events between snapshots; a start replays at most this many
+TICK_SECONDS = 5.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Options:
+    """How a process is started; None means the configuration's or the default."""
+
+    home: Path
+    config_path: Path | None = None
+    data_dir: Path | None = None  # a recorded market
+    seed: int | None = None
+    speed: float | None = None
+    start: date | None = None
+    background: bool = True  # False for one command: nothing runs but what the command needs
+
+
+@dataclass(kw_only=True)
+class App:
+    """A desk with its background work and a way to end it."""
+
+    desk: Desk
+    home: Path | None
+    background: bool = True
+    config_errors: tuple[str, ...] = ()
+    _saved_seq: int = field(default=0, repr=False)
+
+    async def start(self) -> None:
+        """Reconcile every account, then start the background loops. A broker that is not there leaves its account in RECOVERY."""
+        desk = self.desk
+        for account, sender in desk.senders.items():
+            try:
+                await sender.connect()
+            except (DeskError, TimeoutError) as error:
+                desk.notes.append(f"{account.id}: {error}. Nothing is sent for it until it answers.")
+        if not self.background:
+            return
+        for account, sender in desk.senders.items():
+            desk.runtime.spawn(sender.run(), name=f"account {account.id}")
+        desk.runtime.spawn(self._tick(), name="marks and snapshots")
+
+    async def stop(self) -> None:
+        """End the background work, keep a snapshot, give up the lease and close everything. Safe to call twice."""
+        desk = self.desk
+        await desk.runtime.stop()
+        for broker in desk.brokers.values():
+            await broker.close()
+        if not desk.lease_lost and not desk.trouble:
+            await self._save_snapshot()
+            await desk.store.release_lease(desk.token)
+        await desk.store.close()
+        close = getattr(desk.archive, "close", None)
+        if close is not None:
+            await close()
+
+    async def step_clock(self, to: date | None = None) -> tuple[str, ...]:
+        """Move a recorded or simulated clock on: to the next snapshot or session, or through all of them until `to`.
+
+        Everything due on the way (expiries, settlements, day orders) is done in order. Returns sentences on where the clock stands now.
+        Raises UserError on a real clock, for a date behind, and where the recording has ended.
+        """
+        clock = self.desk.runtime.clock
+        if not isinstance(clock, ManualClock | ScaledClock):
+            raise UserError(
+                "This desk runs in real time; its clock cannot be moved.", "`next` and `to` belong to simulated and recorded markets."
+            )
+        today = exchange_date(clock.now())
+        if to is not None and to <= today:
+            raise UserError(f"The clock stands at {today}; it only moves forward.", f"Name a day after {today}.")
+        moved = await self._step(clock)
+        while moved and to is not None and exchange_date(clock.now()) < to:
+            moved = await self._step(clock)
+        await self.desk.record(self.desk.draft(ClockMoved(to=clock.now()), actor="person"))
+        where = f"The clock stands at {exchange_time(clock.now()):%a %d %b %Y %H:%M} ET."
+        return (where,) if moved else (where, "The recording ends here.")
+
+    async def _step(self, clock: ManualClock | ScaledClock) -> bool:
+        """One natural step, with everything due in between; False where there is nothing further."""
+        start, stops = clock.now(), self._snapshot_instants()
+        target = next((at for at in stops if at > start), None)
+        while True:
+            instant = await self.desk.reader.next_instant()
+            if instant is None:
+                return False
+            if isinstance(clock, ManualClock):
+                clock.set(instant)
+            else:
+                clock.jump(instant)
+            for sender in self.desk.senders.values():
+                await sender.settle_down()
+            await mark_session(self.desk)
+            if target is None or instant >= target:
+                return True
+
+    def _snapshot_instants(self) -> tuple[datetime, ...]:
+        for provider in self.desk.providers:
+            instants: tuple[datetime, ...] = getattr(provider, "snapshot_instants", ())
+            if instants:
+                return instants
+        return ()
+
+    async def _tick(self) -> None:
+        while True:
+            await self.desk.runtime.sleep(TICK_SECONDS)
+            await mark_session(self.desk)
+            if self.desk.fold.seq - self._saved_seq >= SNAPSHOT_EVERY:
+                await self._save_snapshot()
+
+    async def _save_snapshot(self) -> None:
+        fold = self.desk.fold
+        if fold.seq and fold.seq != self._saved_seq:
+            state = fold.dump()
+            await self.desk.store.save_snapshot(Snapshot(name="desk", seq=fold.seq, hash=fold.hash, code_version=CODE_VERSION, state=state))
+            self._saved_seq = fold.seq
+
+
+async def open_app(options: Options, *, note: Callable[[str], None] | None = None) -> App:
+    """The desk of a real process. `note` hears of slow steps. Raises DeskError with a sentence where it cannot start at all."""
+    from core.store.archive import SqliteArchive
+    from core.store.sqlite import SqliteStore
+
+    check_zone_data()
+    config, errors = _config(options)
+    make_private_directory(options.home)
+    runtime = SystemRuntime()
+    store = await SqliteStore.open(options.home / "desk.db", clock=SystemClock(), worker=runtime.worker("log"))
+    try:
+        archive = await SqliteArchive.open(options.home / "archive.db", clock=SystemClock(), worker=runtime.worker("archive"))
+        token = await store.acquire_lease(f"pid {os.getpid()}")
+        fold = await replay(store)
+        providers, clock = _market(config, options, fold, runtime, note)
+    except BaseException:
+        await store.close()
+        raise
+    runtime.clock = clock
+    desk = await assemble(
+        config=config,
+        runtime=runtime,
+        store=store,
+        archive=archive,
+        token=token,
+        fold=fold,
+        providers=providers,
+        halt_reason=lambda: read_halt(options.home),
+    )
+    for provider in providers:
+        desk.notes.extend(getattr(provider, "notes", ()))
+    if errors:
+        desk.notes.extend(errors)
+        mode = ModeSet(scope=Scope(), mode=Mode.RECOVERY, cause="config", reason="the configuration has errors; `doctor` lists them")
+        await desk.record(desk.draft(mode, actor="desk"))
+    elif any(entry.cause == "config" for entry in desk.fold.all_modes()):
+        await desk.record(
+            desk.draft(ModeSet(scope=Scope(), mode=Mode.ACTIVE, cause="config", reason="the configuration is sound again"), actor="desk")
+        )
+    return App(desk=desk, home=options.home, background=options.background, config_errors=errors)
+
+
+async def replay(store: Store) -> DeskFold:
+    """The live state: the newest usable snapshot and every event after it."""
+    fold = DeskFold()
+    snapshot = await store.load_snapshot("desk", code_version=CODE_VERSION)
+    if snapshot is not None:
+        try:
+            fold = DeskFold.load(snapshot.state)
+        except (EncodingError, ValueError, KeyError):
+            fold = DeskFold()  # a snapshot is only a shortcut; the log says everything
+        if (fold.seq, fold.hash) != (snapshot.seq, snapshot.hash):
+            fold = DeskFold()
+    for event in await store.read(after=fold.seq):
+        fold.apply(event)
+    return fold
+
+
+async def assemble(
+    *,
+    config: Config,
+    runtime: Runtime,
+    store: Store,
+    archive: Archive,
+    token: int,
+    fold: DeskFold,
+    providers: Sequence[Provider],
+    halt_reason: Callable[[], str | None],
+    brokers: Sequence[Broker] | None = None,
+) -> Desk:
+    """Join ports to a desk with a sender per account; accounts new in the configuration are opened in the log."""
+    reader = Reader(providers, clock=runtime.clock, runtime=runtime)
+    made = brokers if brokers is not None else [_broker(account, config, providers[0], runtime, archive) for account in config.accounts]
+    desk = Desk(
+        runtime=runtime,
+        config=config,
+        store=store,
+        archive=archive,
+        token=token,
+        reader=reader,
+        providers=providers,
+        brokers={broker.account: broker for broker in made},
+        halt_reason=halt_reason,
+        fold=fold,
+    )
+    known = desk.books.accounts
+    new = [account for account in config.accounts if account.id not in known or known[account.id].account != account]
+    await desk.record(*(desk.draft(AccountOpened(account=account), actor="config", stream=str(account.id)) for account in new))
+    for account_id, broker in desk.brokers.items():
+        desk.senders[account_id] = AccountSender(desk, account_id, broker)
+    return desk
+
+
+def _config(options: Options) -> tuple[Config, tuple[str, ...]]:
+    overrides: dict[str, Any] = {}
+    if options.data_dir is not None:
+        overrides["market"] = {"provider": "recorded", "data_dir": str(options.data_dir)}
+    try:
+        return load_config(options.config_path, overrides=overrides), ()
+    except ConfigError as error:
+        return parse_config(overrides), error.errors
+
+
+def _market(
+    config: Config, options: Options, fold: DeskFold, runtime: Runtime, note: Callable[[str], None] | None
+) -> tuple[tuple[Provider, ...], Clock]:
+    if config.provider == "recorded":
+        return _recorded(config, options, fold, runtime, note)
+    module = plugins.load("providers", config.provider)
+    settings = dict(config.provider_options)
+    if options.seed is not None:
+        settings["seed"] = options.seed
+    speed = float(options.speed if options.speed is not None else settings.pop("speed", 1))
+    settings.pop("speed", None)
+    resumed = max((at for at in (fold.clock, fold.last_at) if at is not None), default=None)
+    clock: Clock = module.simulated_clock(resumed or _first_instant(options.start), speed)
+    return (module.build(_parameters(module, settings), clock=clock, runtime=runtime),), clock
+
+
+def _recorded(
+    config: Config, options: Options, fold: DeskFold, runtime: Runtime, note: Callable[[str], None] | None
+) -> tuple[tuple[Provider, ...], Clock]:
+    module = plugins.load("providers", "recorded")
+    settings = dict(config.provider_options)
+    data_dir = Path(str(settings.pop("data_dir", "")))
+    if not data_dir.is_dir():
+        raise UserError(f"The recorded market's folder {str(data_dir)!r} is not there.", "Give one with --data DIR.")
+    parameters = _parameters(module, {**settings, "data_dir": data_dir, "cache_dir": options.home / "cache", "start": options.start})
+    clock = ManualClock(datetime(1998, 1, 2, tzinfo=UTC))
+    provider = module.build(parameters, clock=clock, runtime=runtime, note=note)
+    resumed = fold.clock or fold.last_at
+    clock.set(
+        max(provider.first_instant, resumed) if resumed is not None and options.start is None else _resume(provider.first_instant, fold)
+    )
+    return (provider,), clock
+
+
+def _resume(first: datetime, fold: DeskFold) -> datetime:
+    if fold.last_at is not None and fold.last_at > first:
+        raise UserError(
+            f"This desk's log already reaches {exchange_time(fold.last_at):%d %b %Y}; it cannot start again at {exchange_time(first):%d %b %Y}.",
+            "Use another --home for another run.",
+        )
+    return first
+
+
+def _first_instant(start: date | None) -> datetime:
+    """10:00 New York on the first session from `start` (or from the machine's date) on."""
+    day = start or exchange_date(SystemClock().now())
+    if not is_session(day):
+        day = next_session(day)
+    return datetime.combine(day, time(10, 0), EXCHANGE_ZONE).astimezone(UTC)
+
+
+def _parameters(module: Any, settings: dict[str, Any]) -> Any:
+    known = {item.name for item in fields(module.PARAMETERS)}
+    unknown = sorted(set(settings) - known)
+    if unknown:
+        raise UserError(f"market: {module.NAME} has no option {', '.join(unknown)}.", f"It has: {', '.join(sorted(known))}.")
+    return module.PARAMETERS(**{key: value for key, value in settings.items() if value is not None})
+
+
+def _broker(account: Account, config: Config, provider: Provider, runtime: Runtime, archive: Archive) -> Broker:
+    module = plugins.load("brokers", account.id.broker)
+    settings = {"fees": config.fee_schedule} if any(item.name == "fees" for item in fields(module.PARAMETERS)) else {}
+    broker: Broker = module.build(
+        module.PARAMETERS(**settings), account=account, quotes=provider, clock=runtime.clock, runtime=runtime, archive=archive
+    )
+    return broker
