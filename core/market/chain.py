@@ -62,7 +62,8 @@ class Chain:
     @property
     def mid(self) -> Floats:
         """Mid prices; ask / 2 where the bid is zero, NaN where the quote is not usable."""
-        return np.where(self.usable, (self.bid + self.ask) / 2, np.nan)
+        with np.errstate(over="ignore", invalid="ignore"):  # absurd prices are masked, but added up first
+            return np.where(self.usable, (self.bid + self.ask) / 2, np.nan)
 
     @property
     def usable(self) -> npt.NDArray[np.bool_]:

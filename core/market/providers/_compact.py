@@ -218,7 +218,7 @@ def _store(place: Path, index: Mapping[str, Any], arrays: Mapping[str, Arrays]) 
 def _stored(place: Path) -> Recording:
     def load(name: str) -> Arrays:
         try:
-            with np.load(place / f"{name}.npz", allow_pickle=False) as stored:
+            with (place / f"{name}.npz").open("rb") as raw, np.load(raw, allow_pickle=False) as stored:
                 return {key: stored[key] for key in stored.files}
         except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
             raise _damaged(place, error) from error

@@ -9,7 +9,7 @@ from __future__ import annotations
 import lzma
 import math
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import date, datetime, time
 from itertools import pairwise
@@ -205,8 +205,7 @@ class _Table:
     def __init__(self, path: Path, layout: Layout) -> None:
         self.path = path
         self.layout = layout
-        headers = [*layout.columns.values(), *(header for header, _ in layout.terms)]
-        self.frame = _read(path, headers)
+        self.frame = _read(path)
 
     def fault(self, row: int, wrong: str) -> UserError:
         return UserError(f"{self.path.name}, line {row + 2}: {wrong}", "Correct or remove that line; nothing of the file was used.")
@@ -278,15 +277,18 @@ class _Table:
         return self.symbols(symbol, rename)
 
 
-def _read(path: Path, headers: Sequence[str]) -> pd.DataFrame:
+def _read(path: Path) -> pd.DataFrame:
     import pandas as pd
 
     try:
-        frame = pd.read_csv(path, usecols=list(dict.fromkeys(headers)), skip_blank_lines=False, low_memory=False)
+        # All columns, although some are not used: with a choice of columns pandas overlooks rows that are too long.
+        frame = pd.read_csv(path, skip_blank_lines=False, low_memory=False)
     except (OSError, EOFError, lzma.LZMAError, UnicodeDecodeError) as error:
         raise UserError(f"{path.name} cannot be read: {error}", "Replace the file with an undamaged copy.") from error
     except ValueError as error:  # pandas' parser errors are ValueErrors that name the line themselves
         raise UserError(f"{path.name}: {str(error).strip()}", "Correct the file; nothing of it was used.") from error
+    if not isinstance(frame.index, pd.RangeIndex):
+        raise UserError(f"{path.name}, line 2: more cells than the header has names", "Correct the file; nothing of it was used.")
     if frame.empty:
         raise UserError(f"{path.name} has a header and no rows", "Remove it or replace it with a full copy.")
     return frame
