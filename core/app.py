@@ -29,7 +29,7 @@ from core.orders.sender import AccountSender
 from core.ports import Archive, Broker, Provider, Snapshot, Store
 from core.runtime import Runtime, SystemRuntime
 from core.store.files import make_private_directory
-from core.store.owner import read_halt
+from core.store.owner import clear_halt, read_halt, write_halt
 
 SNAPSHOT_EVERY = 5_000  # events between snapshots; a start replays at most this many
 TICK_SECONDS = 5.0
@@ -57,6 +57,9 @@ class App:
     background: bool = True
     config_errors: tuple[str, ...] = ()
     _saved_seq: int = field(default=0, repr=False)
+
+    def __post_init__(self) -> None:
+        self.desk.step_clock = self.step_clock
 
     async def start(self) -> None:
         """Reconcile every account, then start the background loops. A broker that is not there leaves its account in RECOVERY."""
@@ -176,6 +179,8 @@ async def open_app(options: Options, *, note: Callable[[str], None] | None = Non
         providers=providers,
         halt_reason=lambda: read_halt(options.home),
     )
+    desk.write_halt = lambda reason: write_halt(options.home, reason)
+    desk.clear_halt = lambda: clear_halt(options.home)
     for provider in providers:
         desk.notes.extend(getattr(provider, "notes", ()))
     if errors:

@@ -82,6 +82,7 @@ class Caller:
     account: str | None = None
     chat: str = "terminal"
     message_id: str = ""
+    proved: bool = False  # a PIN or one-time code was checked for this very call
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -141,9 +142,12 @@ class Command:
     examples: tuple[str, ...] = ()
     roles: frozenset[Role] = field(default_factory=lambda: frozenset(Role))
     in_modes: str = "any"
+    weigh: Callable[[Desk, Mapping[str, Any]], Access] | None = None  # where the class also depends on the desk's state
 
-    def access_for(self, args: Mapping[str, Any]) -> Access:
-        """The access class of a call with these arguments."""
+    def access_for(self, args: Mapping[str, Any], desk: Desk | None = None) -> Access:
+        """The access class of a call with these arguments; without a desk the heaviest it may be."""
+        if self.weigh is not None and desk is not None:
+            return self.weigh(desk, args)
         return self.access(args) if callable(self.access) else self.access
 
 

@@ -7,9 +7,9 @@ and change it only through `record`.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import date, datetime
 from typing import TYPE_CHECKING
 
 from core.command import Caller
@@ -65,6 +65,9 @@ class Desk:
     senders: dict[AccountId, AccountSender] = field(default_factory=dict)
     default_account: AccountId | None = None
     notes: list[str] = field(default_factory=list)  # what start-up wants a person to know
+    write_halt: Callable[[str], None] | None = None  # makes the HALT file; None where the desk has no directory (tests, simulation)
+    clear_halt: Callable[[], None] | None = None  # removes it
+    step_clock: Callable[[date | None], Awaitable[tuple[str, ...]]] | None = None  # moves a simulated or recorded clock
 
     def __post_init__(self) -> None:
         self._log = self.runtime.lock()

@@ -65,7 +65,7 @@ TABLE = {
     "exits": row(f"{PURE} portfolio portfolio.book market.indicators", "numpy", pure=True),
     "alerts": row(f"{PURE} portfolio portfolio.book risk market.indicators reply", "numpy", pure=True),
     "reports": row(f"{PURE} portfolio portfolio.book risk market.indicators reply", "numpy", pure=True),
-    "announce": row("domain errors reply command portfolio portfolio.book", pure=True),
+    "announce": row("domain errors reply command portfolio portfolio.book orders.states", pure=True),
     "schedule": row("domain errors command", pure=True),
     "fold": row("domain errors portfolio portfolio.book orders.states", pure=True),
     "orders.states": row("domain errors", pure=True),
@@ -105,7 +105,8 @@ TABLE = {
     ),
     # 4. how people reach it
     "bot": row(f"{FRONT} store.owner", "structlog rapidfuzz"),
-    "bot.__main__": row(f"{FRONT} app store.owner bot.channels", "structlog"),
+    "bot.__main__": row(f"{FRONT} app store.owner bot.channels bot.doctor", "structlog"),
+    "bot.doctor": row(f"{FRONT} app store store.owner store.files store.log", "structlog"),
     "bot.charts": row("reply errors domain", "matplotlib numpy"),
     "bot.wake": row(FRONT, "apscheduler structlog"),
     "bot.intent.agent": row(FRONT, "anthropic structlog"),
