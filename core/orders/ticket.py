@@ -29,6 +29,7 @@ from core.risk.examine import exam_needs, examine
 from core.risk.sizing import units_for
 
 DUPLICATE_WINDOW = timedelta(minutes=10)
+UNDISTURBED_TRIES = 3
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -104,11 +105,11 @@ async def draft(
     return replace(card, cites=recorded.seqs, data={**card.data, "ticket": ticket_id})
 
 
-async def price(desk: Desk, intent: Intent, *, limit: Decimal | None, second_order: bool = False) -> Priced:
-    """Build the envelope at today's prices and judge it; nothing is recorded."""
+async def price(desk: Desk, intent: Intent, *, limit: Decimal | None, second_order: bool = False, fresh: bool = False) -> Priced:
+    """Build the envelope at today's prices and judge it; nothing is recorded. `fresh` takes no market data kept from seconds ago."""
     book = desk.book(intent.account)
     now = desk.now()
-    view = await desk.reader.view(exam_needs(intent, book, now))
+    view = await desk.reader.view(exam_needs(intent, book, now), fresh=fresh)
     envelope = _envelope(desk, intent, view, limit)
     intent = replace(intent, plan=envelope.plan)
     preview, trouble = await _preview(desk, envelope)
@@ -142,7 +143,7 @@ async def confirm(desk: Desk, ticket_id: str, caller: Caller) -> Confirmed | Rep
         if stale is not None:
             return await _ask_again(desk, ticket, caller, stale)
         drafted = ticket.drafted
-        priced = await price(desk, drafted.intent, limit=drafted.said_limit, second_order=ticket.drafted.second_order)
+        priced = await _price_undisturbed(desk, drafted)
         if not find(desk, ticket_id).is_open:
             raise UserError(f"Ticket {ticket_id} was withdrawn meanwhile; nothing was sent.", "Ask again for a fresh card.")
         moved = _moved(desk, ticket, priced)
@@ -151,6 +152,15 @@ async def confirm(desk: Desk, ticket_id: str, caller: Caller) -> Confirmed | Rep
         client_id = desk.runtime.entropy.id("O")
         recorded = await desk.record(*_confirmation(desk, ticket, priced.verdict, client_id, caller), expected_seq=desk.fold.seq)
     return Confirmed(client_id=client_id, ticket=find(desk, ticket_id), verdict=priced.verdict, seqs=recorded.seqs)
+
+
+async def _price_undisturbed(desk: Desk, drafted: TicketDrafted) -> Priced:
+    """Price and judge against a book that has not changed meanwhile: a fill that comes in between would make the verdict stale."""
+    for _ in range(UNDISTURBED_TRIES):
+        priced = await price(desk, drafted.intent, limit=drafted.said_limit, second_order=drafted.second_order, fresh=True)
+        if priced.exam.book is desk.book(drafted.envelope.account):
+            return priced
+    raise UserError("The account keeps changing while the order is checked; nothing was sent.", "Press Confirm again in a moment.")
 
 
 async def drop(desk: Desk, ticket_id: str, caller: Caller) -> tuple[int, ...]:
@@ -305,9 +315,9 @@ def _moved(desk: Desk, ticket: Ticket, priced: Priced) -> str | None:
     if drafted.short_delta is not None and (delta is None or abs(delta - drafted.short_delta) > float(settings.number("reask_delta"))):
         return f"The short delta moved from {drafted.short_delta:.2f} to {'unknown' if delta is None else f'{delta:.2f}'}"
     effect = _margin_effect(priced.preview)
-    if drafted.margin_effect is not None and drafted.margin_effect > 0:
-        if effect is None or effect > drafted.margin_effect * (1 + settings.number("reask_margin")):
-            return f"The margin rose from {drafted.margin_effect:,.0f} to {'unknown' if effect is None else f'{effect:,.0f}'}"
+    before = drafted.margin_effect
+    if before is not None and before > 0 and (effect is None or effect > before * (1 + settings.number("reask_margin"))):
+        return f"The margin rose from {before:,.0f} to {'unknown' if effect is None else f'{effect:,.0f}'}"
     return None
 
 
