@@ -221,7 +221,7 @@ def _ladder(grid: Grid, reference: float, deviation: float, days: int) -> Ints:
     """Listed strikes in thousandths: fine steps near the money, coarse ones farther out."""
     near = days <= grid.near_days
     fine, coarse = (grid.fine, grid.coarse) if near else (grid.coarse, 2 * grid.coarse)
-    lowest, highest = -min(max(0.06, 4.5 * deviation), 1.4), min(max(0.04, 2.8 * deviation), 1.0)
+    lowest, highest = -min(max(0.08, 5.5 * deviation), 1.4), min(max(0.06, 3.5 * deviation), 1.0)
     wide = _steps(coarse, reference * np.exp(lowest), reference * np.exp(highest))
     close = _steps(fine, reference * np.exp(-max(0.025, 1.8 * deviation)), reference * np.exp(max(0.02, 1.2 * deviation)))
     return np.union1d(wide, close)
