@@ -23,6 +23,7 @@ from core.store.tables import (
     BY_NAME,
     SCHEMA,
     TABLES,
+    AddedColumn,
     Table,
     Value,
     check_selection,
@@ -97,7 +98,12 @@ class SqliteArchive(SqliteFile):
 
 
 def migrate(
-    connection: sqlite3.Connection, found: int, *, tables: Sequence[Table] = TABLES, schema: int = SCHEMA
+    connection: sqlite3.Connection,
+    found: int,
+    *,
+    tables: Sequence[Table] = TABLES,
+    added: Sequence[AddedColumn] = ADDED,
+    schema: int = SCHEMA,
 ) -> None:
     """Bring the tables from schema `found` to `schema` in one transaction."""
     from sqlite_utils import Database  # loads pandas where it is installed: two seconds that an up-to-date archive does not pay
@@ -110,10 +116,10 @@ def migrate(
                 made = database.table(table.name).create(dict(table.columns), pk=table.key if len(table.key) > 1 else table.key[0])
                 for columns in table.indexes:
                     made.create_index(list(columns))
-        for added in ADDED:
-            table = by_name[added.table]
-            if table.since <= found < added.since <= schema:
-                database.table(added.table).add_column(added.column, table.columns[added.column])
+        for one in added:
+            table = by_name[one.table]
+            if table.since <= found < one.since <= schema:
+                database.table(one.table).add_column(one.column, table.columns[one.column])
         connection.execute(f"PRAGMA user_version = {schema}")
 
 

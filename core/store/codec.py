@@ -47,17 +47,26 @@ COLUMNS = ("seq", "stream", "kind", "version", "at", "recorded_at", "actor", "ca
 
 
 def encode(draft: Draft, *, seq: int, prev_hash: str, recorded_at: datetime) -> Row:
-    """Make the row a draft is stored as; raise EncodingError for anything that would not read back."""
+    """Make the row a draft is stored as; raise EncodingError for what cannot be written exactly."""
     kind = type(draft.body)
     if kind not in VERSIONS:
         raise EncodingError(f"{kind.__name__} is no kind of event")
     for text in (draft.stream, draft.actor, draft.causation, draft.correlation, draft.dedupe):
-        _check_text(text)
+        check_text(text)
     values = (
         seq, draft.stream, kind.__name__, VERSIONS[kind], _time_text(draft.at), _time_text(recorded_at),
         draft.actor, draft.causation, draft.correlation, draft.dedupe, canonical(draft.body),
     )
     return _row((*values, _chain(prev_hash, values)))
+
+
+def stored(draft: Draft, *, seq: int, prev_hash: str, recorded_at: datetime) -> tuple[Row, Event]:
+    """Return a draft's row and the event it will read back as; what would not read back is refused before it is written."""
+    row = encode(draft, seq=seq, prev_hash=prev_hash, recorded_at=recorded_at)
+    try:
+        return row, decode(row)
+    except Corrupt as error:
+        raise EncodingError(f"this {row.kind} would not read back: {error}") from error
 
 
 def decode(row: Row) -> Event:
@@ -95,6 +104,15 @@ def row_hash(prev_hash: str, row: Row) -> str:
         raise Corrupt(f"event {row.seq!r:.20} holds a value of the wrong type") from error
 
 
+def check_text(text: str | None) -> None:
+    """Raise EncodingError for text that no database could hold."""
+    try:
+        if text is not None:
+            text.encode("utf-8")
+    except (UnicodeEncodeError, AttributeError) as error:
+        raise EncodingError(f"{text!r:.40} is not text that can be stored") from error
+
+
 def _chain(prev_hash: str, values: tuple[Any, ...]) -> str:
     # A JSON list keeps the columns apart and their types distinct, so no two rows give the same bytes.
     return sha256(f"{prev_hash}{json.dumps(values, separators=(',', ':'))}".encode("ascii")).hexdigest()
@@ -118,14 +136,6 @@ def _upcast(row: Row, current: int) -> dict[str, Any]:
             raise EncodingError(f"no upcast is known from version {version}")
         plain = step(plain)
     return dict(plain)
-
-
-def _check_text(text: str | None) -> None:
-    try:
-        if text is not None:
-            text.encode("utf-8")
-    except (UnicodeEncodeError, AttributeError) as error:
-        raise EncodingError(f"{text!r:.40} is not text that can be stored") from error
 
 
 def _time_text(at: datetime) -> str:

@@ -15,7 +15,7 @@ from core.clock import Clock
 from core.domain.events import Draft, Event
 from core.errors import Conflict, LeaseHeld, LeaseLost, Unavailable
 from core.ports import Snapshot
-from core.store.codec import Row, decode, encode
+from core.store.codec import Row, decode, stored
 from core.store.log import START, Head, verify
 
 
@@ -183,6 +183,7 @@ class MemoryStore:
         if expected_seq is not None and expected_seq != head.seq:
             raise Conflict(expected_seq=expected_seq, actual_seq=head.seq)
         rows: list[Row] = []
+        events: list[Event] = []
         keys: set[str] = set()
         recorded_at = self._clock.now()
         for draft in drafts:
@@ -190,13 +191,13 @@ class MemoryStore:
                 if draft.dedupe in disk.dedupe or draft.dedupe in keys:
                     continue
                 keys.add(draft.dedupe)
-            row = encode(draft, seq=head.seq + 1, prev_hash=head.hash, recorded_at=recorded_at)
+            row, event = stored(draft, seq=head.seq + 1, prev_hash=head.hash, recorded_at=recorded_at)
             head = Head(seq=row.seq, hash=row.hash)
             rows.append(row)
-        events = tuple(map(decode, rows))  # what could not be read back is not written
+            events.append(event)
         disk.rows.extend(rows)
         disk.dedupe |= keys
-        return events
+        return tuple(events)
 
     def _check_open(self) -> None:
         if self._closed:

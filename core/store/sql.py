@@ -77,7 +77,7 @@ def one_view(connection: sqlite3.Connection) -> Iterator[None]:
 
 
 def checkpoint(connection: sqlite3.Connection) -> None:
-    """Move the write-ahead file into the database and empty it; a reader that is in the way only delays this."""
+    """Move everything from the write-ahead file into the database; raise where that fails."""
     connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
 
 
@@ -85,7 +85,8 @@ def check_file(path: Path) -> None:
     """Raise Corrupt unless the file begins as a SQLite database does; called before SQLite gets to see it."""
     with path.open("rb") as file:
         beginning = file.read(100)
-    if not beginning.startswith(MAGIC) or len(beginning) < 100:
+    # Bytes 18 and 19 are the journal's kind, old (1) or write-ahead (2): with anything else SQLite takes the file for a read-only one.
+    if not beginning.startswith(MAGIC) or len(beginning) < 100 or beginning[18:20] not in (b"\1\1", b"\2\2"):
         what = "is empty" if not beginning else "is not a database, or its beginning was overwritten"
         raise Corrupt(f"{path} {what}; restore a backup, or move the file away to start anew")
 

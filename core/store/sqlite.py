@@ -18,7 +18,7 @@ from core.domain.events import Draft, Event
 from core.errors import Conflict, LeaseLost
 from core.ports import Snapshot
 from core.store import schema, sql
-from core.store.codec import COLUMNS, Row, decode, encode
+from core.store.codec import COLUMNS, Row, check_text, stored
 from core.store.files import make_private_directory
 from core.store.log import Head
 from core.store.reader import SqliteLog, SqliteReader, open_read_only
@@ -94,17 +94,18 @@ class SqliteStore(SqliteLog):
             if expected_seq is not None and expected_seq != head.seq:
                 raise Conflict(expected_seq=expected_seq, actual_seq=head.seq)
             rows: list[Row] = []
+            events: list[Event] = []
             for draft in self._new(drafts):
-                row = encode(draft, seq=head.seq + 1, prev_hash=head.hash, recorded_at=recorded_at)
+                row, event = stored(draft, seq=head.seq + 1, prev_hash=head.hash, recorded_at=recorded_at)
                 head = Head(seq=row.seq, hash=row.hash)
                 rows.append(row)
-            events = tuple(map(decode, rows))  # what could not be read back is not written
+                events.append(event)
             if rows:
                 connection.executemany(_INSERT, [tuple(getattr(row, name) for name in COLUMNS) for row in rows])
                 schema.write_head(connection, head)
         if rows and self._lock is not None:
             self._lock.note(head)
-        return events
+        return tuple(events)
 
     def _new(self, drafts: Sequence[Draft]) -> Iterator[Draft]:
         seen: set[str] = set()
@@ -114,6 +115,7 @@ class SqliteStore(SqliteLog):
                 yield draft
             elif key not in seen:
                 seen.add(key)
+                check_text(key)
                 if self._connection.execute("SELECT 1 FROM event WHERE dedupe = ?", (key,)).fetchone() is None:
                     yield draft
 

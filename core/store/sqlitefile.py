@@ -34,8 +34,12 @@ class SqliteFile:
         self._failed: DeskError | None = None
 
     async def close(self) -> None:
-        """Empty the write-ahead file into the database, let go of file and lock; a second call does nothing."""
-        await self._worker.run(self._finish)
+        """Let go of file and lock; a second call does nothing.
+
+        SQLite empties the write-ahead file into the database at that. Where it cannot (a full disk, an onlooker), nothing is lost: the
+        file stays and the next start reads it.
+        """
+        await self._worker.run(self._let_go)
 
     @property
     def _connection(self) -> sqlite3.Connection:
@@ -63,6 +67,8 @@ class SqliteFile:
             if sql.is_final(error):
                 self._failed = told
             raise told from error
+        except UnicodeDecodeError as error:  # how Python's binding fails on a damaged table of contents
+            raise Corrupt(f"{self.path} is damaged (it holds text that is none); restore a backup") from error
         except OSError as error:
             raise Unavailable("storage", since=self._clock.now(), why=f"{self.path}: {error.strerror or error}") from error
 
@@ -83,13 +89,6 @@ class SqliteFile:
     def _check_pages(self) -> None:
         if self.path.stat().st_size <= _CHECKED_BYTES:
             sql.integrity(self._connection, self.path)
-
-    def _finish(self) -> None:
-        try:
-            if self._open_connection is not None and self._lock is not None and self._failed is None:
-                self._guarded(lambda: sql.checkpoint(self._connection))
-        finally:
-            self._let_go()
 
     def _let_go(self) -> None:
         connection, self._open_connection = self._open_connection, None
