@@ -22,6 +22,7 @@ from core.errors import Unavailable, UserError
 from core.market.chain import CALL, PUT, Chain
 from core.market.providers import simulated
 from core.market.providers._sim_listed import LISTED
+from core.ports import Bars
 from core.pricing.bsm import greeks_forward
 from core.pricing.implied import implied_vol
 from core.runtime import SystemRuntime
@@ -382,18 +383,22 @@ async def test_chain_when_quoted_then_prices_are_on_ticks_a_tick_apart_and_the_f
     assert np.all(chain.bid_size[chain.bid > 0] > 0)
 
 
-async def stressed() -> datetime:
-    """Noon of the session after the highest VIX close in fourteen years."""
+@pytest.fixture(scope="module")
+def vix_history() -> Bars:
     provider, _ = market(datetime(2039, 10, 3, 16, tzinfo=UTC))
-    bars = await provider.bars("VIX", start=date(2024, 1, 1), end=date(2039, 10, 1))
-    at = int(np.argmax(bars.close))
-    return new_york(bars.days[at + 1], 12)
+    return asyncio.run(provider.bars("VIX", start=date(2024, 1, 1), end=date(2039, 10, 1)))
+
+
+@pytest.fixture(scope="module")
+def stressed(vix_history: Bars) -> datetime:
+    """Noon of the session after the highest VIX close in fifteen years."""
+    return new_york(vix_history.days[int(np.argmax(vix_history.close)) + 1], 12)
 
 
 @pytest.mark.parametrize("mood", ["ordinary", "stressed"])
 @pytest.mark.parametrize("symbol", ["SPX", "SPY", "NVDA", "KO"])
-async def test_chain_when_traded_against_itself_then_nothing_is_free(symbol: str, mood: str) -> None:
-    at = MORNING if mood == "ordinary" else await stressed()
+async def test_chain_when_traded_against_itself_then_nothing_is_free(symbol: str, mood: str, stressed: datetime) -> None:
+    at = MORNING if mood == "ordinary" else stressed
     provider, _ = market(at)
     chain = await provider.chain(symbol, first=at.date(), last=at.date() + timedelta(days=400))
 
@@ -446,8 +451,8 @@ async def test_chain_when_american_then_no_option_is_worth_less_than_exercise() 
     assert np.all(chain.ask >= exercise - 1e-9)
 
 
-async def test_calendar_spread_when_strikes_agree_then_the_later_expiry_costs_no_less() -> None:
-    provider, _ = market(await stressed())
+async def test_calendar_spread_when_strikes_agree_then_the_later_expiry_costs_no_less(stressed: datetime) -> None:
+    provider, _ = market(stressed)
     expiries = list(await provider.expiries("SPX"))
     chain = await provider.chain("SPX", first=expiries[0], last=expiries[-1])
     puts = chain.only(right=Right.PUT, root="SPXW")
@@ -485,11 +490,9 @@ async def test_surface_when_read_from_quotes_then_puts_are_dearer_and_short_date
     assert 0.08 < money < 0.40
 
 
-async def test_surface_when_vol_is_high_then_it_falls_with_time_and_when_low_it_rises() -> None:
-    high = await levels(market(await stressed())[0])
-    provider, _ = market(datetime(2039, 10, 3, 16, tzinfo=UTC))
-    bars = await provider.bars("VIX", start=date(2024, 1, 1), end=date(2039, 10, 1))
-    calm = bars.days[int(np.argmin(bars.close))]
+async def test_surface_when_vol_is_high_then_it_falls_with_time_and_when_low_it_rises(stressed: datetime, vix_history: Bars) -> None:
+    high = await levels(market(stressed)[0])
+    calm = vix_history.days[int(np.argmin(vix_history.close))]
     low = await levels(market(new_york(calm, 16))[0])
 
     assert high["VIX"] > high["VIX3M"] + 2
@@ -522,8 +525,10 @@ def strip_variance(chain: Chain, years: float) -> float:
 
 @pytest.mark.parametrize("mood", ["ordinary", "stressed"])
 @pytest.mark.parametrize(("symbol", "width"), [("SPX", 25), ("SPX", 50), ("SPY", 5), ("XSP", 5), ("XSP", 10), ("QQQ", 5), ("AAPL", 10)])
-async def test_put_credit_spread_when_45_days_out_then_its_quote_passes_the_liquidity_limits(symbol: str, width: int, mood: str) -> None:
-    at, widest, relative = (MORNING, 0.20, 0.15) if mood == "ordinary" else (await stressed(), 1.00, 0.25)
+async def test_put_credit_spread_when_45_days_out_then_its_quote_passes_the_liquidity_limits(
+    symbol: str, width: int, mood: str, stressed: datetime
+) -> None:
+    at, widest, relative = (MORNING, 0.20, 0.15) if mood == "ordinary" else (stressed, 1.00, 0.25)
     provider, _ = market(at)
     puts = await puts_at(provider, symbol, 45, at)
     years = (last_trade_at(puts.option(0).series, puts.option(0).expiry) - at).total_seconds() / (365 * 86_400)
