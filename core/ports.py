@@ -288,7 +288,7 @@ class ProviderCapabilities:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Bars:
-    """Daily bars, columnar by tuple: one entry per session, ascending. Unknown volumes are None."""
+    """Daily bars, columnar by tuple: one entry per session, ascending. An open, high or low the source does not have is NaN."""
 
     symbol: str
     days: tuple[date, ...]

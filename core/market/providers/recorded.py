@@ -14,31 +14,26 @@ import math
 from bisect import bisect_right
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
-from core.clock import EXCHANGE_ZONE, Clock, exchange_date
-from core.domain.calendar import CalendarError, Session, session, sessions
-from core.domain.instruments import Cash, Instrument, Option, roots_of
+from core.clock import Clock, exchange_date
+from core.domain.calendar import session, sessions
+from core.domain.instruments import Cash, Instrument, Option
 from core.errors import Unavailable, UserError
-from core.market.chain import UNKNOWN, Chain
+from core.market.chain import Chain
 from core.market.providers._compact import Arrays, Recording, SnapshotHead, open_recording
 from core.market.providers._rates import curve_rate, parity_rate
 from core.market.providers._settling import PUBLICATION, Settlements
+from core.market.providers._snapshots import Snapshot, chain_of, ended, instant_of, on_sessions
 from core.market.quote import Quote
 from core.ports import Bars, Dividend, ProviderCapabilities, SettlementValue
 from core.runtime import Runtime
 
 NAME = "recorded"
-
-# A snapshot dated by day alone was taken minutes before the close; one whose underlying is the official close, after it.
-BEFORE_CLOSE = timedelta(minutes=15)
-AFTER_CLOSE = timedelta(minutes=10)  # options not expiring that day trade until 16:15
-_SAME_PRICE = 0.015
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,14 +63,6 @@ def build(
     return RecordedProvider(recording, clock=clock, runtime=runtime, start=parameters.start)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Snapshot:
-    """A recorded snapshot and the instant it was taken."""
-
-    at: datetime
-    head: SnapshotHead
-
-
 class RecordedProvider:
     """Market data from a recording, as far as known at the clock's now."""
 
@@ -84,8 +71,9 @@ class RecordedProvider:
         self._clock = clock
         self._runtime = runtime
         self._closes = {symbol: _by_day(bars) for symbol, bars in recording.bars.items()}
-        kept, repeats = _kept(recording.snapshots)
-        self._snapshots = sorted((Snapshot(at=self._instant(head), head=head) for head in kept), key=lambda each: each.at)
+        kept, self.dropped_repeats = on_sessions(recording.snapshots)
+        dated = (Snapshot(at=instant_of(head, close=self._close(head)), head=head) for head in kept)
+        self._snapshots = sorted(dated, key=lambda each: each.at)
         if not self._snapshots:
             raise UserError("no snapshot of the recording falls on a session of the exchange", "Check the dates in the chain files.")
         self._by_symbol: dict[str, list[Snapshot]] = {}
@@ -94,7 +82,6 @@ class RecordedProvider:
         self._settlements = Settlements(recording, closes=self._closes)
         listed = {pair for each in self._snapshots for pair in each.head.expiries}
         self._timeline = sorted({each.at for each in self._snapshots} | self._settlements.instants(listed, after=self._snapshots[0].at))
-        self.dropped_repeats = repeats
         self.first_instant = self._first(start)
         self._loaded: dict[str, Chain] = {}
         self._rates: dict[str, float | None] = {}
@@ -146,9 +133,11 @@ class RecordedProvider:
         return chain.select((chain.expiry >= first.toordinal()) & (chain.expiry <= last.toordinal()))
 
     async def expiries(self, symbol: str) -> tuple[date, ...]:
-        """Expiries of the last snapshot, from today on."""
+        """Expiries that traded in the last snapshot, from today on."""
         today = exchange_date(self._clock.now())
-        return tuple(sorted({expiry for _, expiry in self._snapshot(symbol).head.expiries if expiry >= today}))
+        snapshot = self._snapshot(symbol)
+        over = ended(snapshot)
+        return tuple(sorted({expiry for root, expiry in snapshot.head.expiries if expiry >= today and (root, expiry) not in over}))
 
     async def bars(self, symbol: str, *, start: date, end: date) -> Bars:
         """Completed sessions only: a day's bar appears when its close is published. Open, high and low are NaN where only closes exist."""
@@ -195,15 +184,9 @@ class RecordedProvider:
 
     # --- snapshots --------------------------------------------------------------------------------------------------------
 
-    def _instant(self, head: SnapshotHead) -> datetime:
-        """When a snapshot was taken: as said, else before the close; after it where its underlying already is the official close."""
-        if head.time is not None:
-            return datetime.combine(head.day, head.time, EXCHANGE_ZONE).astimezone(UTC)
-        regular = _session(head.day)
-        close = self._closes.get(head.symbol, {}).get(head.day.toordinal())
-        if close is None or not abs(head.spot - close) <= _SAME_PRICE:
-            return regular.close_at - BEFORE_CLOSE
-        return regular.close_at + (AFTER_CLOSE if any(spec.late_close for spec in roots_of(head.symbol)) else timedelta(0))
+    def _close(self, head: SnapshotHead) -> float | None:
+        """The official close of a snapshot's day."""
+        return self._closes.get(head.symbol, {}).get(head.day.toordinal())
 
     def _first(self, start: date | None) -> datetime:
         if start is None:
@@ -232,7 +215,7 @@ class RecordedProvider:
         head = snapshot.head
         kept = self._loaded.get(head.symbol)
         if kept is None or kept.at != snapshot.at:
-            kept = self._loaded[head.symbol] = _chain_of(snapshot, self._recording.load(head.name))
+            kept = self._loaded[head.symbol] = chain_of(snapshot, self._recording.load(head.name))
         return kept
 
     def _known_symbol(self, symbol: str) -> None:
@@ -311,33 +294,8 @@ class RecordedProvider:
         return None
 
 
-def _kept(heads: Sequence[SnapshotHead]) -> tuple[list[SnapshotHead], tuple[SnapshotHead, ...]]:
-    """Snapshots of sessions, and those of days the exchange was closed: vendors repeat the day before then."""
-    try:
-        dropped = tuple(head for head in heads if session(head.day) is None)
-    except CalendarError as error:
-        raise UserError(str(error), "Leave the chain files of other years out of the folder.") from error
-    return [head for head in heads if head not in dropped], dropped
-
-
-def _chain_of(snapshot: Snapshot, arrays: Arrays) -> Chain:
-    head = snapshot.head
-    columns: dict[str, Any] = {name: arrays[name] for name in arrays if name != "root"}
-    for name in ("bid_size", "ask_size"):
-        columns.setdefault(name, np.full(head.rows, UNKNOWN, dtype=np.int64))
-    roots = np.array(head.roots, dtype=object)[arrays["root"]]
-    return Chain(symbol=head.symbol, at=snapshot.at, source=NAME, spot=head.spot, root=roots, **columns)
-
-
 def _by_day(bars: Arrays) -> dict[int, float]:
     return dict(zip(bars["day"].tolist(), bars["close"].tolist(), strict=True))
-
-
-def _session(day: date) -> Session:
-    regular = session(day)
-    if regular is None:
-        raise UserError(f"{day.isoformat()} is no session of the exchange")
-    return regular
 
 
 def _silent(_: str) -> None:

@@ -293,6 +293,18 @@ async def test_quotes_when_a_contract_is_not_listed_then_its_key_is_left_out(sma
     assert found[listed.key].at == small.first_instant
 
 
+async def test_chain_when_trading_in_a_series_ended_before_the_snapshot_then_it_is_left_out(folder: Path) -> None:
+    edit(folder / "manifest.yaml", lambda lines: [line.replace("chain.csv}", 'chain.csv, time: "16:05"}') for line in lines])
+    clock = ManualClock(BEGINNING)
+    provider = recorded.build(Parameters(data_dir=folder), clock=clock)
+    clock.set(new_york(2024, 5, 17, 16, 5))
+
+    chain = await provider.chain("SPX", first=EARLIEST, last=LATEST)
+
+    assert chain.expiries() == (date(2024, 5, 28), date(2024, 6, 21))
+    assert await provider.expiries("SPX") == chain.expiries()
+
+
 async def test_chain_when_the_symbol_is_unknown_then_a_sentence_names_what_there_is(small: RecordedProvider) -> None:
     with pytest.raises(UserError, match="has no TSLA.*SPX, ZZZ"):
         await small.chain("TSLA", first=EARLIEST, last=LATEST)
@@ -460,8 +472,8 @@ def test_symbols_when_renamed_then_the_desk_s_name_is_used(folder: Path) -> None
 @pytest.mark.parametrize(
     ("header", "role"),
     [
-        ("quote_date,underlying_last,contract,root,type,expiration,strike,last,bid,ask,volume,open_interest,implied_vol,delta,gamma", "chain"),
-        ("underlying,underlying_last,optionroot,type,expiration,quotedate,strike,last,bid,ask,volume,openinterest,impliedvol,delta", "chain"),
+        ("quote_date,underlying_last,contract,root,type,expiration,strike,last,bid,ask,open_interest,implied_vol,delta,gamma", "chain"),
+        ("underlying,underlying_last,optionroot,type,expiration,quotedate,strike,last,bid,ask,openinterest,impliedvol,delta", "chain"),
         ("quote_datetime,option_id,symbol,strike,expiration,option_type,spot_price,bid,ask,price,delta,open_interest", "chain"),
         ("Date,SP500", "bars"),
         ("Date,Open,High,Low,Close,Adj Close,Volume", "bars"),
@@ -568,7 +580,9 @@ async def test_real_spx_when_stepped_through_then_expiries_in_missing_sessions_s
 
 
 @pytest.mark.parametrize("step", range(24))
-async def test_real_data_when_the_clock_stands_anywhere_then_nothing_is_later(real: RecordedProvider, clock: ManualClock, step: int) -> None:
+async def test_real_data_when_the_clock_stands_anywhere_then_nothing_is_later(
+    real: RecordedProvider, clock: ManualClock, step: int
+) -> None:
     now = real.first_instant + timedelta(hours=89 * step, minutes=37 * step)
     clock.set(now)
 
