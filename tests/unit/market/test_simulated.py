@@ -22,6 +22,8 @@ from core.errors import Unavailable, UserError
 from core.market.chain import CALL, PUT, Chain
 from core.market.providers import simulated
 from core.market.providers._sim_listed import LISTED
+from core.market.providers._sim_noise import Noise
+from core.market.providers._sim_paths import Paths
 from core.ports import Bars
 from core.pricing.bsm import greeks_forward
 from core.pricing.implied import implied_vol
@@ -633,6 +635,63 @@ async def test_expiries_when_listed_then_daily_for_spx_and_weekly_for_stocks() -
     assert apple[:3] == (date(2026, 11, 20), date(2026, 11, 27), date(2026, 12, 4))
     assert max(spx) <= MORNING.date() + timedelta(days=400)
     assert all(session(day) is not None for day in spx + apple)
+
+
+async def test_am_settled_options_when_a_pm_series_expires_the_same_day_then_they_lack_the_value_of_that_session() -> None:
+    eve, friday = date(2026, 11, 19), date(2026, 11, 20)
+    provider, _ = market(new_york(eve, 15, 59, 30))
+    chain = await provider.chain("SPX", first=friday, last=friday)
+    morning, evening = (straddle(chain.only(root=root)) for root in ("SPX", "SPXW"))
+
+    assert morning == pytest.approx(evening * 0.5, rel=0.10)  # a quarter of a day's variance falls before the open
+
+
+async def test_stock_options_when_priced_then_their_vol_is_that_of_beta_and_own_noise() -> None:
+    provider, _ = market()
+    money = {}
+    for symbol in ("SPX", "NVDA", "AMZN"):
+        implied, distance = vols(await puts_at(provider, symbol, 32), MORNING)
+        money[symbol] = float(np.interp(0.0, distance, implied))
+
+    for symbol in ("NVDA", "AMZN"):
+        listed = LISTED[symbol]
+        assert money[symbol] == pytest.approx(np.hypot(listed.beta * money["SPX"], 1.08 * listed.own_vol), rel=0.02)
+
+
+async def test_fund_options_when_a_dividend_is_still_to_come_then_the_forward_is_less_by_it() -> None:
+    provider, clock = market(new_york(date(2026, 12, 17), 12))
+    expiry = date(2027, 1, 15)
+    before = parity_forward(await provider.chain("SPY", first=expiry, last=expiry))
+    clock.set(new_york(date(2026, 12, 18), 12))
+    after = parity_forward(await provider.chain("SPY", first=expiry, last=expiry))
+    (paid,) = await provider.dividends("SPY", start=date(2026, 12, 1), end=expiry)
+
+    assert before == pytest.approx(-float(paid.amount) + 0.036 * 29 / 365 * 650, abs=0.15)
+    assert after == pytest.approx(0.036 * 28 / 365 * 650, abs=0.15)
+
+
+@pytest.mark.parametrize("symbol", ["KO", "XOM", "NVDA", "IWM"])
+def test_closes_when_reached_by_the_minutes_of_a_session_then_they_are_those_of_the_daily_chain(symbol: str) -> None:
+    paths = Paths(Noise(1), start=date(2026, 11, 2), history_sessions=504)
+    by_minutes = paths.bars(symbol, 2, 800)[:, 3]
+
+    daily, _ = paths._name(symbol)
+    assert by_minutes == pytest.approx(np.exp(daily[2:801]), abs=0.0051)
+    assert paths.close(symbol, 505) == pytest.approx(LISTED[symbol].level, abs=0.011)
+
+
+def straddle(chain: Chain) -> float:
+    """Time value of the put and the call at the strike nearest to spot."""
+    strike = chain.strike_milli[int(np.argmin(np.abs(chain.strike - chain.spot)))]
+    at_money = chain.strike_milli == strike
+    return float(chain.mid[at_money].sum() - abs(chain.spot - strike / 1000))
+
+
+def parity_forward(chain: Chain) -> float:
+    """What parity near the money puts the forward above spot."""
+    puts, calls = chain.only(right=Right.PUT), chain.only(right=Right.CALL)
+    near = np.abs(np.log(puts.strike / chain.spot)) < 0.02
+    return float(np.median((puts.strike + calls.mid - puts.mid)[near]) - chain.spot)
 
 
 async def test_zero_day_options_when_priced_then_they_allow_for_the_hours_left_alone() -> None:
