@@ -72,9 +72,10 @@ def find_sources(folder: Path, note: Callable[[str], None]) -> list[Source]:
 
 
 def _files(folder: Path) -> list[Path]:
-    """The files of the folder and its subfolders that a manifest may name, in a fixed order."""
+    """The files of the folder and its direct subfolders, in a fixed order; no deeper, since the folder named may be anything."""
     try:
-        return sorted(path for path in folder.rglob("*") if path.is_file() and not path.name.startswith("."))
+        found = [*folder.glob("*"), *folder.glob("*/*")]
+        return sorted(path for path in found if path.is_file() and not path.name.startswith("."))
     except OSError as error:
         raise UserError(f"the folder of recorded data cannot be read: {error}", "Check the path after --data.") from error
 
@@ -114,7 +115,7 @@ def _listed(folder: Path, number: int, entry: object) -> Source:
     path = folder / str(entry["file"])
     if not path.resolve().is_relative_to(folder.resolve()):
         raise UserError(f"{where}: {entry['file']} lies outside the folder", "Name files of the folder itself.")
-    if not path.is_file():
+    if path not in _files(folder):
         raise UserError(f"{where}: there is no file {entry['file']}", "Correct the name or take the entry out.")
     layout = recognise(header_of(path))
     wanted = entry.get("layout")

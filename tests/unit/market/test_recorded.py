@@ -440,6 +440,17 @@ def test_folder_when_without_manifest_then_files_are_known_by_their_headers(fold
     assert any(note.startswith("shopping.csv is not used") for note in provider.notes)
 
 
+def test_manifest_when_a_file_lies_in_a_subfolder_then_a_change_of_it_is_noticed(folder: Path, tmp_path: Path) -> None:
+    (folder / "chains").mkdir()
+    chain = (folder / "invented_spx_chain.csv").rename(folder / "chains" / "spx.csv")
+    (folder / "manifest.yaml").write_text("- {role: chain, file: chains/spx.csv}\n")
+    before = opened(folder, cache_dir=tmp_path / "cache").first_instant
+    edit(chain, lambda lines: [line for line in lines if not line.startswith("2024-05-15")])
+
+    assert before.date() == date(2024, 5, 15)
+    assert opened(folder, cache_dir=tmp_path / "cache").first_instant.date() == date(2024, 5, 16)
+
+
 def test_folder_when_it_holds_no_chain_then_said_so(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="no option chain"):
         opened(tmp_path)
