@@ -15,8 +15,9 @@ from core.desk import Desk
 from core.domain.encoding import digest
 from core.domain.events import Draft, Submitting, TicketClosed, TicketConfirmed, TicketDrafted, TicketShown
 from core.domain.instruments import Option, combo_tick
-from core.domain.money import from_market, to_tick
+from core.domain.money import to_tick
 from core.domain.orders import Effect, Envelope, Intent, Limit, Side, TimeInForce
+from core.domain.structures import describe_legs
 from core.errors import BrokerRejected, BrokerTimeout, Unavailable, UserError
 from core.fold import Ticket
 from core.market.view import View
@@ -25,7 +26,7 @@ from core.ports import Preview
 from core.reply import Reply
 from core.risk import gate
 from core.risk.exam import Exam, Recent, Verdict
-from core.risk.examine import exam_needs, examine
+from core.risk.examine import exam_needs, examine, natural_and_mid
 from core.risk.sizing import units_for
 
 DUPLICATE_WINDOW = timedelta(minutes=10)
@@ -243,20 +244,26 @@ def _envelope(desk: Desk, intent: Intent, view: View, limit: Decimal | None) -> 
 
 def _working_range(desk: Desk, intent: Intent, view: View) -> Limit:
     """Start at mid; worst = mid - min(half-spread, max(one tick, guard share of mid)), both on a tick."""
-    mid, natural = 0.0, 0.0
+    natural, mid = natural_and_mid(intent.legs, view)
+    if mid is None:
+        raise Unavailable(f"price of {_unpriced(intent, view)}", why="name a limit to go on without it")
+    tick = combo_tick(intent.options, mid)
+    start = to_tick(mid, tick, up=True)
+    half_spread = max(Decimal(0), mid - natural) if natural is not None else abs(mid)
+    guard = min(half_spread, max(tick, abs(mid) * desk.settings.desk.number("guard_fraction")))
+    return Limit(start=start, worst=min(start, to_tick(mid - guard, tick, up=False)))
+
+
+def _unpriced(intent: Intent, view: View) -> str:
     for leg in intent.legs:
-        quote = view.quote(leg.instrument)
-        if not quote.state.usable:
-            name = getattr(leg.instrument, "label", leg.instrument.key)
-            raise Unavailable(f"price of {name}", why=f"{quote.state.value}; name a limit to go on without it")
-        mid -= leg.side.sign * leg.ratio * quote.mid
-        natural -= leg.side.sign * leg.ratio * (quote.ask if leg.side is Side.BUY else quote.bid)
-    tick = combo_tick(intent.options, Decimal(str(round(mid, 6))))
-    exact_mid = from_market(mid, Decimal("0.0001"))
-    start = to_tick(exact_mid, tick, up=True)
-    half_spread = from_market(max(0.0, mid - natural), Decimal("0.0001"))
-    guard = min(half_spread, max(tick, abs(exact_mid) * desk.settings.desk.number("guard_fraction")))
-    return Limit(start=start, worst=min(start, to_tick(exact_mid - guard, tick, up=False)))
+        name = getattr(leg.instrument, "label", leg.instrument.key)
+        try:
+            state = view.quote(leg.instrument).state
+        except Unavailable:
+            return f"{name} (no quote)"
+        if not state.usable:
+            return f"{name} ({state.value})"
+    return describe_legs(intent.legs)
 
 
 async def _preview(desk: Desk, envelope: Envelope) -> tuple[Preview | None, str]:
