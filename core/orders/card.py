@@ -1,0 +1,342 @@
+"""The card of a ticket: everything a person should know before pressing Confirm. Pure: equal inputs give an equal card.
+
+Blocks are facts, tables and notices with typed cells. The hash of the blocks is stored with the ticket: what was seen is what is sent.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from decimal import Decimal
+from typing import TYPE_CHECKING
+
+from core.domain.accounts import Env
+from core.domain.events import Mode
+from core.domain.instruments import Option
+from core.domain.money import from_market
+from core.domain.orders import Effect, Leg
+from core.domain.structures import describe_legs
+from core.errors import Unavailable
+from core.market.view import View
+from core.orders.figures import (
+    closed_result,
+    happenings,
+    money,
+    payoff_at,
+    probability_of_profit,
+    structure_liquidity,
+    tax_words,
+)
+from core.pricing.payoff import Payoff
+from core.reply import Action, Block, Cell, Column, Fact, Facts, Format, Notice, Reply, Table, Tone
+from core.risk.exam import Finding, Level, RuleClass
+from core.risk.examine import net_multiplier
+
+if TYPE_CHECKING:
+    from core.orders.ticket import Priced
+
+MODE_WORDS = {Mode.HALT: "HALTED"}
+_ORDER_OF_LEVELS = (Level.BLOCK, Level.REDUCE, Level.PASS)
+
+
+def draw_card(*, ticket_id: str, priced: Priced, now: datetime, mode: tuple[Mode, str], label: str, lead: str = "") -> Reply:
+    """Draw the card of a priced intent; it has a Confirm button only where the verdict allows the order."""
+    blocks: list[Block] = [
+        *_notices(priced, mode, lead), _order(ticket_id, priced), _legs(priced), _price(priced), _result(priced), _cost(priced),
+        _before_after(priced), _rules(priced), _events(priced), _tax(priced), _data(priced, now=now, label=label),
+    ]
+    return Reply(
+        blocks=tuple(blocks), actions=_actions(ticket_id, priced), badge=badge_words(priced.envelope.account.env, mode[0], label), at=now,
+        data={"allowed": priced.verdict.allowed, "quantity": priced.envelope.quantity},
+    )
+
+
+def badge_words(env: Env, mode: Mode, label: str) -> str:
+    """`PAPER · HALTED · SIMULATED`: where orders go, a mode other than ACTIVE, and where prices come from."""
+    words = [env.value.upper()]
+    if mode is not Mode.ACTIVE:
+        words.append(MODE_WORDS.get(mode, mode.value.upper()))
+    return " · ".join([*words, label])
+
+
+def findings_table(findings: tuple[Finding, ...], *, title: str = "Rules") -> Table:
+    """Every rule's verdict with its number, failures first."""
+    ordered = sorted(findings, key=lambda item: _ORDER_OF_LEVELS.index(item.level))
+    rows: tuple[tuple[Cell, ...], ...] = tuple(
+        (item.rule, _verdict_words(item), item.measured, item.limit, "" if item.level is Level.PASS else _why(item)) for item in ordered
+    )
+    columns = (Column(title="rule"), Column(title="verdict"), Column(title="measured"), Column(title="limit"), Column(title="why"))
+    return Table(title=title, columns=columns, rows=rows)
+
+
+def blocked_words(priced: Priced) -> str:
+    """What stands in the way and what would be right."""
+    verdict, asked = priced.verdict, priced.envelope.quantity
+    parts = [verdict.reason or "the rules do not allow this order"]
+    if 0 < verdict.quantity_allowed < asked and "rules allow" not in verdict.reason:
+        parts.append(f"you asked {asked}, rules allow {verdict.quantity_allowed}")
+    text = f"Blocked: {'; '.join(parts)}."
+    steps = [item.next_step for item in verdict.blocks if item.next_step]
+    return " ".join([text, *dict.fromkeys(steps)])
+
+
+def _notices(priced: Priced, mode: tuple[Mode, str], lead: str) -> list[Block]:
+    found: list[Block] = [Notice(text=lead, tone=Tone.WARNING)] if lead else []
+    if mode[0] is not Mode.ACTIVE:
+        name = MODE_WORDS.get(mode[0], mode[0].value.upper())
+        found.append(Notice(text=f"{name}: {mode[1]}" if mode[1] else name, tone=Tone.WARNING))
+    if not priced.verdict.allowed:
+        found.append(Notice(text=blocked_words(priced), tone=Tone.BAD))
+    return found
+
+
+def _order(ticket_id: str, priced: Priced) -> Facts:
+    intent, account = priced.exam.intent, priced.exam.account
+    verb = {Effect.OPEN: "open", Effect.CLOSE: "close", None: "roll"}[intent.effect]
+    unsaid = "sized by rule" if intent.effect is Effect.OPEN else "all that is open"
+    facts = [
+        Fact(label="account", value=account.name, note=f"{account.id.broker} {account.id.id}, {account.id.env.value}"),
+        Fact(label=verb, value=describe_legs(intent.legs), note=intent.strategy),
+        Fact(label="quantity", value=intent.quantity, format=Format.INTEGER, note="as you said" if intent.quantity_said else unsaid),
+        Fact(label="risk", value="reduces risk, as measured" if priced.exam.reducing else "adds risk"),
+    ]
+    if intent.thesis:
+        facts.append(Fact(label="why", value=intent.thesis))
+    if intent.trade_id is not None:
+        facts.append(Fact(label="trade", value=intent.trade_id))
+    return Facts(title=f"Ticket {ticket_id}", facts=tuple(facts))
+
+
+def _legs(priced: Priced) -> Table:
+    columns = (
+        Column(title="leg"), Column(title="contracts", format=Format.INTEGER), Column(title="contract"),
+        Column(title="expiry", format=Format.DATE),
+        Column(title="days", format=Format.INTEGER), Column(title="bid", format=Format.PRICE), Column(title="ask", format=Format.PRICE),
+        Column(title="IV", format=Format.PERCENT), Column(title="delta", format=Format.GREEK, signed=True),
+    )
+    sources = {quote.source for leg in priced.envelope.legs if (quote := priced.view.quotes.get(leg.instrument.key)) is not None}
+    rows = tuple(_leg_row(leg, priced) for leg in priced.envelope.legs)
+    return Table(title="Legs", columns=columns, rows=rows, source=", ".join(sorted(sources)) or priced.view.label)
+
+
+def _leg_row(leg: Leg, priced: Priced) -> tuple[Cell, ...]:
+    instrument, view = leg.instrument, priced.view
+    bid, ask = _bid_ask(leg, view)
+    head: tuple[Cell, ...] = (f"{leg.side.value} to {leg.effect.value}", leg.ratio * priced.envelope.quantity)
+    if not isinstance(instrument, Option):
+        return (*head, instrument.key, "", "", bid, ask, "", "")
+    try:
+        mark = view.mark(instrument)
+        opinions: tuple[Cell, ...] = (mark.iv, mark.delta)
+    except Unavailable:
+        opinions = (None, None)
+    return (*head, instrument.label, instrument.expiry, (instrument.expiry - view.session).days, bid, ask, *opinions)
+
+
+def _bid_ask(leg: Leg, view: View) -> tuple[Decimal | None, Decimal | None]:
+    try:
+        quote = view.quote(leg.instrument)
+    except Unavailable:
+        return None, None
+    return (from_market(quote.bid), from_market(quote.ask)) if quote.state.usable else (None, None)
+
+
+def _price(priced: Priced) -> Facts:
+    plan = priced.envelope.plan
+    start_label, worst_label = _price_words(plan.start, plan.worst)
+    facts = [
+        Fact(label=start_label, value=abs(plan.start), format=Format.PRICE, unit="per share", note="start of a limit order for today"),
+        Fact(label=worst_label, value=abs(plan.worst), format=Format.PRICE, unit="per share", note="the price is walked no further"),
+    ]
+    for name, price in (("in money", plan.start), ("in money at worst", plan.worst)):
+        amount, note = money(priced, price), _spelled_out(priced, price)
+        facts.append(Fact(label=name, value=amount, format=Format.MONEY, unit="USD", signed=True, note=note))
+    for name, now in (("mid now", priced.exam.mid), ("natural now", priced.exam.natural)):
+        note = "per share; + received, - paid"
+        facts.append(Fact(label=name, value=now, format=Format.PRICE, signed=True, note=note, source=priced.view.label))
+    return Facts(title="Price", facts=tuple(facts))
+
+
+def _price_words(start: Decimal, worst: Decimal) -> tuple[str, str]:
+    if start >= 0 and worst >= 0:
+        return "you receive", "never under"
+    if start < 0:
+        return "you pay", "never over"
+    return "you receive", "at worst you pay"
+
+
+def _spelled_out(priced: Priced, price: Decimal) -> str:
+    quantity, per_point = priced.envelope.quantity, net_multiplier(priced.envelope.legs)
+    if per_point == 1:
+        return f"{quantity} x {abs(price):.2f}"
+    noun = "contract" if len(priced.envelope.legs) == 1 else "unit"
+    return f"{quantity} {noun}{'' if quantity == 1 else 's'} x {per_point} x {abs(price):.2f}"
+
+
+def _result(priced: Priced) -> Facts:
+    if priced.exam.intent.effect is Effect.CLOSE:
+        return _closing_result(priced)
+    plan = priced.envelope.plan
+    best, worst = payoff_at(priced, plan.start), payoff_at(priced, plan.worst)
+    if best is None or worst is None:
+        why = "the legs do not expire on one day"
+        names = ("max profit", "max loss", "break-even", "probability of profit")
+        return Facts(title="At expiry", facts=tuple(Fact(label=name, value=None, note=why) for name in names))
+    facts = [_extreme("max profit", best.max_profit, note="before commission, filled at the start price"), _max_loss(priced, worst)]
+    several = len(best.break_evens) > 1
+    facts += [
+        Fact(label=f"break-even {number}" if several else "break-even", value=level, format=Format.PRICE, note="at the start price")
+        for number, level in enumerate(best.break_evens, 1)
+    ]
+    if not best.break_evens:
+        facts.append(Fact(label="break-even", value="none", note="the result never changes sign"))
+    chance = probability_of_profit(priced, best)
+    note = "risk-neutral, from today's volatility; not a forecast"
+    facts.append(Fact(label="probability of profit", value=chance, format=Format.PERCENT, note=note, source=priced.view.label))
+    return Facts(title="At expiry", facts=tuple(facts))
+
+
+def _closing_result(priced: Priced) -> Facts:
+    plan, note = priced.envelope.plan, "of what is closed, before commission"
+    facts = tuple(
+        Fact(label=name, value=closed_result(priced, price), format=Format.MONEY, unit="USD", signed=True, note=note)
+        for name, price in (("profit or loss", plan.start), ("profit or loss at worst", plan.worst))
+    )
+    return Facts(title="Result", facts=facts)
+
+
+def _extreme(label: str, amount: Decimal | None, *, note: str) -> Fact:
+    if amount is None:
+        return Fact(label=label, value="unlimited", note=note)
+    return Fact(label=label, value=amount, format=Format.MONEY, unit="USD", note=note)
+
+
+def _max_loss(priced: Priced, payoff: Payoff) -> Fact:
+    note = "before commission, filled at the worst price"
+    if payoff.downside_uncovered and payoff.max_loss is not None:
+        note = f"if {priced.exam.intent.underlying} went to zero; {note}"
+    return _extreme("max loss", payoff.max_loss, note=note)
+
+
+def _cost(priced: Priced) -> Facts:
+    exam, preview = priced.exam, priced.preview
+    nlv = exam.before.net_liquidation
+    share = "net liquidation value is not known"
+    if exam.capital is not None and nlv:
+        share = f"{exam.capital / nlv:.1%} of net liquidation value"
+    facts = [Fact(label="capital of the trade", value=exam.capital, format=Format.MONEY, unit="USD", note=share)]
+    if preview is None:
+        facts += [Fact(label=name, value=None, note=priced.preview_trouble) for name in ("buying power effect", "commission")]
+        return Facts(title="Cost", facts=tuple(facts))
+    effect = preview.buying_power_after - preview.buying_power_before
+    source = preview.source
+    facts += [
+        Fact(label="buying power effect", value=effect, format=Format.MONEY, unit="USD", signed=True, source=source),
+        Fact(label="buying power left", value=preview.buying_power_after, format=Format.MONEY, unit="USD", source=source),
+        Fact(label="commission", value=preview.commission, format=Format.MONEY, unit="USD", note="for filling this order", source=source),
+    ]
+    if preview.refusal:
+        facts.append(Fact(label="the broker says", value=preview.refusal, source=preview.source))
+    return Facts(title="Cost", facts=tuple(facts))
+
+
+def _before_after(priced: Priced) -> Table:
+    before, after = priced.exam.before, priced.exam.after
+    greeks = (
+        ("delta, per +1%", before.exposure.delta_usd_per_pct, after.exposure.delta_usd_per_pct),
+        ("gamma, per 1% squared", before.exposure.gamma_usd_per_pct2, after.exposure.gamma_usd_per_pct2),
+        ("theta, per day", before.exposure.theta_usd_per_day, after.exposure.theta_usd_per_day),
+        ("vega, per point", before.exposure.vega_usd_per_point, after.exposure.vega_usd_per_point),
+    )
+    unmarked = sorted({*before.exposure.unmarked, *after.exposure.unmarked, *before.unmarked, *after.unmarked})
+    note = f"no mark for {', '.join(unmarked)}" if unmarked else ""
+    rows: list[tuple[Cell, ...]] = [(*row, note) for row in greeks]
+    rows.append(("worst stress result", _loss(before.stress_loss_usd), _loss(after.stress_loss_usd), after.stress_scenario))
+    rows.append(("margin requirement", before.margin, after.margin, "; ".join(after.margin_refusals)))
+    columns = (
+        Column(title="account"), Column(title="before", format=Format.MONEY, unit="USD", signed=True),
+        Column(title="after", format=Format.MONEY, unit="USD", signed=True), Column(title="note"),
+    )
+    return Table(title="Account before and after", columns=columns, rows=tuple(rows), source=priced.view.label)
+
+
+def _loss(stress_loss: Cell) -> Cell:
+    """A loss (positive) as a result (negative); unknown stays unknown."""
+    return -stress_loss if isinstance(stress_loss, int | float) and stress_loss else stress_loss
+
+
+def _rules(priced: Priced) -> Table:
+    score = structure_liquidity(priced)
+    judged = findings_table(priced.verdict.findings)
+    line: tuple[Cell, ...] = ("liquidity score", score.word, "unknown" if score.score is None else f"{score.score} of 100", "", score.why)
+    return Table(title=judged.title, columns=judged.columns, rows=(*judged.rows, line))
+
+
+def _verdict_words(item: Finding) -> str:
+    if item.level is Level.PASS:
+        return "pass"
+    if item.level is Level.REDUCE:
+        return f"reduce x{item.factor}"
+    return "advises against" if item.rule_class is RuleClass.ADVISORY else f"BLOCK ({item.rule_class.value})"
+
+
+def _why(item: Finding) -> str:
+    fits = f"; {item.fits} would fit" if item.fits and str(item.fits) not in item.why else ""
+    return f"{item.why}{fits}"
+
+
+def _events(priced: Priced) -> Table:
+    rows: tuple[tuple[Cell, ...], ...] = tuple((item.day, item.what) for item in happenings(priced))
+    missing: tuple[Cell, ...] = ("", "no earnings or economic calendar is connected: earnings, FOMC and CPI dates are not known here")
+    return Table(title="Before expiry", columns=(Column(title="day", format=Format.DATE), Column(title="event")), rows=(*rows, missing))
+
+
+def _tax(priced: Priced) -> Facts:
+    return Facts(title="Tax (not tax advice)", facts=tuple(Fact(label="tax", value=words) for words in tax_words(priced)))
+
+
+def _data(priced: Priced, *, now: datetime, label: str) -> Facts:
+    view, symbol = priced.view, priced.exam.intent.underlying
+    facts = [Fact(label="market data", value=label)]
+    quote = view.quotes.get(symbol)
+    if quote is not None and quote.state.usable:
+        facts.append(Fact(label=symbol, value=from_market(quote.mid), format=Format.PRICE, source=quote.source))
+    facts += [
+        Fact(label="oldest quote", value=_oldest_seconds(priced), format=Format.AGE, note="counting trading hours only"),
+        Fact(label="exchange time", value=now, format=Format.TIME),
+        Fact(label="expires in", value=int((priced.envelope.expires_at - now).total_seconds()), format=Format.AGE),
+    ]
+    return Facts(title="Data", facts=tuple(facts))
+
+
+def _oldest_seconds(priced: Priced) -> Cell:
+    """Age of the oldest leg's quote, None where a leg has none."""
+    try:
+        return max(priced.view.session_age_seconds(leg.instrument) for leg in priced.envelope.legs)
+    except Unavailable:
+        return None
+
+
+def _actions(ticket_id: str, priced: Priced) -> tuple[Action, ...]:
+    found = []
+    if priced.verdict.allowed:
+        found.append(Action(label="Confirm", line=f"confirm {ticket_id}", style="primary", once=True))
+    found.append(Action(label="Reprice", line=f"reprice {ticket_id}"))
+    found += [Action(label=f"Size {count}", line=f"size {ticket_id} quantity={count}") for count in sizes(priced)]
+    if any(item.rule == "duplicate" for item in priced.verdict.blocks):
+        found.append(Action(label="Second order", line=f"reprice {ticket_id} second_order=yes"))
+    found.append(Action(label="Why", line=f"why ticket={ticket_id}"))
+    found.append(Action(label="Cancel", line=f"drop {ticket_id}", style="danger"))
+    return tuple(found)
+
+
+def sizes(priced: Priced) -> tuple[int, ...]:
+    """Other quantities worth a button: what the rules allow, and half; for one unit two, where no rule is known to refuse it."""
+    asked, verdict = priced.envelope.quantity, priced.verdict
+    most = min((item.fits for item in verdict.findings if item.fits is not None), default=None)
+    allowed = verdict.quantity_allowed if verdict.quantity_allowed < asked else (asked if most is None else most)
+    if priced.exam.intent.effect is Effect.CLOSE:
+        allowed = min(allowed, asked)
+    wanted = {allowed, asked // 2}
+    if asked == 1 and most is None and priced.exam.intent.effect is Effect.OPEN:
+        wanted.add(2)
+    return tuple(sorted(count for count in wanted if count >= 1 and count != asked))

@@ -1,0 +1,181 @@
+"""The figures behind a card: what an order can make and lose, how likely, what happens before it expires, how it is taxed. Pure.
+
+Amounts are exact and before commission; probability is an opinion.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import date, timedelta
+from decimal import Decimal
+from typing import TYPE_CHECKING
+
+from core.domain.calendar import CalendarError, closure, last_trade_at, monthly_expiry
+from core.domain.holidays import half_days
+from core.domain.instruments import Delivery, Exercise, Option, Settlement
+from core.domain.orders import Effect, Leg, Side
+from core.errors import Unavailable
+from core.market.liquidity import Liquidity, judge_liquidity
+from core.market.view import View
+from core.portfolio.book import Book
+from core.pricing import payoff as payoffs
+from core.pricing.payoff import Payoff
+from core.risk.examine import legs_payoff, net_multiplier
+
+if TYPE_CHECKING:
+    from core.orders.ticket import Priced
+
+WASH_DAYS = timedelta(days=30)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Happening:
+    """Something the exchange calendar or a dividend table knows of."""
+
+    day: date
+    what: str
+
+
+def money(priced: Priced, price: Decimal) -> Decimal:
+    """A net price per unit as money for the whole quantity: + received, - paid."""
+    return price * net_multiplier(priced.envelope.legs) * priced.envelope.quantity
+
+
+def payoff_at(priced: Priced, price: Decimal) -> Payoff | None:
+    """The payoff at expiry of the whole order if it fills at a net price; None for several expiries."""
+    return legs_payoff(priced.envelope.legs, priced.envelope.quantity, net_cash=money(priced, price))
+
+
+def probability_of_profit(priced: Priced, payoff: Payoff) -> float | None:
+    """Risk-neutral chance of a profit at expiry, each break-even at the volatility of the nearest leg; None where quotes give none."""
+    options = [leg.instrument for leg in priced.envelope.legs if isinstance(leg.instrument, Option)]
+    vols: dict[Decimal, float] = {}
+    mark = None
+    for option in options:
+        try:
+            mark = priced.view.mark(option)
+        except Unavailable:
+            continue
+        if mark.iv is not None:
+            vols[option.strike] = mark.iv
+    if mark is None or not vols:
+        return None
+    nearest = [vols[min(vols, key=lambda strike: abs(strike - level))] for level in payoff.break_evens]
+    return payoffs.probability_of_profit(payoff, forward=mark.forward, t_years=mark.t_years, vol=nearest)
+
+
+def closed_result(priced: Priced, price: Decimal) -> Decimal | None:
+    """Profit (+) or loss (-) of what a closing order closes at a net price; None where the opening price is not known."""
+    envelope, book = priced.envelope, priced.exam.book
+    net = money(priced, price)
+    trade = book.trades.get(envelope.trade_id or "")
+    if trade is not None and trade.opened_units and len(trade.legs) == len(envelope.legs):
+        return trade.credit_per_unit * envelope.quantity + net
+    opened = Decimal(0)
+    for leg in envelope.legs:
+        position = book.positions.get(leg.instrument.key)
+        if position is None:
+            return None
+        opened += leg.contracts(envelope.quantity) * position.average_price * leg.instrument.multiplier
+    return opened + net
+
+
+def happenings(priced: Priced) -> tuple[Happening, ...]:
+    """What is known to come between the view's session and the last expiry of the order, by day."""
+    view = priced.view
+    options = [leg.instrument for leg in priced.envelope.legs if isinstance(leg.instrument, Option)]
+    last = max((option.expiry for option in options), default=None)
+    if last is None:
+        return ()
+    found = _calendar_days(view.session, last)
+    for option in {item.expiry: item for item in options}.values():
+        found += _expiry_words(option)
+    symbol = options[0].underlying
+    for dividend in view.dividends.get(symbol, ()):
+        if view.session < dividend.ex_date <= last:
+            early = " (short calls may be assigned early)" if options[0].exercise is Exercise.AMERICAN else ""
+            found.append(Happening(day=dividend.ex_date, what=f"{symbol} goes ex dividend, {dividend.amount} a share{early}"))
+    return tuple(sorted(set(found), key=lambda item: (item.day, item.what)))
+
+
+def structure_liquidity(priced: Priced) -> Liquidity:
+    """The score of the order as one market: natural against mid, and the least open interest among the short legs."""
+    exam = priced.exam
+    if exam.mid is None or exam.natural is None:
+        return Liquidity(score=None, word="poor", relative=None, why="no usable price")
+    interests = [open_interest(priced.view, leg) for leg in priced.envelope.legs if leg.side is Side.SELL]
+    least = min((interest for interest in interests if interest is not None), default=None)
+    return judge_liquidity(mid=exam.mid, spread=exam.mid - exam.natural, open_interest=least)
+
+
+def open_interest(view: View, leg: Leg) -> int | None:
+    """Contracts open of a leg, None where the view does not hold its chain."""
+    if not isinstance(leg.instrument, Option):
+        return None
+    chain = view.chains.get(leg.instrument.underlying)
+    row = None if chain is None else chain.row(leg.instrument)
+    if chain is None or row is None or chain.open_interest[row] < 0:
+        return None
+    return int(chain.open_interest[row])
+
+
+def tax_words(priced: Priced) -> tuple[str, ...]:
+    """How a result would be taxed, and what is known of wash sales; not advice."""
+    options = [leg.instrument for leg in priced.envelope.legs if isinstance(leg.instrument, Option)]
+    if options and all(option.series.section_1256 for option in options):
+        return ("section 1256: 60% long-term and 40% short-term whatever the holding time, marked at year-end, outside the wash-sale rule",)
+    treatment = "ordinary: a short option that expires or is bought back is short-term"
+    return treatment, _wash_words(priced)
+
+
+def _wash_words(priced: Priced) -> str:
+    exam = priced.exam
+    symbol = exam.intent.underlying
+    if exam.intent.effect is Effect.CLOSE:
+        result = closed_result(priced, priced.envelope.plan.start)
+        if result is not None and result < 0:
+            return f"wash sale: this closes at a loss; opening {symbol} again within 30 days before or after would defer it"
+        return "wash sale: no loss is closed here"
+    lost = _recent_loss(exam.book, symbol, priced)
+    if lost is None:
+        return f"wash sale: no loss on {symbol} in the last 30 days in this account; other accounts are not looked at"
+    return f"wash sale: {symbol} was closed at a loss on {lost} in this account; opening it again now may defer that loss"
+
+
+def _recent_loss(book: Book, symbol: str, priced: Priced) -> date | None:
+    days = [
+        trade.closed_at.date() for trade in book.trades.values()
+        if trade.underlying == symbol and trade.closed_at is not None and trade.realized is not None and trade.realized < 0
+        and trade.closed_at >= priced.exam.now - WASH_DAYS
+    ]
+    return max(days, default=None)
+
+
+def _calendar_days(start: date, end: date) -> list[Happening]:
+    """Holidays on weekdays and half days after `start` up to `end`."""
+    found: list[Happening] = []
+    day = start + timedelta(days=1)
+    while day <= end:
+        try:
+            reason, half = closure(day), half_days(day.year).get(day)
+        except CalendarError:
+            return found  # past the end of the exchange calendar nothing is known
+        if reason is not None and reason != "weekend":
+            found.append(Happening(day=day, what=f"exchange closed: {reason}"))
+        elif half is not None:
+            found.append(Happening(day=day, what=f"half day, closes at 13:00: {half}"))
+        day += timedelta(days=1)
+    return found
+
+
+def _expiry_words(option: Option) -> list[Happening]:
+    expiry = option.expiry
+    monthly = ", the monthly expiry" if expiry == monthly_expiry(expiry.year, expiry.month) else ""
+    if option.settlement is Settlement.AM:
+        last = last_trade_at(option.series, expiry).date()
+        return [
+            Happening(day=last, what=f"last trading of {option.root} {expiry}"),
+            Happening(day=expiry, what=f"{option.root} settles on the opening prices{monthly}"),
+        ]
+    how = "settles in cash at the close" if option.delivery is Delivery.CASH else "expires; in the money it is assigned in shares"
+    return [Happening(day=expiry, what=f"{option.root} {how}{monthly}")]
