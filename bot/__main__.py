@@ -1,0 +1,344 @@
+"""`python -m bot`: the terminal, single commands, and what must work when nothing else does. Alone installs signal handlers."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import os
+import signal
+import sys
+import traceback
+from collections.abc import Callable, Sequence
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+from core import runtime as machine
+from core.errors import DeskError, LeaseHeld, Unavailable
+from core.runtime import Runtime, SystemRuntime
+
+SOCKET = "desk.sock"
+OWNER_SECONDS = 60.0
+KILL_SECONDS = 10.0
+SETTLE_SECONDS = 5.0
+LINE_WIDTH = 100
+DESCRIPTION = "An options desk you talk to. Without a command: the terminal chat on a simulated market with paper money."
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a subcommand; returns the exit code: 0 done, 1 refused or a problem, 2 wrong usage."""
+    options = _parser().parse_args(arguments)
+    try:
+        return machine.run(_COMMANDS[options.command](options))
+    except KeyboardInterrupt:
+        return 130
+
+
+def _parser() -> argparse.ArgumentParser:
+    common = argparse.ArgumentParser(add_help=False, argument_default=argparse.SUPPRESS)
+    common.add_argument("--config", type=Path, metavar="FILE", help="configuration (default: config.yaml here, if there is one)")
+    common.add_argument("--home", type=Path, metavar="DIR", help="where the log lives (default: DESK_HOME or ./data)")
+    common.add_argument("--data", type=Path, metavar="DIR", help="a recorded market instead of the simulated one")
+    common.add_argument("--seed", type=int, help="seed of the simulated market")
+    common.add_argument("--speed", type=_speed, help="simulated seconds per real second")
+    common.add_argument("--start", type=_day, metavar="DATE", help="first day of a simulated or recorded market, as 2026-11-20")
+    parser = argparse.ArgumentParser(prog="python -m bot", description=DESCRIPTION, parents=[common])
+    parser.set_defaults(command="chat")
+    commands = parser.add_subparsers(metavar="command")
+    _add(commands, "chat", "talk in the terminal (the default)", common)
+    do = _add(commands, "do", 'one command, such as do "positions SPY"', common)
+    do.add_argument("line", nargs="+", help="the command line")
+    do.add_argument("--json", action="store_true", help="the answer as data")
+    doctor = _add(commands, "doctor", "check this machine, the configuration and the database", common)
+    doctor.add_argument("--audit", action="store_true", help="verify every event of the log")
+    config = _add(commands, "config", "the full effective configuration", common)
+    config.add_argument("--json", action="store_true", help="the answer as data")
+    kill = _add(commands, "kill", "stop all sending and cancel all working orders, whatever else is down", common)
+    kill.add_argument("--flatten", action="store_true", help="also draft tickets that close everything")
+    return parser
+
+
+def _add(commands: Any, name: str, text: str, common: argparse.ArgumentParser) -> argparse.ArgumentParser:
+    parser: argparse.ArgumentParser = commands.add_parser(name, help=text, description=text, parents=[common])
+    parser.set_defaults(command=name)
+    return parser
+
+
+def _day(text: str) -> date:
+    return date.fromisoformat(text)
+
+
+def _speed(text: str) -> float:
+    speed = float(text)
+    if not 0 < speed <= 100_000:
+        raise ValueError
+    return speed
+
+
+# --- chat ----------------------------------------------------------------------------------------------------------------
+
+
+async def _chat(options: argparse.Namespace) -> int:
+    from bot.channels.terminal import LineReader, Terminal, write_out
+    from core.store.owner import OwnerServer
+
+    opened = await _open(options, background=True, say=write_out)
+    if opened is None:
+        return 1
+    app, pins, greeting = opened
+    desk, stopping = app.desk, desk_stop(app.desk.runtime)
+    server = OwnerServer(_home(options) / SOCKET, _handler(desk, pins), runtime=desk.runtime)
+    try:
+        await server.start()
+        await app.start()
+        session = _session(desk, pins, chat="terminal")
+        lines = LineReader(desk.runtime, sys.stdin.fileno(), stopping=stopping.is_set)
+        await Terminal(session, lines=lines, write=write_out, keyboard=sys.stdin.isatty(), greeting=await _greeting(app, greeting)).run()
+    except DeskError as error:
+        write_out(f"[x] {error}\n")
+        return 1
+    finally:
+        await server.close()
+        await app.stop()
+        await desk.runtime.aclose()
+    return 0
+
+
+def desk_stop(runtime: Runtime) -> asyncio.Event:
+    """An event that SIGTERM and SIGINT set: the chat then ends as if its input had."""
+    stopping = runtime.event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stopping.set)
+    return stopping
+
+
+async def _greeting(app: Any, first: list[str]) -> list[str]:
+    from core.command import Caller, Via
+    from core.dispatch import badge
+
+    desk = app.desk
+    caller = Caller(person="owner", via=Via.LINE)
+    lines = [f"Thetadesk · {badge(desk, caller)}", *first]
+    lines += [f"[!] {note}" for note in desk.notes]
+    if app.config_errors:
+        lines += ["[x] The configuration has errors, so this desk only reads (RECOVERY):", *(f"    - {text}" for text in app.config_errors)]
+    lines += [
+        "Try: open put_credit_spread XSP     a first guided paper trade: you get a card, nothing is sent until you confirm",
+        "     positions                      what is held, with P&L",
+        "     help                           everything else. Buttons are typed as their number or label; `quit` ends.",
+    ]
+    return [*lines, ""]
+
+
+# --- one command ---------------------------------------------------------------------------------------------------------
+
+
+async def _do(options: argparse.Namespace) -> int:
+    return await _one(options, " ".join(options.line), as_json=options.json, seconds=OWNER_SECONDS)
+
+
+async def _config(options: argparse.Namespace) -> int:
+    return await _one(options, "config", as_json=options.json, seconds=OWNER_SECONDS)
+
+
+async def _one(options: argparse.Namespace, line: str, *, as_json: bool, seconds: float) -> int:
+    """Forward a command to the process that owns the desk, or open the desk for it."""
+    from bot.channels.terminal import write_out
+
+    asking = SystemRuntime()
+    try:
+        answer = await _ask(options, asking, {"do": line}, seconds)
+    except Unavailable as error:
+        write_out(f"[x] {error}. Whether it acted on the command is unknown: ask for `status`.\n")
+        return 1
+    finally:
+        await asking.aclose()
+    if answer is None:
+        answer = await _here(options, line, say=_to_stderr)
+    if answer is None:
+        return 1
+    write_out(json.dumps(answer["json"], indent=2, ensure_ascii=False) + "\n" if as_json else answer["text"] + "\n")
+    return 0 if answer["ok"] else 1
+
+
+async def _here(options: argparse.Namespace, line: str, *, say: Callable[[str], None]) -> dict[str, Any] | None:
+    """Open the desk, reconcile, do one command, hear what became of it, stop."""
+    opened = await _open(options, background=False, say=say)
+    if opened is None:
+        return None
+    app, pins, _ = opened
+    try:
+        await app.start()
+        answer = await _answer(app.desk, pins, line, chat="do")
+        await _settle(app.desk)
+        return answer
+    finally:
+        await app.stop()
+        await app.desk.runtime.aclose()
+
+
+async def _settle(desk: Any) -> None:
+    """Wait a little for the broker's word on orders just sent, so that it is in the log before the process ends."""
+    waited = 0.0
+    while waited < SETTLE_SECONDS and any(order.broker_ref is None for order in _live(desk)):
+        for sender in desk.senders.values():
+            await sender.settle_down()
+        await desk.runtime.sleep(0.2)
+        waited += 0.2
+
+
+def _live(desk: Any) -> list[Any]:
+    return [order for book in desk.books.accounts.values() for order in book.live.values()]
+
+
+async def _answer(desk: Any, pins: Any, line: str, *, chat: str) -> dict[str, Any]:
+    from bot.render import render, to_json
+
+    shown = await _session(desk, pins, chat=chat).hear(line)
+    actions = "".join(f"\n  {action.label}: {action.line}" for action in shown.reply.actions)
+    return {"ok": shown.reply.ok, "text": render(shown.reply) + actions, "json": to_json(shown.reply)}
+
+
+def _handler(desk: Any, pins: Any) -> Callable[[bytes], Any]:
+    """What the owner's local socket answers: one command, or whether it is there."""
+
+    async def handle(request: bytes) -> bytes:
+        try:
+            asked = json.loads(request)
+        except ValueError:
+            return json.dumps({"ok": False, "text": "[x] That request was not understood.", "json": None}).encode()
+        if asked.get("ping"):
+            return json.dumps({"pid": os.getpid()}).encode()
+        return json.dumps(await _answer(desk, pins, str(asked.get("do", "")), chat="do")).encode()
+
+    return handle
+
+
+# --- when little else works ----------------------------------------------------------------------------------------------
+
+
+async def _kill(options: argparse.Namespace) -> int:
+    """Through the owner; without one by opening the desk; and where neither works, by the HALT file that every send looks at."""
+    from bot.channels.terminal import write_out
+    from core.store.owner import write_halt
+
+    line = "kill flatten=yes" if options.flatten else "kill"
+    asking = SystemRuntime()
+    try:
+        answer = await _ask(options, asking, {"do": line}, KILL_SECONDS)
+        if answer is None:
+            answer = await _here(options, line, say=write_out)
+    except (DeskError, OSError, TimeoutError) as error:
+        write_out(f"[!] {error}\n")
+        answer = None
+    finally:
+        await asking.aclose()
+    if answer is not None:
+        write_out(answer["text"] + "\n")
+    if answer is None or not answer["ok"]:
+        write_halt(_home(options), "kill from the command line")
+        write_out("[!] A HALT file was written: no process on this directory sends anything any more. Working orders were not cancelled.\n")
+        return 0 if answer is None else 1
+    return 0
+
+
+async def _doctor(options: argparse.Namespace) -> int:
+    from bot.channels.terminal import write_out
+    from bot.doctor import examine
+
+    home = _home(options)
+    checks = await examine(home, _config_path(options), socket=home / SOCKET, audit=options.audit)
+    write_out("\n".join(check.line for check in checks) + "\n")
+    return 1 if any(check.ok is False for check in checks) else 0
+
+
+# --- shared --------------------------------------------------------------------------------------------------------------
+
+
+async def _open(options: argparse.Namespace, *, background: bool, say: Callable[[str], None]) -> tuple[Any, Any, list[str]] | None:
+    """The desk of this process, the PIN and what to greet with; None (and a sentence said) where it cannot be opened."""
+    from bot.auth import open_pins, pin_from
+    from core.app import Options, open_app
+    from core.commands._accounts import load_default
+
+    home = _home(options)
+    wanted = Options(
+        home=home, config_path=_config_path(options), data_dir=getattr(options, "data", None), seed=getattr(options, "seed", None),
+        speed=getattr(options, "speed", None), start=getattr(options, "start", None), background=background,
+    )
+    try:
+        app = await open_app(wanted, note=lambda text: say(f"{text}\n"))
+    except LeaseHeld as error:
+        say(f"[x] {_capital(str(error))}. Stop it first, or give this one another --home; nothing was changed.\n")
+        return None
+    except DeskError as error:
+        say(f"[x] {_capital(str(error))}\n")
+        return None
+    desk = app.desk
+    desk.runtime.on_failure = _logger(home)
+    entropy = desk.runtime.entropy
+    try:
+        pins, made = open_pins(home, desk.runtime, make=pin_from(entropy.token()), salt=entropy.nonce(), given=os.environ.get("DESK_PIN"))
+    except (ValueError, OSError) as error:
+        say(f"[x] The PIN cannot be used: {error}\n")
+        await app.stop()
+        await desk.runtime.aclose()
+        return None
+    await load_default(desk)
+    shown = [] if made is None else [f"[!] Your PIN is {made}. It is shown this once; loosening a limit or lifting HALT asks for it."]
+    return app, pins, shown
+
+
+def _session(desk: Any, pins: Any, *, chat: str) -> Any:
+    from bot.auth import local_owner
+    from bot.session import Session
+
+    return Session(desk, person=local_owner(), chat=chat, pins=pins)
+
+
+async def _ask(options: argparse.Namespace, runtime: Runtime, request: dict[str, Any], seconds: float) -> dict[str, Any] | None:
+    from core.store.owner import ask_owner
+
+    answer = await ask_owner(_home(options) / SOCKET, json.dumps(request).encode(), seconds, runtime=runtime)
+    return None if answer is None else json.loads(answer)
+
+
+def _logger(home: Path) -> Callable[[str, BaseException], None]:
+    """Unexpected errors go to `desk.log` (0600) with their trace; a person only ever sees the id."""
+
+    def log(name: str, error: BaseException) -> None:
+        trace = "".join(traceback.format_exception(error))
+        fd = os.open(home / "desk.log", os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
+        with os.fdopen(fd, "a", encoding="utf-8") as file:
+            file.write(f"{name}: {error}\n{trace}\n")
+
+    return log
+
+
+def _home(options: argparse.Namespace) -> Path:
+    return Path(getattr(options, "home", None) or os.environ.get("DESK_HOME") or "data")
+
+
+def _config_path(options: argparse.Namespace) -> Path | None:
+    given: Path | None = getattr(options, "config", None)
+    if given is not None:
+        return given
+    default = Path("config.yaml")
+    return default if default.exists() else None
+
+
+def _to_stderr(text: str) -> None:
+    sys.stderr.write(text)
+
+
+def _capital(text: str) -> str:
+    return text[:1].upper() + text[1:]
+
+
+_COMMANDS = {"chat": _chat, "do": _do, "doctor": _doctor, "config": _config, "kill": _kill}
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,161 @@
+"""The terminal: lines in, text out; fills and alarms appear as they come. Works on a keyboard and through a pipe."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import select
+import sys
+from collections import OrderedDict
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any
+
+from bot.render import render
+from bot.session import Session, Shown
+from core.announce import Announcement, Urgency, announce
+from core.domain.events import Event
+from core.runtime import Runtime
+
+LEAVING = frozenset({"exit", "quit", "bye"})
+AT_ONCE = frozenset({"kill", "halt"})  # typed at a keyboard, these do not wait for the answer before them
+LAST_NEWS_SECONDS = 3.0
+LOOK_SECONDS = 0.25
+CHUNK_BYTES = 65_536
+REMEMBERED = 1_000
+_BELL = {Urgency.HIGH: "\a", Urgency.CRITICAL: "\a"}
+
+
+class LineReader:
+    """Lines of a file descriptor, read in a thread that never waits long, so that the process can always end."""
+
+    def __init__(self, runtime: Runtime, fd: int, *, stopping: Callable[[], bool]) -> None:
+        self._runtime = runtime
+        self._fd = fd
+        self._stopping = stopping
+        self._buffer = b""
+        self._ended = False
+
+    async def __call__(self) -> str | None:
+        """The next line, None at the end or when the process is stopping."""
+        while b"\n" not in self._buffer:
+            if self._stopping():
+                return None
+            if self._ended:
+                rest, self._buffer = self._buffer, b""
+                return rest.decode("utf-8", "replace") if rest else None
+            chunk = await self._runtime.in_thread(_read_some, self._fd)
+            self._ended = chunk == b""
+            self._buffer += chunk or b""
+        line, _, self._buffer = self._buffer.partition(b"\n")
+        return line.decode("utf-8", "replace").rstrip("\r")
+
+
+def _read_some(fd: int) -> bytes | None:
+    """What is there, b"" at the end, None where nothing came for a moment."""
+    ready, _, _ = select.select([fd], [], [], LOOK_SECONDS)
+    return os.read(fd, CHUNK_BYTES) if ready else None
+
+
+class Terminal:
+    """One conversation on a screen."""
+
+    def __init__(
+        self, session: Session, *, lines: Callable[[], Awaitable[str | None]], write: Callable[[str], None], keyboard: bool = False,
+        greeting: Sequence[str] = (),
+    ) -> None:
+        self._session = session
+        self._desk = session.desk
+        self._lines = lines
+        self._write = write
+        self._keyboard = keyboard
+        self._greeting = greeting
+        self._screen = self._desk.runtime.lock()  # an answer and the news after it are not mixed
+        self._news: list[Announcement] = []
+        self._told: OrderedDict[str, None] = OrderedDict()
+        self._something = self._desk.runtime.event()
+
+    async def run(self) -> None:
+        """Talk until the lines end; then wait a little for news of orders on their way."""
+        silence = self._desk.listen(self._heard)
+        teller = self._desk.runtime.spawn(self._tell_for_ever(), name="announcements")
+        try:
+            self._write("\n".join(self._greeting) + "\n")
+            await self._talk()
+            await self._last_news()
+        finally:
+            silence()
+            teller.cancel()
+
+    async def _talk(self) -> None:
+        queue = self._desk.runtime.queue(100)
+        worker = self._desk.runtime.spawn(self._answer_all(queue), name="answers")
+        while (line := await self._lines()) is not None:
+            text = line.strip()
+            if not text:
+                continue
+            if text.lower() in LEAVING:
+                break
+            if self._keyboard and text.split()[0].lower().removeprefix("/") in AT_ONCE:
+                self._show(await self._session.hear(text))
+            elif self._keyboard and queue.full():
+                self._write("[!] That is faster than I can answer; the line was left out. `kill` and `halt` always work.\n")
+            else:
+                await queue.put(text)
+        await queue.put(None)
+        await worker
+
+    async def _answer_all(self, queue: asyncio.Queue[str | None]) -> None:
+        while (text := await queue.get()) is not None:
+            async with self._screen:
+                if not self._keyboard:
+                    self._write(f"> {text}\n")
+                self._show(await self._session.hear(text))
+
+    def _show(self, shown: Shown) -> None:
+        self._write(render(shown.reply, shown.buttons) + "\n\n")
+
+    # --- news ----------------------------------------------------------------------------------------------------------
+
+    def _heard(self, event: Event, outcomes: tuple[Any, ...]) -> None:
+        news = announce(event, outcomes, self._desk.books)
+        if news is None or news.key in self._told:
+            return
+        self._told[news.key] = None
+        while len(self._told) > REMEMBERED:
+            self._told.popitem(last=False)
+        self._news.append(news)
+        self._something.set()
+
+    async def _tell_for_ever(self) -> None:
+        while True:
+            await self._something.wait()
+            async with self._screen:
+                await self._tell()
+
+    async def _tell(self) -> None:
+        self._something.clear()
+        news, self._news = self._news, []
+        for item in news:
+            shown = await self._session.tell(item.reply)
+            bell = _BELL.get(item.urgency, "") if self._keyboard else ""
+            self._write(bell + render(shown.reply, shown.buttons) + "\n\n")
+
+    async def _last_news(self) -> None:
+        waited = 0.0
+        while waited < LAST_NEWS_SECONDS and any(book.live for book in self._desk.books.accounts.values()):
+            await self._desk.runtime.sleep(LOOK_SECONDS)
+            waited += LOOK_SECONDS
+        async with self._screen:
+            await self._tell()
+        working = [order.client_id for book in self._desk.books.accounts.values() for order in book.live.values()]
+        if working:
+            self._write(f"[!] Still working: {', '.join(working)}. The next start finds out what became of them.\n")
+
+
+def write_out(text: str) -> None:
+    """Write to standard output at once; a reader that went away is no error."""
+    try:
+        sys.stdout.write(text)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

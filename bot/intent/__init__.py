@@ -1,0 +1,1 @@
+"""From what a person said to a command of the table."""

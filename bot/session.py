@@ -1,0 +1,266 @@
+"""A conversation with one person in one chat: message or press in, reply out. The only door a channel uses.
+
+It knows who is talking, does each message once, keeps the buttons of the last answers and asks for the PIN where a change needs one.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import OrderedDict
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, replace
+
+from bot.auth import PIN_FORM, Person, Pins
+from bot.buttons import Button, Buttons, Stored
+from bot.intent.line import Typed, Unclear, parse
+from core.command import Access, Call, Caller, Kind, Role, Via
+from core.desk import Desk
+from core.dispatch import call_line, command_of, dispatch, stamped
+from core.errors import DeskError, UserError
+from core.ports import Put
+from core.reply import Action, Notice, Reply, Text, Tone, refusal
+
+REMEMBERED = 256  # messages whose answer can be repeated
+CARDS = 20  # answers whose buttons can still be pressed by label
+SHORTEST_LABEL = 3  # letters of a label that may stand for it
+NO_PIN = "This needs a PIN, and there is none in this place; use the terminal."
+CANCEL_WORDS = frozenset({"cancel", "no", "stop", "never mind", "back"})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Shown:
+    """A reply as it left, with the buttons it carries."""
+
+    reply: Reply
+    buttons: tuple[Button, ...] = ()
+
+
+@dataclass(slots=True, kw_only=True)
+class _Handling:
+    """A message in hand, and its answer once there is one."""
+
+    done: asyncio.Event
+    shown: Shown | None = None
+
+
+class Session:
+    """One person in one chat."""
+
+    def __init__(self, desk: Desk, *, person: Person, chat: str, pins: Pins | None = None) -> None:
+        self._desk = desk
+        self._person = person
+        self._chat = chat
+        self._pins = pins
+        self._buttons = Buttons(desk.archive, desk.runtime.entropy)
+        self._last: tuple[Button, ...] = ()  # what a typed number means
+        self._cards: list[tuple[Button, ...]] = []  # what a typed label means: the newest that has it
+        self._waiting: Call | None = None  # for a PIN
+        self._answers: OrderedDict[str, _Handling] = OrderedDict()
+        self._inbox = desk.runtime.lock()
+
+    @property
+    def desk(self) -> Desk:
+        """The desk this conversation is with."""
+        return self._desk
+
+    # --- in ------------------------------------------------------------------------------------------------------------
+
+    async def message(self, text: str, message_id: str = "") -> Reply:
+        """Answer what a person typed. The same message id again gives the same answer and has no second effect."""
+        return (await self.hear(text, message_id)).reply
+
+    async def press(self, what: str | int, message_id: str = "") -> Reply:
+        """Answer a press: the button's token, its number in the last answer, or its label."""
+        return (await self.push(what, message_id)).reply
+
+    async def hear(self, text: str, message_id: str = "") -> Shown:
+        """`message`, with the buttons of the answer."""
+        return await self._once(message_id, lambda: self._heard(text.strip(), message_id))
+
+    async def push(self, what: str | int, message_id: str = "") -> Shown:
+        """`press`, with the buttons of the answer."""
+        return await self._once(message_id, lambda: self._pushed(str(what).strip(), message_id))
+
+    async def tell(self, reply: Reply) -> Shown:
+        """Give an announcement's actions buttons. They are numbered after those already on the screen, whose numbers keep their meaning."""
+        first = max((button.number for button in self._last), default=0) + 1
+        buttons = await self._issue(reply, first=first)
+        self._last = (*self._last, *buttons)
+        return Shown(reply=reply, buttons=buttons)
+
+    async def _once(self, message_id: str, answer: Callable[[], Awaitable[Reply]]) -> Shown:
+        if not message_id:
+            return await self._answered(await answer())
+        mine, handling = await self._taken(message_id)
+        if not mine:
+            await handling.done.wait()
+            return handling.shown or Shown(reply=self._stamped(refusal("That message was handled before. `status` says how things stand.")))
+        try:
+            handling.shown = await self._answered(await answer())
+            return handling.shown
+        finally:
+            handling.done.set()
+
+    async def _taken(self, message_id: str) -> tuple[bool, _Handling]:
+        """Whether this delivery of a message is the one to act on; recorded before any effect, so at most once even through a crash."""
+        async with self._inbox:
+            known = self._answers.get(message_id)
+            if known is not None:
+                return False, known
+            fresh = self._answers[message_id] = _Handling(done=self._desk.runtime.event())
+            while len(self._answers) > REMEMBERED:
+                self._answers.popitem(last=False)
+            if await self._desk.archive.select("inbox", where={"transport": self._chat, "update_id": message_id}):
+                fresh.done.set()  # before a restart: its answer is gone, its effect is not repeated
+                return False, fresh
+            row = {"transport": self._chat, "update_id": message_id, "at": self._desk.now().isoformat()}
+            await self._desk.archive.write([Put(table="inbox", row=row)])
+            return True, fresh
+
+    async def _answered(self, reply: Reply) -> Shown:
+        buttons = await self._issue(reply, first=1)
+        self._last = buttons
+        return Shown(reply=reply, buttons=buttons)
+
+    async def _issue(self, reply: Reply, *, first: int) -> tuple[Button, ...]:
+        buttons = await self._buttons.issue(reply, person=self._person.id, chat=self._chat, now=self._desk.now(), first=first)
+        if buttons:
+            self._cards = [*self._cards, buttons][-CARDS:]
+        return buttons
+
+    # --- what was meant ------------------------------------------------------------------------------------------------
+
+    async def _heard(self, text: str, message_id: str) -> Reply:
+        try:
+            waiting, self._waiting = self._waiting, None
+            if waiting is not None:
+                if PIN_FORM.fullmatch(text):
+                    return await self._with_pin(waiting, text)
+                if text.lower() in CANCEL_WORDS:
+                    return self._stamped(Reply(blocks=(Text(text="Left as it was."),)))
+            button = self._named(text)
+            if button is not None:
+                return await self._pressed(button.token, message_id)
+            return await self._line(text, Via.LINE, message_id)
+        except UserError as error:
+            return self._stamped(refusal(str(error)))
+
+    async def _pushed(self, what: str, message_id: str) -> Reply:
+        try:
+            button = self._named(what)
+            return await self._pressed(what if button is None else button.token, message_id)
+        except UserError as error:
+            return self._stamped(refusal(str(error)))
+
+    def _named(self, text: str) -> Button | None:
+        """The button a number or label means, None where the text is neither. Raises UserError where it is a number without a button."""
+        if text.isascii() and text.isdigit() and len(text) <= 3:
+            found = next((button for button in self._last if button.number == int(text)), None)
+            if found is None:
+                raise UserError(f"There is no button {text} on the last answer.", "An earlier card's button answers to its label.")
+            return found
+        word = text.lower()
+        for buttons in reversed(self._cards):
+            exact = [button for button in buttons if button.label.lower() == word]
+            if exact:
+                return exact[0] if len(exact) == 1 else _which(exact)
+        if len(word) < SHORTEST_LABEL or self._names_command(word):
+            return None
+        for buttons in reversed(self._cards):
+            near = [button for button in buttons if button.label.lower().startswith(word)]
+            if near:
+                return near[0] if len(near) == 1 else _which(near)
+        return None
+
+    def _names_command(self, word: str) -> bool:
+        try:
+            command_of(word.split()[0])
+        except UserError:
+            return False
+        return True
+
+    async def _line(self, text: str, via: Via, message_id: str) -> Reply:
+        read = parse(text)
+        if isinstance(read, Unclear):
+            return self._stamped(_unclear(read))
+        return await self._call(read, via, message_id)
+
+    async def _call(self, read: Typed, via: Via, message_id: str) -> Reply:
+        secret = [parameter.name for parameter in read.command.parameters if parameter.kind is Kind.SECRET]
+        pins = [read.args.pop(name) for name in secret if name in read.args]
+        call = Call(command=read.command.name, args=read.args, caller=self._caller(via, message_id))
+        if pins and read.command.access_for(read.args, self._desk) is Access.STEPUP:
+            return await self._with_pin(call, str(pins[0]))
+        reply = await dispatch(self._desk, call)
+        if reply.data.get("needs") != "pin":
+            return reply
+        if self._pins is None:
+            return replace(reply, blocks=(Notice(text=NO_PIN, tone=Tone.BAD),))
+        self._waiting = call
+        return replace(reply, blocks=(*reply.blocks, Text(text="Type your PIN now, or `no` to leave it as it is.")))
+
+    async def _with_pin(self, call: Call, pin: str) -> Reply:
+        no = NO_PIN if self._pins is None else self._pins.check(pin)
+        line = call_line(command_of(call.command), call.args)
+        if no is not None:
+            return self._stamped(refusal(no, command=line))
+        return await dispatch(self._desk, replace(call, caller=replace(call.caller, proved=True)))
+
+    # --- buttons -------------------------------------------------------------------------------------------------------
+
+    async def _pressed(self, token: str, message_id: str) -> Reply:
+        stored = await self._buttons.find(token)
+        if stored is None:
+            raise UserError("That button is not known here; nothing was done.", "Ask again for a fresh card.")
+        if stored.person != self._person.id:
+            self._desk.runtime.report("buttons", DeskError(f"{self._person.id} pressed a button of {stored.person}"))
+            raise UserError("That button is not yours; nothing was done.")
+        self._check(stored)
+        read = parse(stored.line)
+        if isinstance(read, Unclear):
+            raise UserError("That button's command does not exist any more; nothing was done.", "Ask again for a fresh card.")
+        if stored.once and stored.used_at is None:
+            await self._buttons.mark_used(stored, now=self._desk.now())
+        return await self._call(read, Via.BUTTON, message_id)
+
+    def _check(self, stored: Stored) -> None:
+        """Refuse what can be refused without the ticket; a ticket's own state decides about its buttons."""
+        if self._chat not in stored.chats and self._person.role is not Role.OWNER:
+            raise UserError("That button belongs to another chat; nothing was done.", "Ask for the card here.")
+        ticket = self._desk.fold.tickets.get(stored.ticket_id)
+        if ticket is not None:
+            if stored.line.startswith("confirm") and stored.card_hash != ticket.drafted.card_hash:
+                raise UserError("That card is not the one on record; nothing was sent.", "Ask again for a fresh card.")
+            return
+        if stored.once and stored.used_at is not None:
+            raise UserError("That button was already used; nothing more was done.")
+        if self._desk.now() > stored.expires_at:
+            raise UserError("That button is too old; nothing was done.", "Ask again.")
+
+    # --- inside --------------------------------------------------------------------------------------------------------
+
+    def _caller(self, via: Via, message_id: str) -> Caller:
+        return Caller(person=self._person.id, via=via, role=self._person.role, chat=self._chat, message_id=message_id)
+
+    def _stamped(self, reply: Reply) -> Reply:
+        return stamped(self._desk, reply, self._caller(Via.LINE, ""))
+
+
+def _which(buttons: list[Button]) -> Button:
+    names = " or ".join(f"{button.number} ({button.label})" for button in buttons)
+    raise UserError("Several buttons are called that.", f"Type {names}, if they stand on the last answer.")
+
+
+def _unclear(read: Unclear) -> Reply:
+    said = f"I do not know {read.text.split()[0]!r} as a command." if read.text.split() else "Say what you would like to know or do."
+    actions = tuple(_suggestion(name) for name in read.suggestions)
+    return Reply(blocks=(Text(text=f"{said} Did you mean one of these? `help` lists everything."),), actions=actions, ok=False)
+
+
+def _suggestion(name: str) -> Action:
+    """A command that only answers is run by its button; any other is explained."""
+    command = command_of(name)
+    runs = command.access_for({}) is Access.READ and not any(parameter.required for parameter in command.parameters)
+    return Action(label=name, line=name if runs else f"help topic={name}")
+
+

@@ -1,0 +1,206 @@
+"""What a person is told without asking: one stored event becomes one announcement, or none. Pure.
+
+Every sentence speaks of something that is durable; `cites` names the event. Announcements with the same key are the same news.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from enum import StrEnum
+
+from core.domain.events import Event, Filled, Mode, ModeSet, OrderEnded, OrderUnknown, Reconciled, ReplaceRefused, ScopeKind, Settled
+from core.domain.instruments import Option
+from core.domain.money import ZERO
+from core.domain.structures import describe_legs
+from core.orders.states import Order, Outcome
+from core.portfolio.book import Books
+from core.reply import Action, Block, Fact, Facts, Format, Notice, Reply, Tone
+
+
+class Urgency(StrEnum):
+    """How loud: critical breaks quiet hours."""
+
+    LOW = "low"
+    MEDIUM = "medium"
+    HIGH = "high"
+    CRITICAL = "critical"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Announcement:
+    """News for a person."""
+
+    key: str
+    urgency: Urgency
+    blocks: tuple[Block, ...]
+    actions: tuple[Action, ...] = ()
+    cites: tuple[int, ...] = ()
+
+    @property
+    def reply(self) -> Reply:
+        """The same as a reply, for rendering."""
+        return Reply(blocks=self.blocks, actions=self.actions, cites=self.cites)
+
+
+_TONES = {Urgency.LOW: Tone.INFO, Urgency.MEDIUM: Tone.INFO, Urgency.HIGH: Tone.WARNING, Urgency.CRITICAL: Tone.BAD}
+_QUIET_ENDS = frozenset({"cancelled"})
+_MODE_WORDS = {
+    Mode.PAUSED: "PAUSED: no new entries; exits go on",
+    Mode.REDUCING: "REDUCING: only orders that reduce risk are sent",
+    Mode.HALT: "HALTED: nothing is sent but cancels and closing orders you confirm one by one",
+    Mode.RECOVERY: "RECOVERY: read-only, nothing is sent",
+    Mode.STANDBY: "STANDBY: another process owns the database",
+}
+
+
+def announce(event: Event, outcomes: Sequence[Outcome], books: Books) -> Announcement | None:
+    """The news in an event. `outcomes` are what the event brought for its order, `books` the state after its whole batch."""
+    body = event.body
+    if isinstance(body, Filled):
+        return _filled(event, body, outcomes, books)
+    if isinstance(body, OrderEnded):
+        return _ended(event, body, books) if Outcome.ENDED in outcomes else None
+    if isinstance(body, OrderUnknown):
+        return _unknown(event, body, books) if Outcome.UNKNOWN in outcomes else None
+    if isinstance(body, ReplaceRefused):
+        text = f"The broker refused the new price of order {body.client_id} ({body.reason}); the order stays at {body.limit:.2f}."
+        return _news(event, f"refused:{event.seq}", Urgency.MEDIUM, text)
+    if isinstance(body, Settled):
+        return _settled(event, body)
+    if isinstance(body, ModeSet):
+        return _mode(event, body)
+    return _reconciled(event, body) if isinstance(body, Reconciled) else None
+
+
+def net_filled(order: Order) -> Decimal | None:
+    """Average net price per unit of what was filled evenly (+ received, - paid), None where nothing or an uneven part was filled."""
+    units = order.filled
+    if not units or order.uneven:
+        return None
+    money = sum((-fill.side.sign * fill.price * fill.quantity for fill in order.live_fills), ZERO)
+    return money / units
+
+
+def _filled(event: Event, body: Filled, outcomes: Sequence[Outcome], books: Books) -> Announcement | None:
+    fill = body.fill
+    order = books.order(fill.client_id or "")
+    if order is None:
+        text = f"EXTERNAL fill, not an order of this desk: {fill.side.value} {fill.quantity} {_name(fill.instrument)} at {fill.price:.2f}."
+        return _news(event, f"external:{fill.account}:{fill.exec_id}", Urgency.HIGH, text)
+    counts = "/".join(str(count) for _, count in sorted(order.filled_contracts.items()))
+    if order.overfilled:
+        text = f"Order {order.client_id} filled more than the confirmed {order.quantity}. Its instruments are halted; look at `positions`."
+        return _news(event, f"overfill:{order.client_id}:{counts}", Urgency.CRITICAL, text)
+    if order.uneven:
+        return _uneven(event, order, counts)
+    if not {Outcome.FILLED, Outcome.PARTIAL} & set(outcomes):
+        return None
+    return _even(event, body, order)
+
+
+def _even(event: Event, body: Filled, order: Order) -> Announcement:
+    complete = order.filled >= order.quantity
+    words = f"Filled {order.filled} of {order.quantity}" if not complete else f"Filled: {order.filled} x"
+    price = net_filled(order)
+    facts = [Fact(label="net price", value=price, format=Format.PRICE, unit="USD", note=_direction(price))]
+    if body.mid_at_decision is not None and price is not None:
+        against = price - body.mid_at_decision
+        facts.append(Fact(label="against mid at decision", value=against, format=Format.PRICE, unit="USD", signed=True))
+    fees = sum((fill.fees for fill in order.live_fills), ZERO)
+    facts.append(Fact(label="commission and fees", value=fees, format=Format.MONEY, unit="USD"))
+    late = " It came after the order had ended." if order.ended else ""
+    notice = Notice(text=f"{words} {describe_legs(order.envelope.legs)} (order {order.client_id}).{late}", tone=Tone.GOOD)
+    return Announcement(
+        key=f"fill:{order.client_id}:{order.filled}", urgency=Urgency.MEDIUM, blocks=(notice, Facts(facts=tuple(facts))), cites=(event.seq,)
+    )
+
+
+def _uneven(event: Event, order: Order, counts: str) -> Announcement:
+    """One leg without its partners: maybe a naked short. Judged on the state after the batch, so a combo's legs do not ring one by one."""
+    legs = ", ".join(
+        f"{leg.side.value} {_name(leg.instrument)} {order.filled_contracts[leg.instrument.key]} of {order.quantity * leg.ratio}"
+        for leg in order.envelope.legs
+    )
+    text = f"Order {order.client_id} filled unevenly: {legs}. What is held now is not the structure you confirmed and may be uncovered."
+    close = Action(label="Close this position", line=f"close position_id={order.trade_id}", style="danger")
+    rest = Action(label="Cancel the rest", line=f"cancel order_id={order.client_id}", style="danger")
+    actions = (close,) if order.state.terminal else (rest, close)
+    return _news(event, f"uneven:{order.client_id}:{counts}", Urgency.CRITICAL, text, actions=actions)
+
+
+def _ended(event: Event, body: OrderEnded, books: Books) -> Announcement | None:
+    order = books.order(body.client_id)
+    if order is None:
+        return None
+    filled = f"{order.filled} of {order.quantity} were filled" if order.filled else "nothing was filled"
+    who = {"denied": "was not sent", "rejected": "was rejected by the broker"}.get(body.outcome, f"is {body.outcome}")
+    why = f" {_sentence(body.reason)}" if body.reason else ""
+    text = f"Order {body.client_id} ({describe_legs(order.envelope.legs)}) {who}; {filled}.{why}"
+    urgency = Urgency.LOW if body.outcome in _QUIET_ENDS else Urgency.HIGH if order.reducing else Urgency.MEDIUM
+    return _news(event, f"end:{body.client_id}", urgency, text)
+
+
+def _unknown(event: Event, body: OrderUnknown, books: Books) -> Announcement:
+    order = books.order(body.client_id)
+    what = "" if order is None else f" ({describe_legs(order.envelope.legs)})"
+    text = (
+        f"Nobody knows whether the broker has order {body.client_id}{what}: {body.reason}. "
+        "The desk is finding out and sends nothing in its place; please do not enter it again."
+    )
+    return _news(event, f"unknown:{event.seq}", Urgency.HIGH, text)
+
+
+def _settled(event: Event, body: Settled) -> Announcement:
+    name = _name(body.instrument)
+    count = abs(body.quantity)
+    value = "" if body.value is None else f" at {body.value:,.2f}"
+    words = {"expired": "expired", "cash_settled": "was settled in cash", "exercised": "was exercised", "assigned": "was assigned"}
+    text = f"{count} x {name} {words.get(body.outcome, body.outcome)}{value}."
+    facts = []
+    if body.shares:
+        facts.append(Fact(label=f"shares of {body.share_symbol}", value=body.shares, format=Format.INTEGER, signed=True))
+    if body.cash or body.outcome != "expired":
+        facts.append(Fact(label="cash", value=body.cash, format=Format.MONEY, unit="USD", signed=True))
+    if body.fees:
+        facts.append(Fact(label="fees", value=body.fees, format=Format.MONEY, unit="USD"))
+    urgency = Urgency.HIGH if body.outcome == "assigned" else Urgency.MEDIUM
+    blocks: tuple[Block, ...] = (Notice(text=text, tone=_TONES[urgency]), *((Facts(facts=tuple(facts)),) if facts else ()))
+    return Announcement(key=f"settle:{body.account}:{body.settlement_id}", urgency=urgency, blocks=blocks, cites=(event.seq,))
+
+
+def _mode(event: Event, body: ModeSet) -> Announcement:
+    scope = "The desk" if body.scope.kind is ScopeKind.DESK else f"{body.scope.kind.value.capitalize()} {body.scope.name.strip()}"
+    if body.mode is Mode.ACTIVE:
+        return _news(event, f"mode:{event.seq}", Urgency.MEDIUM, f"{scope}: {body.cause} was lifted ({body.reason}).")
+    loud = Urgency.CRITICAL if body.mode is Mode.HALT else Urgency.HIGH if body.mode is Mode.REDUCING else Urgency.MEDIUM
+    return _news(event, f"mode:{event.seq}", loud, f"{scope} is {_MODE_WORDS[body.mode]}. Reason: {_sentence(body.reason)}")
+
+
+def _reconciled(event: Event, body: Reconciled) -> Announcement | None:
+    if body.complete and not body.differences:
+        return None
+    if not body.complete:
+        text = f"The books of {body.account.id} could not be compared completely with the broker's; nothing is sent for it until they are."
+        return _news(event, f"reconciled:{body.account}:incomplete:{body.epoch}", Urgency.HIGH, text)
+    text = f"The broker's books of {body.account.id} differ from ours: {'; '.join(body.differences)}. Nothing was changed or adopted."
+    return _news(event, f"reconciled:{body.account}:{'|'.join(body.differences)}", Urgency.CRITICAL, text)
+
+
+def _news(event: Event, key: str, urgency: Urgency, text: str, *, actions: tuple[Action, ...] = ()) -> Announcement:
+    return Announcement(key=key, urgency=urgency, blocks=(Notice(text=text, tone=_TONES[urgency]),), actions=actions, cites=(event.seq,))
+
+
+def _direction(price: Decimal | None) -> str:
+    if price is None or price == 0:
+        return ""
+    return "you received" if price > 0 else "you paid"
+
+
+def _name(instrument: object) -> str:
+    return instrument.label if isinstance(instrument, Option) else str(getattr(instrument, "key", instrument)).strip()
+
+
+def _sentence(text: str) -> str:
+    return text if text.endswith((".", "!", "?")) else f"{text}."

@@ -1,0 +1,71 @@
+"""What `doctor` asks of the store without owning it: the library, the directory, the database. Changes nothing but a probe file."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from core.clock import Clock
+from core.errors import DeskError, UserError
+from core.store import sql
+from core.store.files import make_private_directory
+from core.store.reader import SqliteReader, open_read_only
+
+if TYPE_CHECKING:
+    from core.runtime import Worker
+
+LEAST_FREE_BYTES = 200 * 1024 * 1024
+TAIL = 1_000
+Checked = tuple[bool | None, str]  # sound, not sound, or None: worth knowing; and the sentence
+
+
+def check_library() -> Checked:
+    """The SQLite library in use."""
+    note = sql.library_note()
+    return (True, "library in good order") if note is None else (None, note)
+
+
+def check_directory(home: Path) -> Checked:
+    """Whether the data directory can be written and is private."""
+    if not home.exists():
+        return True, f"{home} does not exist yet; the first start makes it"
+    probe = home / ".probe"
+    try:
+        make_private_directory(home)
+        fd = os.open(probe, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+        with os.fdopen(fd, "wb") as file:
+            file.write(b"probe")
+            file.flush()
+            os.fsync(file.fileno())
+        probe.unlink()
+    except UserError as error:
+        return False, str(error)
+    except OSError as error:
+        return False, f"{home} cannot be written ({error.strerror}); nothing can be traded until it can"
+    free = shutil.disk_usage(home).free
+    return (True if free >= LEAST_FREE_BYTES else None), f"{home} can be written; {free // 2**20:,} MiB free"
+
+
+async def check_database(path: Path, *, clock: Clock, worker: Worker, audit: bool) -> Checked:
+    """Whether the log opens and its chain holds: its last part, or with `audit` every page and event."""
+    try:
+        reader = await open_read_only(path, clock=clock, worker=worker)
+        try:
+            return True, await (_whole(reader) if audit else _tail(reader))
+        finally:
+            await reader.close()
+    except DeskError as error:
+        return False, f"{error}; nothing was changed"
+
+
+async def _whole(reader: SqliteReader) -> str:
+    found = await reader.audit()
+    return f"audit: {found.events:,} events, every page and hash checked, the chain ends in {found.head.hash[:12]}"
+
+
+async def _tail(reader: SqliteReader) -> str:
+    last = await reader.last_seq()
+    await reader.read(after=max(0, last - TAIL))
+    return f"{last:,} events; the chain of the last {min(last, TAIL):,} holds (--audit checks all of it)"
