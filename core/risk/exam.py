@@ -13,16 +13,17 @@ from core.domain.accounts import Account
 from core.domain.encoding import digest
 from core.domain.events import Mode
 from core.domain.instruments import Instrument, Right
-from core.domain.orders import Intent
+from core.domain.orders import Envelope, Intent
 from core.market.view import View
 from core.portfolio.book import Book
+from core.portfolio.exposure import Exposure as Exposure
 from core.ports import Preview
 from core.pricing.payoff import Payoff
 from core.settings import Parameters
 
 
 class RuleClass(StrEnum):
-    """Hard rules have no override; a soft one may be overridden by an owner with a reason; an advisory one informs a person and blocks automation."""
+    """Hard rules have no override; a soft one an owner may override with a reason; an advisory one only blocks automation."""
 
     HARD = "hard"
     SOFT = "soft"
@@ -65,27 +66,21 @@ class Finding:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Exposure:
-    """Portfolio Greeks in money: opinions. None where a held contract has no mark (then the worst is assumed elsewhere)."""
-
-    delta_usd_per_pct: float | None  # gain for +1% of each underlying, beta 1
-    gamma_usd_per_pct2: float | None
-    theta_usd_per_day: float | None
-    vega_usd_per_point: float | None
-    unmarked: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Measures:
-    """What a set of holdings amounts to. `stress_loss_usd` is the worst scenario's loss (positive), None where it cannot be computed."""
+    """What a set of holdings amounts to. `stress_loss_usd` is the worst scenario's loss (positive).
 
-    margin: Decimal
+    `margin` and `stress_loss_usd` are None where the price of an underlying is unknown; `unmarked` names contracts without a volatility,
+    which entered both at their worst plausible value.
+    """
+
+    margin: Decimal | None
     margin_refusals: tuple[str, ...]
     stress_loss_usd: float | None
     stress_scenario: str
     uncovered: Mapping[tuple[str, date, Right], int]
     exposure: Exposure
     net_liquidation: Decimal | None
+    unmarked: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,8 +98,8 @@ class Recent:
 class Exam:
     """Everything a rule may look at. `held_before` counts live orders as filled; `held_after` adds this order.
 
-    `reducing` is measured: worst stress loss, margin requirement and uncovered short quantity per underlying, expiry and right are each no
-    larger after than before.
+    `reducing` is measured, see `core.risk.examine.is_reducing`: worst stress loss, margin requirement and uncovered short quantity per
+    underlying, expiry and right are each no larger after than before.
     """
 
     intent: Intent
@@ -127,6 +122,25 @@ class Exam:
     automation: bool = False
     second_order: bool = False  # the person said it is a second, identical order on purpose
     recent: tuple[Recent, ...] = ()
+
+
+def passing(rule: str, rule_class: str, *, measured: str, limit: str, why: str) -> Finding:
+    """A rule's yes, with its number."""
+    return Finding(rule=rule, rule_class=RuleClass(rule_class), level=Level.PASS, measured=measured, limit=limit, why=why)
+
+
+def blocking(rule: str, rule_class: str, *, measured: str, limit: str, why: str, fits: int | None = None, next_step: str = "") -> Finding:
+    """A rule's no, with its number; `fits` is the largest quantity it would pass (0: none), None where quantity does not matter."""
+    return Finding(
+        rule=rule, rule_class=RuleClass(rule_class), level=Level.BLOCK, measured=measured, limit=limit, why=why, fits=fits,
+        next_step=next_step,
+    )
+
+
+def legs_key(order: Intent | Envelope) -> str:
+    """Identifies the same legs on the same account, whatever the price."""
+    legs = sorted(f"{leg.side.value} {leg.ratio} {leg.instrument.key} {leg.effect.value}" for leg in order.legs)
+    return f"{order.account}|{'|'.join(legs)}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -162,7 +176,8 @@ class Verdict:
     @property
     def hash(self) -> str:
         """Changes when any rule's level changes, not when a measured number moves within its limit."""
-        return digest({"allowed": self.allowed, "levels": [f"{item.rule}:{item.level.value}" for item in self.findings], "quantity": self.quantity_allowed})
+        levels = [f"{item.rule}:{item.level.value}" for item in self.findings]
+        return digest({"allowed": self.allowed, "levels": levels, "quantity": self.quantity_allowed})
 
     @property
     def blocks(self) -> tuple[Finding, ...]:

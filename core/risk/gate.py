@@ -13,7 +13,7 @@ from core.domain.encoding import digest
 from core.domain.orders import Effect, Envelope, Permitted
 from core.errors import DeskError, Unavailable
 from core.orders.states import Order
-from core.risk.exam import Exam, Family, Finding, Level, Rule, RuleClass, Verdict
+from core.risk.exam import Exam, Family, Finding, Level, Rule, RuleClass, Verdict, blocking
 
 ONE = Decimal(1)
 Report = Callable[[str, BaseException], str]
@@ -29,19 +29,17 @@ def judge(exam: Exam, rules: Sequence[Rule], *, report: Report) -> Verdict:
     `report(rule, error)` logs an unexpected error and returns its id; such a rule blocks. Raises nothing.
     """
     if not rules:
-        missing = Finding(rule="gate", rule_class=RuleClass.HARD, level=Level.BLOCK, measured="no rules", limit="rules loaded", why="no rule is loaded")
+        missing = blocking("gate", RuleClass.HARD, measured="no rules", limit="rules loaded", why="no rule is loaded")
         return Verdict(findings=(missing,), allowed=False, reducing=False, factor=ONE, quantity_allowed=0, reason=missing.why)
     findings = tuple(_one(exam, rule, report) for rule in rules)
     asked = exam.intent.quantity
     if exam.reducing:
-        blocking = [item for item in findings if item.level is Level.BLOCK and item.rule_class is RuleClass.HARD]
-        return _verdict(exam, findings, blocking, ONE, 0 if blocking else asked)
+        hard = [item for item in findings if item.level is Level.BLOCK and item.rule_class is RuleClass.HARD]
+        return _verdict(exam, findings, hard, ONE, _fitting(hard, asked))
     factor = combined_factor(findings)
-    fits = min((item.fits for item in findings if item.fits is not None), default=asked)
-    quantity = min(asked, fits, int((asked * factor).to_integral_value(rounding=ROUND_FLOOR)))
-    blocking = [item for item in findings if item.level is Level.BLOCK and (item.rule_class is not RuleClass.ADVISORY or exam.automation)]
-    hopeless = [item for item in blocking if not item.fits]
-    return _verdict(exam, findings, blocking, factor, 0 if hopeless else quantity)
+    against = [item for item in findings if item.level is Level.BLOCK and (item.rule_class is not RuleClass.ADVISORY or exam.automation)]
+    scaled = int((asked * factor).to_integral_value(rounding=ROUND_FLOOR))
+    return _verdict(exam, findings, against, factor, min(_fitting(against, asked), scaled))
 
 
 def combined_factor(findings: Sequence[Finding]) -> Decimal:
@@ -58,6 +56,11 @@ def combined_factor(findings: Sequence[Finding]) -> Decimal:
     for factor in smallest.values():
         product *= factor
     return product
+
+
+def _fitting(against: Sequence[Finding], asked: int) -> int:
+    """The largest quantity that every finding against the order would let pass; 0 where one of them knows none."""
+    return max(0, min((min(item.fits or 0, asked) for item in against), default=asked))
 
 
 def permit(
@@ -86,8 +89,8 @@ def permit_replace(order: Order, *, limit: Decimal) -> Permitted:
     if not envelope.plan.worst <= limit <= envelope.plan.start:
         raise NotPermitted(f"limit {limit} is outside the confirmed {envelope.plan.start} to {envelope.plan.worst}")
     return Permitted(
-        account=envelope.account, client_id=order.client_id, ticket_id=order.ticket_id, envelope=envelope, envelope_hash=order.envelope_hash,
-        limit=limit, quantity=order.quantity, reducing=order.reducing, verdict_hash="",
+        account=envelope.account, client_id=order.client_id, ticket_id=order.ticket_id, envelope=envelope,
+        envelope_hash=order.envelope_hash, limit=limit, quantity=order.quantity, reducing=order.reducing, verdict_hash="",
     )
 
 
@@ -114,14 +117,17 @@ def _blocked(rule: Rule, *, measured: str, why: str) -> Finding:
     return Finding(rule=rule.name, rule_class=rule.rule_class, level=Level.BLOCK, measured=measured, limit="must be known", why=why)
 
 
-def _verdict(exam: Exam, findings: tuple[Finding, ...], blocking: list[Finding], factor: Decimal, quantity: int) -> Verdict:
+def _verdict(exam: Exam, findings: tuple[Finding, ...], against: list[Finding], factor: Decimal, quantity: int) -> Verdict:
     asked = exam.intent.quantity
-    reason = "; ".join(item.why for item in blocking)
-    allowed = not blocking and quantity >= asked
-    if not blocking and quantity < asked:
+    reason = "; ".join(item.why for item in against)
+    if not against and quantity < asked:
         held_back = ", ".join(item.rule for item in findings if item.level is Level.REDUCE)
-        reason = f"you asked {asked}, rules allow {quantity} ({held_back})" if quantity else f"the rules leave less than one unit ({held_back})"
-    return Verdict(findings=findings, allowed=allowed, reducing=exam.reducing, factor=factor, quantity_allowed=max(0, quantity), reason=reason)
+        reason = f"you asked {asked}, rules allow {quantity}" if quantity else "the rules leave less than one unit"
+        reason += f" ({held_back})"
+    return Verdict(
+        findings=findings, allowed=not against and quantity >= asked, reducing=exam.reducing, factor=factor, quantity_allowed=quantity,
+        reason=reason,
+    )
 
 
 def closes_only(exam: Exam) -> bool:

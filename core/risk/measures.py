@@ -1,0 +1,143 @@
+"""What a set of holdings amounts to: margin, worst stress loss, uncovered shorts, Greeks, capital by underlying. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import date
+from decimal import Decimal
+
+from core.domain.accounts import AccountKind
+from core.domain.instruments import Cash, Equity, Instrument, Option, Right
+from core.domain.money import from_market
+from core.domain.structures import uncovered_short
+from core.errors import Unavailable
+from core.margin import reg_t
+from core.market.view import View
+from core.portfolio.book import Book
+from core.portfolio.exposure import exposure
+from core.risk.exam import Measures
+from core.risk.stress import CRASH, stress, worst_price
+
+Holdings = Mapping[str, tuple[Instrument, int]]
+Slot = tuple[str, date, Right]
+ZERO = Decimal(0)
+PRICE_STEP = Decimal("0.0001")  # mids lie half a tick off the grid
+
+
+def measure(holdings: Holdings, *, book: Book, view: View) -> Measures:
+    """Measure holdings, key -> (instrument, signed quantity), as held in the account of `book`.
+
+    Net liquidation is the book's own, whatever `holdings` says: cash and positions at mid.
+    """
+    worth = net_liquidation(book, view)
+    margin, refusals = _margin(holdings, kind=book.account.kind, view=view, equity=worth)
+    result = stress(holdings, view)
+    worst = result.worst
+    return Measures(
+        margin=margin, margin_refusals=refusals, stress_loss_usd=result.loss_usd, stress_scenario="" if worst is None else worst.name,
+        uncovered=uncovered(holdings), exposure=exposure(holdings, view), net_liquidation=worth, unmarked=result.unmarked,
+    )
+
+
+def uncovered(holdings: Holdings) -> dict[Slot, int]:
+    """Uncovered short contracts per underlying, expiry and right."""
+    held = dict(holdings)
+    return {
+        (symbol, expiry, right): count
+        for symbol in underlyings(held) for (expiry, right), count in uncovered_short(held, symbol).items()
+    }
+
+
+def underlyings(holdings: Holdings) -> tuple[str, ...]:
+    """The underlyings of options and shares held, sorted."""
+    return tuple(sorted({underlying_of(item) for item, _ in holdings.values() if not isinstance(item, Cash)}))
+
+
+def underlying_of(instrument: Instrument) -> str:
+    """The symbol an instrument's risk is on."""
+    return instrument.underlying if isinstance(instrument, Option) else instrument.key
+
+
+def net_liquidation(book: Book, view: View) -> Decimal | None:
+    """Cash and positions at mid; None where a position has no usable price."""
+    try:
+        worth = [
+            from_market(view.mid(held.instrument), PRICE_STEP) * held.instrument.multiplier * held.quantity
+            for held in book.positions.values()
+        ]
+    except Unavailable:
+        return None
+    return book.cash + sum(worth, ZERO)
+
+
+def requirement_of(holdings: Holdings, *, kind: AccountKind, view: View) -> Decimal | None:
+    """Reg-T requirement of holdings alone; None where the price of an underlying is unknown."""
+    return _margin(holdings, kind=kind, view=view, equity=None)[0]
+
+
+def crash_loss(holdings: Holdings, view: View) -> Decimal | None:
+    """The loss at (-20%, VIX +40), None where unknown."""
+    loss = stress(holdings, view, scenarios=(CRASH,)).loss_usd
+    return None if loss is None else from_market(loss)
+
+
+def capital_by_underlying(holdings: Holdings, *, kind: AccountKind, view: View) -> dict[str, Decimal | None]:
+    """Capital tied up on each underlying; None where a price it needs is unknown.
+
+    Shares at their value; long options without shorts at theirs; short structures at their requirement or, where a short is
+    uncovered, at the loss in the crash scenario if that is larger.
+    """
+    return {
+        symbol: _capital({key: held for key, held in holdings.items() if underlying_of(held[0]) == symbol}, kind=kind, view=view)
+        for symbol in underlyings(holdings)
+    }
+
+
+def _capital(group: Holdings, *, kind: AccountKind, view: View) -> Decimal | None:
+    options = {key: held for key, held in group.items() if isinstance(held[0], Option)}
+    try:
+        shares = _value({key: held for key, held in group.items() if isinstance(held[0], Equity)}, view)
+        if all(quantity > 0 for _, quantity in options.values()):
+            return shares + _value(options, view)
+    except Unavailable:
+        return None
+    # Shares cover short calls: the requirement is that of both together, less what the shares need alone.
+    others = {key: held for key, held in group.items() if key not in options}
+    whole, alone = requirement_of(group, kind=kind, view=view), requirement_of(others, kind=kind, view=view)
+    if whole is None or alone is None:
+        return None
+    capital = max(ZERO, whole - alone)
+    if uncovered(group):
+        loss = crash_loss(options, view)
+        if loss is None:
+            return None
+        capital = max(capital, loss)
+    return shares + capital
+
+
+def _value(group: Holdings, view: View) -> Decimal:
+    return sum((from_market(view.mid(item), PRICE_STEP) * item.multiplier * abs(quantity) for item, quantity in group.values()), ZERO)
+
+
+def _margin(holdings: Holdings, *, kind: AccountKind, view: View, equity: Decimal | None) -> tuple[Decimal | None, tuple[str, ...]]:
+    try:
+        report = reg_t.requirement(holdings.values(), prices=_prices(holdings, view), kind=kind, equity=equity)
+    except (reg_t.MissingPrice, Unavailable):
+        return None, ()
+    return report.total, report.refusals
+
+
+def _prices(holdings: Holdings, view: View) -> dict[str, Decimal]:
+    """Mids by key, underlyings included; a short option without a mid at its dearest plausible price."""
+    prices: dict[str, Decimal] = {}
+    for item, quantity in holdings.values():
+        if isinstance(item, Cash):
+            continue
+        prices.setdefault(underlying_of(item), from_market(view.spot(underlying_of(item)), PRICE_STEP))
+        if isinstance(item, Option) and quantity < 0:
+            try:
+                price = view.mid(item)
+            except Unavailable:
+                price = worst_price(item, short=True, view=view)
+            prices[item.key] = from_market(price, PRICE_STEP)
+    return prices

@@ -1,0 +1,96 @@
+"""A leg that closes needs the position it closes; a leg that opens must not silently net against one.
+
+What live closing orders already claim is not there to be closed again.
+
+Worked example: short 3 puts, an order to buy back 2 of them is working. Buying back 1 more passes, buying back 2 is refused: 1 would
+open a long position. Buying the same put "to open" while it is held short is refused too: buying back what is short is closing.
+"""
+
+from core.domain.instruments import Instrument, Option
+from core.domain.orders import Effect, Leg
+from core.portfolio.book import Book
+from core.risk.exam import Exam, Finding, blocking, passing
+from core.settings import Parameters, Setting
+
+NAME = "effect"
+CLASS = "hard"
+ON_REDUCING = True
+PARAMETERS: tuple[Setting, ...] = ()
+
+
+def judge(exam: Exam, parameters: Parameters) -> Finding:
+    """Check each leg against the holdings and the live orders."""
+    for leg in exam.intent.legs:
+        finding = (_closing if leg.effect is Effect.CLOSE else _opening)(exam, leg)
+        if finding is not None:
+            return finding
+    return passing(NAME, CLASS, measured="as held", limit="as held", why="every leg agrees with what is held")
+
+
+def _closing(exam: Exam, leg: Leg) -> Finding | None:
+    held = _held(exam.book, leg.instrument.key)
+    asked = leg.contracts(exam.intent.quantity)
+    right_way = held * asked < 0
+    free = max(0, abs(held) - _claimed(exam.book, leg)) if right_way else 0
+    if abs(asked) <= free:
+        return None
+    name, fits = _name(leg.instrument), free // leg.ratio
+    if not right_way:
+        state = "not held" if held == 0 else f"held {'long' if held > 0 else 'short'} ({abs(held)})"
+        why = f"{leg.side.value} to close {abs(asked)} {name}: it is {state}, so this would open a position"
+    else:
+        working = abs(held) - free
+        why = f"{leg.side.value} to close {abs(asked)} {name}: {abs(held)} held" + (
+            f", {working} of them already being closed" if working else ""
+        )
+    return blocking(
+        NAME,
+        CLASS,
+        measured=f"{abs(asked)}",
+        limit=f"{free}",
+        fits=fits,
+        why=why,
+        next_step=f"{fits} can be closed." if fits else "See `positions`.",
+    )
+
+
+def _opening(exam: Exam, leg: Leg) -> Finding | None:
+    held = _held(exam.book, leg.instrument.key)
+    working = sum(
+        other.side.sign * other.ratio * order.leaves
+        for order in exam.book.live.values()
+        for other in order.envelope.legs
+        if other.instrument.key == leg.instrument.key and other.effect is Effect.OPEN and other.side is not leg.side
+    )
+    if held * leg.side.sign >= 0 and working == 0:
+        return None
+    name = _name(leg.instrument)
+    if held * leg.side.sign < 0:
+        way, rather = (
+            ("short", "buying back what is held short is a close") if held < 0 else ("long", "selling what is held long is a close")
+        )
+        why = f"{leg.side.value} to open {name}: {abs(held)} are held {way}; {rather}"
+    else:
+        why = f"{leg.side.value} to open {name}: a live order opens the other side of it"
+    return blocking(
+        NAME, CLASS, measured=f"{held or working}", limit="0", fits=0, why=why, next_step="Use `close`, or cancel the other order."
+    )
+
+
+def _held(book: Book, key: str) -> int:
+    position = book.positions.get(key)
+    return 0 if position is None else position.quantity
+
+
+def _claimed(book: Book, leg: Leg) -> int:
+    """Contracts that live orders may still close."""
+    return sum(
+        other.ratio * order.leaves
+        for order in book.live.values()
+        for other in order.envelope.legs
+        if other.instrument.key == leg.instrument.key and other.effect is Effect.CLOSE
+    )
+
+
+def _name(instrument: Instrument) -> str:
+    return instrument.label if isinstance(instrument, Option) else instrument.key

@@ -1,0 +1,69 @@
+"""What the desk's mode lets through; the strictest mode in scope decides.
+
+ACTIVE: everything. PAUSED: exits only, that is orders that close and leave no more shorts uncovered, and rolls that pass the reducing
+test. REDUCING: only orders measured as reducing. HALT: the same, and a person confirms each one. RECOVERY and STANDBY: nothing.
+
+Worked example: in PAUSED, selling 1 new spread is refused; closing 1 of the spreads held passes; selling its long wing alone would leave
+1 put uncovered and is refused.
+"""
+
+from core.domain.events import Mode
+from core.domain.orders import Effect
+from core.risk.exam import Exam, Finding, blocking, passing
+from core.risk.examine import no_more_uncovered
+from core.settings import Parameters, Setting
+
+NAME = "state"
+CLASS = "hard"
+ON_REDUCING = True
+PARAMETERS: tuple[Setting, ...] = ()
+
+_ALLOWED = {
+    Mode.ACTIVE: "everything",
+    Mode.PAUSED: "exits only",
+    Mode.REDUCING: "reducing orders only",
+    Mode.HALT: "reducing orders a person confirms",
+    Mode.RECOVERY: "nothing",
+    Mode.STANDBY: "nothing",
+}
+_LIFT = {
+    Mode.PAUSED: "`resume` lifts it.",
+    Mode.REDUCING: "Close both legs together, or wait until it is lifted.",
+    Mode.HALT: "`unhalt` lifts it.",
+    Mode.RECOVERY: "It ends when its cause does; `status` shows it.",
+    Mode.STANDBY: "Use the desk that owns the database.",
+}
+
+
+def judge(exam: Exam, parameters: Parameters) -> Finding:
+    """Look the mode up in the table."""
+    mode, limit = exam.mode, _ALLOWED[exam.mode]
+    if _allowed(exam):
+        return passing(NAME, CLASS, measured=mode.value, limit=limit, why=f"the mode is {mode.value}")
+    because = f" ({exam.mode_reason})" if exam.mode_reason else ""
+    return blocking(
+        NAME,
+        CLASS,
+        measured=mode.value,
+        limit=limit,
+        fits=0,
+        next_step=_LIFT[mode],
+        why=f"the mode is {mode.value}{because}: {limit}, and this order does not reduce risk"
+        if _reducing_counts(mode)
+        else f"the mode is {mode.value}{because}: {limit} may be sent",
+    )
+
+
+def _allowed(exam: Exam) -> bool:
+    if exam.mode is Mode.ACTIVE:
+        return True
+    if exam.mode is Mode.PAUSED:
+        closes = exam.intent.effect is Effect.CLOSE and no_more_uncovered(exam.before.uncovered, exam.after.uncovered)
+        return exam.reducing or closes
+    if exam.mode is Mode.REDUCING:
+        return exam.reducing
+    return exam.mode is Mode.HALT and exam.reducing and not exam.automation
+
+
+def _reducing_counts(mode: Mode) -> bool:
+    return mode in (Mode.PAUSED, Mode.REDUCING, Mode.HALT)

@@ -1,0 +1,207 @@
+"""Stress: the whole book repriced under shocks of price and volatility.
+
+Every option keeps its own implied volatility, moved by the scenario's points scaled to its tenor: a shock of v points moves the
+volatility of a T-day option by v x min(1, sqrt(30 / max(T, 30))). Options on VIX instead have their future moved by that. Every
+underlying moves alike (beta 1).
+
+A contract without a volatility is not left out: a short one is assumed to become as dear as `UNKNOWN_VOL` makes it, a long one to
+keep nothing but its intrinsic value. Only where the price of an underlying itself is unknown is the result unknown (None).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from core.domain.calendar import settlement_at, years_to
+from core.domain.instruments import Cash, Index, Instrument, InstrumentError, Option, Right, UnderlyingKind
+from core.errors import Unavailable
+from core.market.view import View
+from core.pricing.bsm import value_forward
+
+Holdings = Mapping[str, tuple[Instrument, int]]
+Floats = npt.NDArray[np.float64]
+
+POINT = 0.01
+TENOR_DAYS = 30.0
+# Implied volatility assumed where a quote gives none; VIX has closed at 82.69 at the highest (16 March 2020).
+UNKNOWN_VOL = 1.5
+VIX = Index(symbol="VIX")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scenario:
+    """A shock: `spot_move` as a decimal of price, `vol_points` added to a 30-day volatility; None doubles VIX."""
+
+    name: str
+    spot_move: float
+    vol_points: float | None
+
+
+SCENARIOS = (
+    Scenario(name="-3%, VIX +5", spot_move=-0.03, vol_points=5.0),
+    Scenario(name="-5%, VIX +10", spot_move=-0.05, vol_points=10.0),
+    Scenario(name="-10%, VIX +20", spot_move=-0.10, vol_points=20.0),
+    Scenario(name="-20%, VIX +40", spot_move=-0.20, vol_points=40.0),
+    Scenario(name="0%, VIX x2", spot_move=0.0, vol_points=None),
+)
+CRASH = SCENARIOS[3]  # the one naked capital is measured by
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StressRow:
+    """One scenario's result in money, None where it is unknown."""
+
+    name: str
+    spot_move: float
+    vol_points: float | None
+    pnl_usd: float | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StressResult:
+    """All scenarios. `unmarked` names the contracts whose worst plausible value was used."""
+
+    rows: tuple[StressRow, ...]
+    unmarked: tuple[str, ...] = ()
+
+    @property
+    def worst(self) -> StressRow | None:
+        """The scenario that loses most, None where any is unknown."""
+        known = [(row.pnl_usd, row) for row in self.rows if row.pnl_usd is not None]
+        return min(known, key=lambda item: item[0])[1] if known and len(known) == len(self.rows) else None
+
+    @property
+    def loss_usd(self) -> float | None:
+        """The worst scenario's loss as a positive number, 0 where no scenario loses, None where unknown."""
+        worst = self.worst
+        return None if worst is None or worst.pnl_usd is None else max(0.0, -worst.pnl_usd)
+
+
+def stress(holdings: Holdings, view: View, *, scenarios: Sequence[Scenario] = SCENARIOS) -> StressResult:
+    """Reprice holdings, key -> (instrument, signed contracts or shares), under every scenario at once."""
+    total = np.zeros(len(scenarios))
+    rows: list[_Priced] = []
+    unmarked: list[str] = []
+    try:
+        for instrument, quantity in holdings.values():
+            if isinstance(instrument, Option):
+                priced = _priced(instrument, quantity, view)
+                rows.append(priced)
+                if priced.vol is None:
+                    unmarked.append(instrument.label)
+            elif not isinstance(instrument, Cash):
+                moves = np.array([scenario.spot_move for scenario in scenarios])
+                total += quantity * instrument.multiplier * view.mid(instrument) * moves
+    except Unavailable:
+        total = np.full(len(scenarios), np.nan)
+        rows = []
+    if rows:
+        total = total + _options(rows, scenarios, _vix(view))
+    return StressResult(
+        rows=tuple(
+            StressRow(
+                name=scenario.name, spot_move=scenario.spot_move, vol_points=scenario.vol_points,
+                pnl_usd=float(pnl) if np.isfinite(pnl) else None,
+            )
+            for scenario, pnl in zip(scenarios, total, strict=True)
+        ),
+        unmarked=tuple(sorted(unmarked)),
+    )
+
+
+def worst_price(contract: Option, *, short: bool, view: View) -> float:
+    """The dearest (short) or cheapest (long) plausible price today of a contract without one; raise Unavailable without an underlying."""
+    row = _priced(contract, -1 if short else 1, view)
+    vol = UNKNOWN_VOL if short else 0.0
+    worth = value_forward(right=row.right, forward=row.forward, strike=row.strike, t_years=row.t_years, discount=row.discount, vol=vol)
+    return float(worth)
+
+
+@dataclass(frozen=True, slots=True)
+class _Priced:
+    """One option position with what repricing needs; `vol` and `mid` are None where the market does not say."""
+
+    units: float  # signed contracts x multiplier
+    right: int
+    strike: float
+    forward: float
+    discount: float
+    t_years: float
+    vol: float | None
+    mid: float | None
+    on_vix: bool
+
+
+def _priced(contract: Option, quantity: int, view: View) -> _Priced:
+    right = 1 if contract.right is Right.CALL else -1
+    units = float(quantity * contract.multiplier)
+    on_vix = _is_volatility(contract)
+    spot = view.spot(contract.underlying)
+    try:
+        mark = view.mark(contract)
+    except (Unavailable, InstrumentError):
+        return _Priced(units, right, float(contract.strike), spot, 1.0, _years(contract, view), None, _mid(contract, view), on_vix)
+    return _Priced(units, right, float(contract.strike), mark.forward, mark.discount, mark.t_years, mark.iv, mark.mid, on_vix)
+
+
+def _options(rows: Sequence[_Priced], scenarios: Sequence[Scenario], vix: float | None) -> Floats:
+    """Profit or loss per scenario over all option rows: arrays of (positions, scenarios)."""
+    units, right, strike, forward, discount, t_years = (
+        np.array([[getattr(row, name)] for row in rows]) for name in ("units", "right", "strike", "forward", "discount", "t_years")
+    )
+    known = np.array([[row.vol is not None] for row in rows])
+    short, on_vix = units < 0, np.array([[row.on_vix] for row in rows])
+    vol = np.array([[UNKNOWN_VOL if row.vol is None else row.vol] for row in rows])
+    move = np.array([[scenario.spot_move for scenario in scenarios]])
+    tenor = np.minimum(1.0, np.sqrt(TENOR_DAYS / np.maximum(t_years * 365.0, TENOR_DAYS)))
+    # "VIX x2" adds the level of VIX itself; where that is unknown every contract's own volatility doubles.
+    shift = np.hstack([_shift(scenario, vol=vol, vix=vix) for scenario in scenarios]) * tenor
+    shocked_forward = np.where(on_vix, forward + shift / POINT, forward * (1.0 + move))
+    shocked_vol = np.where(on_vix, vol, vol + shift)
+    # Without a volatility: a short is repriced at the assumed one, a long at none, which leaves intrinsic value.
+    shocked_vol = np.where(known | short, shocked_vol, 0.0)
+    then = value_forward(right=right, forward=shocked_forward, strike=strike, t_years=t_years, discount=discount, vol=shocked_vol)
+    # The price to lose from: the mid, else the cheapest for a short and the dearest for a long.
+    bound = value_forward(right=right, forward=forward, strike=strike, t_years=t_years, discount=discount, vol=np.where(short, 0.0, vol))
+    mids = np.array([[np.nan if row.mid is None else row.mid] for row in rows])
+    now = np.where(np.isnan(mids), bound, mids)
+    result: Floats = np.sum(units * (then - now), axis=0)
+    return result
+
+
+def _shift(scenario: Scenario, *, vol: Floats, vix: float | None) -> Floats:
+    if scenario.vol_points is not None:
+        return np.full_like(vol, scenario.vol_points * POINT)
+    return vol.copy() if vix is None else np.full_like(vol, vix * POINT)
+
+
+def _vix(view: View) -> float | None:
+    try:
+        return view.spot(VIX.symbol)
+    except Unavailable:
+        return None
+
+
+def _mid(contract: Option, view: View) -> float | None:
+    try:
+        return view.mid(contract)
+    except Unavailable:
+        return None
+
+
+def _years(contract: Option, view: View) -> float:
+    try:
+        return years_to(settlement_at(contract.series, contract.expiry), view.at)
+    except InstrumentError:
+        return years_to(contract.last_trade_at, view.at)
+
+
+def _is_volatility(contract: Option) -> bool:
+    try:
+        return contract.series.underlying_kind is UnderlyingKind.VOLATILITY_INDEX
+    except InstrumentError:
+        return False
