@@ -52,11 +52,16 @@ class Book:
     def exposed(self) -> dict[str, tuple[Instrument, int]]:
         """Holdings plus every live order's opening legs as if they filled: the worst case limits are judged on.
 
-        Closing orders are not counted, since they may not fill. Sales and purchases of one contract by different orders do not offset.
+        Closing orders are not counted, since they may not fill. A leg that filled ahead of its partners is held already: only what is
+        left of each leg is added.
         """
         held = self.holdings()
         for order in self.live.values():
-            add_legs(held, order.envelope.legs, order.leaves, opening_only=True)
+            filled = order.filled_contracts
+            for leg in order.envelope.legs:
+                left = order.quantity * leg.ratio - filled[leg.instrument.key]
+                if leg.effect is Effect.OPEN and left > 0:
+                    _add(held, leg.instrument, leg.side.sign * left)
         return held
 
 
@@ -76,17 +81,18 @@ class Books:
         return next((book.trades[trade_id] for book in self.accounts.values() if trade_id in book.trades), None)
 
 
-def add_legs(held: dict[str, tuple[Instrument, int]], legs: Iterable[Leg], units: int, *, opening_only: bool = False) -> None:
-    """Add `units` of the legs to holdings in place; with `opening_only` closing legs are left out."""
+def add_legs(held: dict[str, tuple[Instrument, int]], legs: Iterable[Leg], units: int) -> None:
+    """Add `units` of the legs to holdings in place."""
     for leg in legs:
-        if opening_only and leg.effect is Effect.CLOSE:
-            continue
-        key = leg.instrument.key
-        total = held.get(key, (leg.instrument, 0))[1] + leg.contracts(units)
-        if total:
-            held[key] = (leg.instrument, total)
-        else:
-            held.pop(key, None)
+        _add(held, leg.instrument, leg.contracts(units))
+
+
+def _add(held: dict[str, tuple[Instrument, int]], instrument: Instrument, change: int) -> None:
+    total = held.get(instrument.key, (instrument, 0))[1] + change
+    if total:
+        held[instrument.key] = (instrument, total)
+    else:
+        held.pop(instrument.key, None)
 
 
 @dataclass(slots=True)
@@ -98,7 +104,7 @@ class _TradeState:
     premium: Decimal = ZERO
     closing: Decimal = ZERO
     fees: Decimal = ZERO
-    last_at: datetime | None = None
+    times: dict[str, datetime] = field(default_factory=dict)  # of what counts, by execution or settlement id
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -225,15 +231,21 @@ class BookFold:
         if order is None or leg is None:
             return
         trade = state.trades[order.trade_id]
-        trade.held[key] = trade.held.get(key, 0) + change * sign
+        _count(trade.held, key, change * sign)
         trade.fees += fill.fees * sign
-        trade.last_at = fill.at if trade.last_at is None else max(trade.last_at, fill.at)
         if leg.effect is Effect.OPEN:
-            trade.opened[key] = trade.opened.get(key, 0) + change * sign
+            _count(trade.opened, key, change * sign)
             trade.premium += money
         else:
             trade.closing += money
-        state.frozen_trades[order.trade_id] = _trade(order.trade_id, trade)
+        if sign > 0:
+            trade.times[fill.exec_id] = fill.at
+        else:
+            del trade.times[fill.exec_id]
+        if trade.times:
+            state.frozen_trades[order.trade_id] = _trade(order.trade_id, trade)
+        else:
+            state.frozen_trades.pop(order.trade_id, None)  # every execution was busted: there never was a trade
 
     def _settle(self, body: Settled) -> None:
         state = self._state(body.account)
@@ -257,11 +269,10 @@ class BookFold:
             if remaining == 0 or held == 0 or (held > 0) == (remaining > 0):
                 continue
             part = max(remaining, -held) if remaining < 0 else min(remaining, -held)
-            share = Decimal(part) / Decimal(body.quantity)
-            trade.held[body.instrument.key] = held + part
-            trade.closing += ZERO if body.shares else body.cash * share
-            trade.fees += body.fees * share
-            trade.last_at = body.at
+            _count(trade.held, body.instrument.key, part)
+            trade.closing += ZERO if body.shares else body.cash * part / body.quantity
+            trade.fees += body.fees * part / body.quantity
+            trade.times[body.settlement_id] = body.at
             remaining -= part
             state.frozen_trades[trade_id] = _trade(trade_id, trade)
 
@@ -299,6 +310,12 @@ def average_price(lots: Iterable[tuple[int, Decimal]]) -> Decimal:
     return average
 
 
+def _count(counts: dict[str, int], key: str, change: int) -> None:
+    counts[key] = counts.get(key, 0) + change
+    if not counts[key]:
+        del counts[key]
+
+
 def _hold(state: _AccountState, instrument: Instrument, change: int, lot: _Lot, *, add: bool) -> None:
     key = instrument.key
     total = state.held.get(key, (instrument, 0))[1] + change
@@ -307,6 +324,8 @@ def _hold(state: _AccountState, instrument: Instrument, change: int, lot: _Lot, 
         insort(lots, lot)
     else:
         lots.remove(lot)
+    if not lots:
+        del state.lots[key]
     if total:
         state.held[key] = (instrument, total)
     else:
@@ -357,7 +376,7 @@ def _trade(trade_id: str, trade: _TradeState) -> Trade:
         closing_cash=trade.closing,
         fees=trade.fees,
         thesis=opening.thesis,
-        closed_at=None if open_units else trade.last_at,
+        closed_at=None if open_units else max(trade.times.values()),
     )
 
 
