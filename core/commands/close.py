@@ -1,0 +1,135 @@
+"""Prepare the closing of what is held: one trade, a part of it, or everything, each with its own card. Nothing is sent by this."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from core.command import Access, Call, Command, Kind, Parameter, format_call
+from core.commands._holdings import Closable, closables, matching
+from core.commands._proposals import ANY_PRICE, signed_limit
+from core.desk import Desk
+from core.domain.accounts import Account
+from core.domain.orders import Intent
+from core.errors import Unavailable, UserError
+from core.orders import ticket
+from core.reply import Action, Block, Column, Format, Notice, Reply, Table, Tone
+from core.risk.sizing import part_of
+
+
+async def run(desk: Desk, call: Call) -> Reply:
+    """Find what is meant and draft a closing ticket for it; ask where several fit."""
+    args = call.args
+    account = desk.account(call.caller, args.get("account"))
+    if args.get("quantity") is not None and args.get("fraction") is not None:
+        raise UserError("quantity and fraction are both given.", "Give one of them.")
+    named = args.get("position_id") or args.get("symbol")
+    found = closables(desk.book(account.id))
+    if named is not None:
+        found = matching(found, name=named)
+    if not found:
+        what = f"position {named}" if named else "position"
+        raise UserError(f"There is no open {what} in {account.name}.", "`positions` shows what is held.")
+    if args.get("scope") == "all":
+        return await _all(desk, call, account, found)
+    if len(found) > 1:
+        return _which(found, args)
+    return await _one(desk, call, account, found[0])
+
+
+async def _one(desk: Desk, call: Call, account: Account, item: Closable) -> Reply:
+    args = call.args
+    units = _free_units(item)
+    if args.get("fraction") is not None and units == 1 and 0 < args["fraction"] < 1:
+        return _half_of_one(item, args)
+    intent = Intent(
+        account=account.id,
+        legs=item.legs,
+        quantity=_quantity(units, args),
+        plan=ANY_PRICE,
+        strategy=item.strategy,
+        thesis=f"Close {item.label}.",
+        trade_id=item.trade_id,
+        quantity_said=args.get("quantity") is not None or args.get("fraction") is not None,
+    )
+    limit = signed_limit(intent, args.get("limit"), pays=item.pays)
+    return await ticket.draft(desk, intent, call.caller, limit=limit)
+
+
+def _free_units(item: Closable) -> int:
+    if item.units:
+        return item.units
+    orders = " and ".join(item.working)
+    raise UserError(f"All of {item.label} is being closed already by order {orders}.", f"`cancel {item.working[0]}` to close it otherwise.")
+
+
+def _quantity(units: int, args: Mapping[str, Any]) -> int:
+    if args.get("fraction") is not None:
+        return part_of(units, args["fraction"])
+    asked = args.get("quantity")
+    if asked is not None and asked > units:
+        raise UserError(f"{asked} is more than the {units} that may be closed.", f"Close {units}, or fewer.")
+    return int(asked or units)
+
+
+def _half_of_one(item: Closable, args: Mapping[str, Any]) -> Reply:
+    kept = {name: value for name, value in args.items() if name not in ("symbol", "scope", "fraction")}
+    line = format_call(COMMAND, {**kept, "position_id": item.id, "quantity": 1})
+    text = f"Only 1 of {item.label} is open; a part of it cannot be closed. Close it all, or leave it?"
+    return Reply(
+        blocks=(Notice(text=text, tone=Tone.WARNING),),
+        actions=(Action(label="Close all of it", line=line), Action(label="Leave it", line="positions")),
+        ok=False,
+    )
+
+
+def _which(found: Sequence[Closable], args: Mapping[str, Any]) -> Reply:
+    kept = {name: value for name, value in args.items() if name not in ("symbol", "scope")}
+    columns = (
+        Column(title="id"), Column(title="structure"), Column(title="strategy"), Column(title="open", format=Format.INTEGER),
+        Column(title="expiry", format=Format.DATE),
+    )
+    rows = tuple((item.id, item.label, item.strategy, item.held, item.expiry or "") for item in found)
+    actions = tuple(Action(label=f"Close {item.id}", line=format_call(COMMAND, {**kept, "position_id": item.id})) for item in found)
+    notice = Notice(text=f"{len(found)} positions fit. Which one?", tone=Tone.WARNING)
+    return Reply(blocks=(notice, Table(title="Open", columns=columns, rows=rows, source="book")), actions=actions, ok=False)
+
+
+async def _all(desk: Desk, call: Call, account: Account, found: Sequence[Closable]) -> Reply:
+    """A card for each, confirmed one by one; one that cannot be drawn does not hold up the others."""
+    if call.args.get("quantity") is not None or call.args.get("limit") is not None:
+        raise UserError("A quantity or limit cannot hold for everything.", "Close one position with it, or everything without.")
+    blocks: list[Block] = []
+    actions: list[Action] = []
+    cites: list[int] = []
+    for item in found:
+        try:
+            reply = await _one(desk, call, account, item)
+        except (UserError, Unavailable) as error:
+            blocks.append(Notice(text=f"{item.label}: {error}", tone=Tone.BAD))
+            continue
+        name = str(reply.data.get("ticket", item.id))
+        blocks += reply.blocks
+        actions += [replace(action, label=f"{action.label} {name}") for action in reply.actions if action.label != "Reprice"]
+        cites += reply.cites
+    drawn = len(cites) > 0
+    head = f"{len(found)} position{'s' if len(found) > 1 else ''} to close, each with its own card; confirm them one by one."
+    return Reply(blocks=(Notice(text=head), *blocks), actions=tuple(actions), ok=drawn, cites=tuple(cites))
+
+
+COMMAND = Command(
+    name="close",
+    help="Prepares the closing of a trade, a part of it, or everything: a card with Confirm for each.",
+    run=run,
+    access=Access.DRAFT,
+    parameters=(
+        Parameter(name="scope", kind=Kind.CHOICE, choices=("all",), help="all: a card for everything that is open"),
+        Parameter(name="symbol", kind=Kind.SYMBOL, help="what is open on this underlying"),
+        Parameter(name="position_id", kind=Kind.ID, help="trade id, or contract symbol without spaces"),
+        Parameter(name="quantity", kind=Kind.QUANTITY, help="units to close; all where left out"),
+        Parameter(name="fraction", kind=Kind.FRACTION, help="part to close, 0.5 or 50%; rounded down, at least 1", positional=False),
+        Parameter(name="limit", kind=Kind.MONEY, help="net price per share to close at", positional=False),
+    ),
+    examples=("close SPY", "close position_id=P1A2B3C quantity=1", "close SPX fraction=50%", "close scope=all"),
+)

@@ -1,0 +1,69 @@
+"""Confirm a ticket: the one way an order is sent. Only a press on the card, or these words with the ticket's id, do it."""
+
+from __future__ import annotations
+
+from core.command import Access, Call, Command, Kind, Parameter, Role
+from core.commands._orders import Heard, order_blocks, order_ok
+from core.desk import Desk
+from core.domain.orders import Effect
+from core.errors import DeskError
+from core.orders import ticket
+from core.orders.states import Order
+from core.reply import Action, Block, Notice, Reply, Tone
+
+
+async def run(desk: Desk, call: Call) -> Reply:
+    """Re-price, re-judge, reserve, send, and say what became of it."""
+    confirmed = await ticket.confirm(desk, call.args["ticket"], call.caller)
+    if isinstance(confirmed, Reply):
+        return confirmed
+    account = confirmed.ticket.drafted.envelope.account
+    sender = desk.senders[account]
+    heard = Heard(desk, confirmed.client_id)
+    trouble = ""
+    try:
+        await sender.send(confirmed)
+        try:
+            await sender.settle_down()
+        except (DeskError, TimeoutError) as error:
+            trouble = f"What the broker says could not be heard yet: {error or 'no answer in time'}. `status` shows it as it comes."
+    finally:
+        heard.stop()
+    order = desk.book(account).orders[confirmed.client_id]
+    blocks: tuple[Block, ...] = order_blocks(order)
+    if trouble:
+        blocks = (*blocks, Notice(text=trouble, tone=Tone.WARNING))
+    return Reply(
+        blocks=blocks,
+        actions=_actions(order),
+        ok=order_ok(order),
+        cites=(*confirmed.seqs, *heard.seqs),
+        data={
+            "ticket": confirmed.ticket.id,
+            "order": order.client_id,
+            "state": order.state.value,
+            "filled": order.filled,
+            "trade": order.trade_id,
+        },
+    )
+
+
+def _actions(order: Order) -> tuple[Action, ...]:
+    if not order.state.terminal:
+        cancel = Action(label="Cancel the order", line=f"cancel {order.client_id}", style="danger")
+        return cancel, Action(label="Status", line="status")
+    found = [Action(label="Positions", line="positions")]
+    if order.filled and all(leg.effect is Effect.OPEN for leg in order.envelope.legs):
+        found.append(Action(label="Close it", line=f"close position_id={order.trade_id}"))
+    return tuple(found)
+
+
+COMMAND = Command(
+    name="confirm",
+    help="Sends the order of a ticket, after pricing and judging it once more. Only your own press or typed words do this.",
+    run=run,
+    access=Access.COMMIT,
+    parameters=(Parameter(name="ticket", kind=Kind.ID, required=True, help="the ticket's id, as on its card"),),
+    examples=("confirm T1A2B3C",),
+    roles=frozenset({Role.OWNER, Role.TRADER}),
+)
