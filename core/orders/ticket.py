@@ -390,18 +390,23 @@ def _may_confirm(ticket: Ticket, caller: Caller) -> None:
 
 
 def _recent(desk: Desk) -> tuple[Recent, ...]:
+    """Confirmations of the last minutes; one whose order came to nothing is no reason to fear a second one."""
     since = desk.now() - DUPLICATE_WINDOW
-    return tuple(
-        Recent(
-            envelope_hash=ticket.drafted.envelope_hash,
-            legs_key=legs_key(ticket.drafted.envelope),
-            quantity=ticket.confirmed.quantity,
-            at=ticket.confirmed_at,
-            ticket_id=ticket.id,
+    found: list[Recent] = []
+    for ticket in desk.fold.recent_confirmed(since):
+        if ticket.confirmed is None or ticket.confirmed_at is None:
+            continue
+        order = desk.books.order(ticket.confirmed.client_id)
+        if order is not None and order.ended in ("denied", "rejected") and not order.fills:
+            continue
+        envelope = ticket.drafted.envelope
+        found.append(
+            Recent(
+                envelope_hash=ticket.drafted.envelope_hash, legs_key=legs_key(envelope), quantity=ticket.confirmed.quantity,
+                at=ticket.confirmed_at, ticket_id=ticket.id,
+            )
         )
-        for ticket in desk.fold.recent_confirmed(since)
-        if ticket.confirmed is not None and ticket.confirmed_at is not None
-    )
+    return tuple(found)
 
 
 def legs_key(envelope: Envelope) -> str:
