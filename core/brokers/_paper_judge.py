@@ -1,0 +1,101 @@
+"""Whether the paper exchange takes an order: contracts, price, hours, position effect, quotes and money, in this order."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from decimal import Decimal
+
+from core.brokers import _paper_rules as rules
+from core.brokers._paper_ledger import Ledger
+from core.brokers._paper_match import Market, marks, natural_prices
+from core.brokers._paper_rules import Funds, Refusal
+from core.domain.accounts import AccountKind
+from core.domain.instruments import Instrument, Option, underlying_instrument
+from core.domain.orders import Effect, Envelope, Leg
+from core.fees import Execution, Schedule, order_fees
+from core.margin.reg_t import MissingPrice
+
+_DEAR = Decimal(10)  # a premium in the highest band of every schedule
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asked:
+    """An order as judged; `instead_of` is the working order whose place it takes."""
+
+    envelope: Envelope
+    limit: Decimal
+    quantity: int
+    instead_of: str = ""
+
+
+class Judge:
+    """Judges against the books as they stand; callers hold the exchange's lock."""
+
+    def __init__(self, ledger: Ledger, *, kind: AccountKind, schedule: Schedule) -> None:
+        self._ledger = ledger
+        self._kind = kind
+        self._schedule = schedule
+
+    def wanted(self, legs: tuple[Leg, ...]) -> tuple[Instrument, ...]:
+        """Everything an order's margin and fill depend on: its legs, what is held and working, and their underlyings."""
+        found = {leg.instrument.key: leg.instrument for leg in legs}
+        found.update({key: item for key, (item, _) in self._ledger.positions.items()})
+        found.update({leg.instrument.key: leg.instrument for order in self._ledger.working for leg in order.envelope.legs})
+        for item in tuple(found.values()):
+            if isinstance(item, Option):
+                found.setdefault(item.underlying, underlying_instrument(item.underlying))
+        return tuple(found.values())
+
+    def refusal(self, asked: Asked, market: Market) -> Refusal | None:
+        """The first reason not to take a new order, None where there is none."""
+        legs = asked.envelope.legs
+        held, working = self._ledger.positions, self._ledger.working
+        return (
+            rules.contract_refusal(legs)
+            or rules.price_refusal(legs, asked.limit, asked.quantity)
+            or rules.closed_refusal(legs, market.at)
+            or rules.effect_refusal(legs, asked.quantity, held=held, working=working)
+            or _unquoted(legs, market)
+            or self.funds_refusal(asked, market)
+        )
+
+    def funds_refusal(self, asked: Asked, market: Market) -> Refusal | None:
+        """Whether the account can carry the order filled at its limit."""
+        legs = asked.envelope.legs
+        try:
+            _, before, after = self.funds(asked, market)
+        except MissingPrice as error:
+            if rules.only_buys_back(legs, asked.quantity, cash=self._ledger.cash, limit=asked.limit):
+                return None  # a missing quote elsewhere must not keep anybody short
+            return Refusal(code="no_quotes", message=str(error))
+        return rules.funds_refusal(before, after, closes=all(leg.effect is Effect.CLOSE for leg in legs))
+
+    def funds(self, asked: Asked, market: Market) -> tuple[Decimal, Funds, Funds]:
+        """Expected fees, and the account's funds before the order and after it filled at its limit. Raises MissingPrice."""
+        ledger, legs = self._ledger, asked.envelope.legs
+        working = [order for order in ledger.working if order.client_id != asked.instead_of]
+        prices = marks(self.wanted(legs), market)
+        fees = self._fees(legs, asked.quantity, market)
+        before = rules.funds_of(held=ledger.positions, cash=ledger.cash, working=working, prices=prices, kind=self._kind)
+        after = rules.funds_of(
+            held=ledger.positions, cash=ledger.cash, working=working, prices=prices, kind=self._kind, fees=fees,
+            extra=(legs, asked.quantity, asked.limit),
+        )
+        return fees, before, after
+
+    def _fees(self, legs: tuple[Leg, ...], quantity: int, market: Market) -> Decimal:
+        """Fees of the whole order at today's prices."""
+        prices = natural_prices(legs, market) or tuple(_DEAR for _ in legs)
+        done = [
+            Execution(instrument=leg.instrument, side=leg.side, quantity=leg.ratio * quantity, price=price)
+            for leg, price in zip(legs, prices, strict=True)
+        ]
+        return sum(order_fees(self._schedule, done), Decimal(0))
+
+
+def _unquoted(legs: tuple[Leg, ...], market: Market) -> Refusal | None:
+    for leg in legs:
+        if leg.effect is Effect.OPEN and leg.instrument.key not in market.quotes:
+            name = leg.instrument.label if isinstance(leg.instrument, Option) else leg.instrument.key
+            return Refusal(code="no_quotes", message=f"{name} is not quoted here, so it is not traded here")
+    return None

@@ -1,0 +1,228 @@
+"""The paper exchange's own books: orders, a journal of everything that happened, and what both come to. Written through to the archive.
+
+Cash and positions are nothing but sums over the journal, so they cannot disagree with it. A change is one durable transaction; memory
+follows only once it is written. Where a write failed or was given up on, memory no longer knows what the disk has, and is read again.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from decimal import Decimal
+from typing import Any
+
+from core.domain.accounts import AccountId
+from core.domain.encoding import EncodingError, canonical, from_plain
+from core.domain.instruments import Equity, Instrument
+from core.domain.orders import Envelope, Fill
+from core.errors import Corrupt
+from core.ports import Archive, BrokerStatus, CashMovement, OrderReport, Put, Settlement
+
+TABLE = "paper"
+ZERO = Decimal(0)
+Item = OrderReport | Fill | Settlement | CashMovement
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PaperOrder:
+    """An order as the exchange keeps it. `first` and `last` are the cursors of its first and latest report."""
+
+    client_id: str
+    ref: str
+    envelope: Envelope
+    quantity: int
+    limit: Decimal
+    filled: int
+    executions: int  # how often it traded
+    status: BrokerStatus
+    fingerprint: str  # of the order as first submitted
+    ends_at: datetime | None  # when it expires by itself
+    first: int
+    last: int
+
+    @property
+    def leaves(self) -> int:
+        """Units that may still trade."""
+        return self.quantity - self.filled if self.status is BrokerStatus.WORKING else 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Taken:
+    """What was traded on one quote: a quote's size is there once."""
+
+    quoted_at: datetime
+    at: datetime
+    bought: int = 0
+    sold: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Entry:
+    """A journal line."""
+
+    cursor: int
+    item: Item
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Head:
+    epoch: int
+
+
+@dataclass(slots=True)
+class _State:
+    epoch: int = 0
+    cash: Decimal = ZERO
+    journal: list[Item] = field(default_factory=list)
+    orders: dict[str, PaperOrder] = field(default_factory=dict)
+    positions: dict[str, tuple[Instrument, int]] = field(default_factory=dict)
+    fills: dict[str, list[Fill]] = field(default_factory=dict)
+    settled: set[str] = field(default_factory=set)
+    taken: dict[str, Taken] = field(default_factory=dict)
+
+
+class Ledger:
+    """One account's books. Callers hold the exchange's lock around every change."""
+
+    def __init__(self, archive: Archive, account: AccountId) -> None:
+        self._archive = archive
+        self._account = account
+        self._state = _State()
+        self._known = False  # memory is what the disk has
+
+    @property
+    def epoch(self) -> int:
+        """How often somebody connected."""
+        return self._state.epoch
+
+    @property
+    def cursor(self) -> int:
+        """Number of the last journal entry."""
+        return len(self._state.journal)
+
+    @property
+    def cash(self) -> Decimal:
+        """Money in the account."""
+        return self._state.cash
+
+    @property
+    def positions(self) -> Mapping[str, tuple[Instrument, int]]:
+        """Holdings by key: instrument and signed quantity, none of them zero."""
+        return self._state.positions
+
+    @property
+    def orders(self) -> Mapping[str, PaperOrder]:
+        """Every order by client id, in the order they came."""
+        return self._state.orders
+
+    @property
+    def working(self) -> tuple[PaperOrder, ...]:
+        """Orders that may still trade, oldest first."""
+        return tuple(order for order in self._state.orders.values() if order.status is BrokerStatus.WORKING)
+
+    @property
+    def taken(self) -> Mapping[str, Taken]:
+        """What was last traded on whose quote."""
+        return self._state.taken
+
+    def after(self, cursor: int) -> list[Entry]:
+        """Journal entries after a cursor."""
+        start = max(0, cursor)
+        return [Entry(cursor=start + place, item=item) for place, item in enumerate(self._state.journal[start:], 1)]
+
+    def fills_of(self, client_id: str) -> Sequence[Fill]:
+        """Executions of an order, oldest first."""
+        return self._state.fills.get(client_id, ())
+
+    def is_settled(self, settlement_id: str) -> bool:
+        """Whether this settlement was booked."""
+        return settlement_id in self._state.settled
+
+    async def refresh(self) -> None:
+        """Read the books from disk where memory may have fallen behind them."""
+        if not self._known:
+            await self.load()
+
+    async def load(self) -> None:
+        """Read everything from disk."""
+        state = _State()
+        for body in await self._rows("head"):
+            state.epoch = _read(_Head, body).epoch
+        for number, body in enumerate(await self._rows("journal"), 1):
+            entry = _read(Entry, body)
+            if entry.cursor != number:
+                raise Corrupt(f"entry {number} of the paper exchange's journal is missing", f"account {self._account}")
+            _book(state, entry.item)
+        orders = [_read(PaperOrder, body) for body in await self._rows("order")]
+        state.orders = {order.client_id: order for order in sorted(orders, key=lambda order: order.first)}
+        for row in await self._archive.select(TABLE, where={"kind": self._kind("taken")}):
+            state.taken[row["key"]] = _read(Taken, row["body"])
+        self._state, self._known = state, True
+
+    async def write(
+        self,
+        *,
+        items: Sequence[Item] = (),
+        orders: Sequence[PaperOrder] = (),
+        taken: Mapping[str, Taken] | None = None,
+        epoch: int | None = None,
+    ) -> None:
+        """Book a change: all of it durable when this returns, or none of it."""
+        entries = [Entry(cursor=number, item=item) for number, item in enumerate(items, self.cursor + 1)]
+        rows = [self._row("journal", f"{entry.cursor:012d}", entry) for entry in entries]
+        rows += [self._row("order", order.client_id, order) for order in orders]
+        rows += [self._row("taken", key, value) for key, value in (taken or {}).items()]
+        if epoch is not None:
+            rows.append(self._row("head", "head", _Head(epoch=epoch)))
+        if not rows:
+            return
+        self._known = False  # until the disk has answered; a write given up on may still happen
+        await self._archive.write(rows)
+        for item in items:
+            _book(self._state, item)
+        self._state.orders.update({order.client_id: order for order in orders})
+        self._state.taken.update(taken or {})
+        self._state.epoch = self._state.epoch if epoch is None else epoch
+        self._known = True
+
+    async def _rows(self, kind: str) -> list[Any]:
+        return [row["body"] for row in await self._archive.select(TABLE, where={"kind": self._kind(kind)}, order_by="key")]
+
+    def _kind(self, kind: str) -> str:
+        return f"{self._account}/{kind}"
+
+    def _row(self, kind: str, key: str, value: object) -> Put:
+        return Put(table=TABLE, row={"kind": self._kind(kind), "key": key, "body": canonical(value)})
+
+
+def _book(state: _State, item: Item) -> None:
+    state.journal.append(item)
+    if isinstance(item, Fill):
+        state.cash += -item.side.sign * item.quantity * item.price * item.instrument.multiplier - item.fees
+        state.fills.setdefault(item.client_id or "", []).append(item)
+        _hold(state, item.instrument, item.side.sign * item.quantity)
+    elif isinstance(item, Settlement):
+        state.cash += item.cash - item.fees
+        state.settled.add(item.settlement_id)
+        _hold(state, item.instrument, item.quantity)
+        if item.shares and item.share_symbol:
+            _hold(state, Equity(symbol=item.share_symbol), item.shares)
+    elif isinstance(item, CashMovement):
+        state.cash += item.amount
+
+
+def _hold(state: _State, instrument: Instrument, change: int) -> None:
+    total = state.positions.get(instrument.key, (instrument, 0))[1] + change
+    if total:
+        state.positions[instrument.key] = (instrument, total)
+    else:
+        state.positions.pop(instrument.key, None)
+
+
+def _read(kind: Any, body: str) -> Any:
+    try:
+        return from_plain(kind, json.loads(body))
+    except (EncodingError, ValueError) as error:
+        raise Corrupt(f"the paper exchange's books cannot be read: {error}") from error
