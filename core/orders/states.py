@@ -116,14 +116,16 @@ class Order:
         return OrderState.SUBMITTING if self.broker_ref is None else OrderState.WORKING
 
 
+# Denied is the desk's own no, before anything was sent. Executions are facts, so a bust may lead back to a state without fills.
+_SENT = frozenset(OrderState) - {OrderState.DENIED}
 TRANSITIONS: dict[OrderState, frozenset[OrderState]] = {
     OrderState.SUBMITTING: frozenset(OrderState) - {OrderState.SUBMITTING},
-    OrderState.WORKING: frozenset(OrderState) - {OrderState.SUBMITTING, OrderState.DENIED},
-    OrderState.PARTIALLY_FILLED: frozenset(OrderState) - {OrderState.SUBMITTING, OrderState.DENIED, OrderState.REJECTED},
-    OrderState.PENDING_CANCEL: frozenset(OrderState) - {OrderState.SUBMITTING, OrderState.DENIED},
-    OrderState.UNKNOWN: frozenset(OrderState) - {OrderState.SUBMITTING},
+    OrderState.WORKING: _SENT - {OrderState.SUBMITTING},
+    OrderState.PENDING_CANCEL: _SENT - {OrderState.SUBMITTING},
+    OrderState.PARTIALLY_FILLED: _SENT,
+    OrderState.UNKNOWN: frozenset(OrderState),
     # After the end only executions move an order: to FILLED when late fills complete it, back when one is busted.
-    OrderState.FILLED: frozenset(OrderState) - {OrderState.SUBMITTING, OrderState.DENIED},
+    OrderState.FILLED: _SENT,
     OrderState.CANCELLED: frozenset({OrderState.FILLED}),
     OrderState.REJECTED: frozenset({OrderState.FILLED}),
     OrderState.EXPIRED: frozenset({OrderState.FILLED}),
