@@ -1,0 +1,183 @@
+"""What several commands look at: an account's open trades and other holdings, priced in one view."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+
+from core.command import Call
+from core.desk import Desk
+from core.domain.accounts import Account
+from core.domain.calendar import session
+from core.domain.events import CashMoved
+from core.domain.instruments import Equity, Instrument, Option, underlying_instrument
+from core.domain.money import ZERO
+from core.domain.orders import Side
+from core.errors import Unavailable
+from core.market.view import Needs, View
+from core.marks import net_liquidation
+from core.portfolio.book import Book
+from core.portfolio.pnl import Held, OpenResult, exchange_day, held_by_trade, market_value, open_result, untraded
+from core.risk.measures import requirement_of
+
+PAGE = 500
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Holdings:
+    """An account's holdings in one view of the market."""
+
+    account: Account
+    book: Book
+    view: View
+    trades: tuple[OpenResult, ...]
+    rest: Held  # outside trades
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DayResult:
+    """Change of net liquidation value since the prior session's close, net of deposits; None where there is no such mark."""
+
+    net_liquidation: Decimal
+    pnl: Decimal | None
+    since: str
+    stale: tuple[str, ...]
+    margin: Decimal | None = None  # Reg-T requirement of everything held and working, by our own engine
+    buying_power: Decimal | None = None
+
+
+async def holdings_of(desk: Desk, call: Call, *, symbol: str | None = None) -> Holdings:
+    """Holdings of the account a call means, of one underlying where `symbol` names it."""
+    account = desk.account(call.caller, call.args.get("account"))
+    return await priced_holdings(desk, account, symbol=symbol)
+
+
+async def priced_holdings(desk: Desk, account: Account, *, symbol: str | None = None) -> Holdings:
+    """Load one view of everything held and value it."""
+    book = desk.book(account.id)
+    view = await desk.reader.view(needs_of(position.instrument for position in book.positions.values()))
+    held = held_by_trade(book.trades.values(), book.orders.values(), book.settlements)
+    trades = tuple(
+        open_result(trade, held[trade.id], view) for trade in book.open_trades if symbol is None or trade.underlying == symbol
+    )
+    rest = {
+        key: pair for key, pair in untraded(book.positions, held).items() if symbol is None or underlying_of(pair[0]) == symbol
+    }
+    return Holdings(account=account, book=book, view=view, trades=trades, rest=rest)
+
+
+def needs_of(instruments: Iterable[Instrument]) -> Needs:
+    """Quotes of instruments and of their underlyings."""
+    wanted: set[Instrument] = set()
+    for instrument in instruments:
+        wanted.add(instrument)
+        if isinstance(instrument, Option):
+            wanted.add(underlying_instrument(instrument.underlying))
+    return Needs(instruments=frozenset(wanted))
+
+
+def underlying_of(instrument: Instrument) -> str:
+    """The symbol an instrument's risk is on."""
+    return instrument.underlying if isinstance(instrument, Option) else instrument.key
+
+
+async def day_result(desk: Desk, account: Account) -> DayResult:
+    """P&L of the day as the brakes measure it: NLV against the last mark of an earlier session, deposits taken out, at mids."""
+    book = desk.book(account.id)
+    view = await desk.reader.view(needs_of(instrument for instrument, _ in {**book.holdings(), **book.exposed()}.values()))
+    value, stale = net_liquidation(book, view)
+    margin, power = _funds(book, view)
+    today = exchange_day(desk.now())
+    earlier = [mark for mark in desk.fold.marks(account.id) if mark.session < today]
+    if not earlier:
+        pnl = value - book.deposits
+        return DayResult(net_liquidation=value, pnl=pnl, since="the start", stale=stale, margin=margin, buying_power=power)
+    mark = earlier[-1]
+    closed = session(mark.session)
+    moved = ZERO if closed is None else await _deposits_since(desk, account, closed.close_at)
+    change = value - Decimal(str(mark.net_liquidation)) - moved
+    since = f"the close of {mark.session.day} {mark.session:%b %y}"
+    return DayResult(net_liquidation=value, pnl=change, since=since, stale=stale, margin=margin, buying_power=power)
+
+
+def _funds(book: Book, view: View) -> tuple[Decimal | None, Decimal | None]:
+    """Margin requirement and what is left for new positions, None where a price it needs is unknown."""
+    held = book.exposed()
+    requirement = requirement_of(held, kind=book.account.kind, view=view)
+    shares, stale = market_value({key: pair for key, pair in held.items() if isinstance(pair[0], Equity)}, view)
+    if requirement is None or stale:
+        return requirement, None
+    return requirement, book.cash + shares - requirement
+
+
+async def _deposits_since(desk: Desk, account: Account, at: datetime) -> Decimal:
+    """Deposits less withdrawals after an instant, from the end of the log backwards."""
+    total, last = ZERO, desk.fold.seq
+    while last > 0:
+        first = max(0, last - PAGE)
+        events = await desk.store.read(after=first, limit=last - first)
+        for event in events:
+            body = event.body
+            if isinstance(body, CashMoved) and body.account == account.id and body.reason in ("deposit", "withdrawal") and body.at > at:
+                total += body.amount
+        if events and events[0].at < at:
+            break
+        last = first
+    return total
+
+
+def short_delta(result: OpenResult, view: View) -> float | None:
+    """The largest absolute delta among the short options held, None where there is none or it is unknown."""
+    found: list[float] = []
+    for instrument, quantity in result.held.values():
+        if quantity < 0 and isinstance(instrument, Option):
+            try:
+                delta = view.mark(instrument).delta
+            except Unavailable:
+                return None
+            if delta is None:
+                return None
+            found.append(abs(delta))
+    return max(found, default=None)
+
+
+def distance_to_strike(result: OpenResult, view: View) -> float | None:
+    """How far the underlying is from the nearest short strike, as a fraction of its price; negative in the money."""
+    try:
+        spot = view.spot(result.trade.underlying)
+    except Unavailable:
+        return None
+    found = [
+        (spot - float(instrument.strike)) / spot * (1 if instrument.right.value == "put" else -1)
+        for instrument, quantity in result.held.values()
+        if quantity < 0 and isinstance(instrument, Option)
+    ]
+    return min(found, default=None)
+
+
+def flags_of(result: OpenResult, view: View, *, close_dte: Mapping[str, int]) -> str:
+    """What deserves a look, in a few words."""
+    words: list[str] = []
+    trade = result.trade
+    counts = {abs(quantity) for _, quantity in result.held.values()}
+    expected = {leg.ratio * trade.open_units for leg in trade.legs}
+    if counts != expected or len(result.held) != len(trade.legs):
+        words.append("UNEVEN LEGS")
+    distance = distance_to_strike(result, view)
+    if distance is not None and distance < 0:
+        words.append("IN THE MONEY")
+    if trade.expiry is not None:
+        dte = (trade.expiry - view.session).days
+        if dte < 0:
+            words.append("settlement pending")
+        elif dte == 0:
+            words.append("expires today")
+        elif dte <= close_dte.get(trade.strategy, -1):
+            words.append(f"{dte} days left: close or roll")
+    if result.stale:
+        words.append("no price")
+    if any(leg.side is Side.SELL for leg in trade.legs) and distance is not None and 0 <= distance < 0.01:
+        words.append("near the strike")
+    return ", ".join(words)

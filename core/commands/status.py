@@ -1,0 +1,140 @@
+"""Where everything stands, in one screen: mode and why, accounts, links with their ages, the session, positions and the day's P&L.
+
+Example: after `halt` the badge reads HALTED and the line `mode` says who halted and why.
+"""
+
+from __future__ import annotations
+
+from datetime import date, datetime
+from decimal import Decimal
+
+from core.clock import exchange_date
+from core.command import Access, Call, Command
+from core.commands._trades import DayResult, day_result
+from core.desk import Desk
+from core.domain.accounts import Account
+from core.domain.calendar import closure, next_session, session
+from core.domain.events import Mode, ScopeKind
+from core.domain.structures import describe_legs
+from core.orders.states import Order
+from core.reply import Block, Column, Fact, Facts, Format, Notice, Reply, Table, Tone
+
+SHOWN_MISSING = 5
+
+
+async def run(desk: Desk, call: Call) -> Reply:
+    """Answer from the live state; a link that is down is shown, never waited for."""
+    blocks: list[Block] = [Facts(facts=(*_mode(desk), *_session(desk.now()), *_market(desk), *_open(desk)))]
+    for account in desk.config.accounts:
+        blocks.append(await _account(desk, account))
+    blocks += _working(desk)
+    blocks += [Notice(text=note, tone=Tone.WARNING) for note in desk.notes]
+    return Reply(blocks=tuple(blocks))
+
+
+def _mode(desk: Desk) -> list[Fact]:
+    worst, reason = _strictest(desk)
+    facts = [Fact(label="mode", value=worst.value.upper(), note=reason)]
+    for entry in desk.fold.all_modes():
+        if entry.scope.kind is not ScopeKind.DESK:
+            name = f"{entry.scope.kind.value} {entry.scope.name.strip()}"
+            facts.append(Fact(label=f"  {entry.mode.value.upper()}", value=name, note=entry.reason))
+    return facts
+
+
+def _strictest(desk: Desk) -> tuple[Mode, str]:
+    """The desk's own mode; an account in RECOVERY shows on its own line too."""
+    return desk.mode()
+
+
+def _session(now: datetime) -> list[Fact]:
+    day = exchange_date(now)
+    today = session(day)
+    facts = [Fact(label="exchange time", value=now)]
+    if today is None:
+        facts.append(Fact(label="session", value=f"closed ({closure(day)})", note=f"next {_day(next_session(day))}"))
+    elif now < today.open_at:
+        facts.append(Fact(label="session", value=f"opens in {_span(today.open_at, now)}"))
+    elif now < today.close_at:
+        early = "half day, " if today.early else ""
+        text = f"open, {early}closes in {_span(today.close_at, now)}"
+        facts.append(Fact(label="session", value=text, note="index options 15 minutes later"))
+    else:
+        facts.append(Fact(label="session", value="closed", note=f"next {_day(next_session(day))}"))
+    return facts
+
+
+def _market(desk: Desk) -> list[Fact]:
+    facts: list[Fact] = []
+    for link in desk.reader.ages():
+        note = link.failure or ("" if link.answered_at is not None else "not asked yet")
+        facts.append(Fact(label=f"data: {link.label}", value=link.age_seconds, format=Format.AGE, note=note))
+    for provider in desk.providers:
+        missing = getattr(provider, "missing_sessions", ())
+        if missing:
+            days = ", ".join(_day(day) for day in missing[:SHOWN_MISSING]) + (" ..." if len(missing) > SHOWN_MISSING else "")
+            facts.append(Fact(label="sessions not recorded", value=len(missing), format=Format.INTEGER, note=days))
+    return facts
+
+
+def _open(desk: Desk) -> list[Fact]:
+    books = desk.books.accounts.values()
+    count = sum(len(book.open_trades) for book in books)
+    return [Fact(label="open trades", value=count, format=Format.INTEGER)]
+
+
+async def _account(desk: Desk, account: Account) -> Facts:
+    title = f"Account {account.name} ({account.id.broker} {account.id.id}, {account.id.env.value}, {account.kind.value})"
+    book = desk.book(account.id)
+    mode, reason = desk.mode(account=account.id)
+    facts = [Fact(label="may trade", value="yes" if mode is Mode.ACTIVE else mode.value.upper(), note=reason)]
+    facts += _worth(await day_result(desk, account))
+    facts.append(Fact(label="cash", value=book.cash, format=Format.MONEY, unit="USD"))
+    return Facts(title=title, facts=tuple(facts))
+
+
+def _worth(day: DayResult) -> list[Fact]:
+    note = f"without {', '.join(day.stale)}: no usable price" if day.stale else ""
+    return [
+        Fact(label="net liquidation value", value=day.net_liquidation, format=Format.MONEY, unit="USD", note=note or "at mids"),
+        Fact(label="buying power", value=day.buying_power, format=Format.MONEY, unit="USD", note=f"margin in use {_amount(day.margin)}"),
+        Fact(label="day P&L", value=day.pnl, format=Format.MONEY, unit="USD", signed=True, note=f"since {day.since}"),
+    ]
+
+
+def _amount(value: Decimal | None) -> str:
+    return "unknown" if value is None else f"{value:,.2f} USD"
+
+
+def _working(desk: Desk) -> list[Block]:
+    orders = [order for book in desk.books.accounts.values() for order in book.live.values()]
+    if not orders:
+        return [Facts(facts=(Fact(label="working orders", value="none"),))]
+    columns = (
+        Column(title="order"), Column(title="state"), Column(title="filled"), Column(title="limit", format=Format.PRICE, signed=True),
+        Column(title="structure"),
+    )
+    rows = tuple(
+        (order.client_id, _state(order), f"{order.filled}/{order.quantity}", order.limit, describe_legs(order.envelope.legs))
+        for order in orders
+    )
+    return [Table(title="Working orders", columns=columns, rows=rows)]
+
+
+def _state(order: Order) -> str:
+    return "not yet cancelled" if order.cancel_asked and not order.unknown else order.state.value.replace("_", " ")
+
+
+def _span(until: datetime, now: datetime) -> str:
+    minutes = int((until - now).total_seconds() // 60)
+    return f"{minutes // 60} h {minutes % 60:02d} min"
+
+
+def _day(day: date) -> str:
+    return f"{day:%a %d %b %y}"
+
+
+COMMAND = Command(
+    name="status", help="Mode, accounts, links, session, positions and day P&L in one screen.", run=run, access=Access.READ,
+    examples=("status",),
+)
