@@ -56,7 +56,8 @@ async def ideas_for(desk: Desk, account: AccountId, name: str, request: Request)
     strategy = strategy_of(name)
     parameters = desk.settings.parameters("strategies", name)
     view = await desk.reader.view(strategy.needs(parameters, request, session_date(desk.now())))
-    await check_symbol(desk, view, request.symbol)
+    if request.symbol not in view.chains and not await desk.reader.expiries(request.symbol):
+        raise UserError(f"{request.symbol} has no options here.", "`quote` shows its price.")
     ideas: tuple[Idea, ...] = strategy.find(view, desk.book(account), parameters, request)
     if not ideas:
         raise UserError(f"{name} finds nothing on {request.symbol} now.", "Name strikes or another expiry.")

@@ -55,7 +55,8 @@ def _expiry(symbol: str, listed: tuple[date, ...], args: Mapping[str, Any], toda
     """The expiry said, or the listed one nearest to the days said; raise UserError where it is not listed."""
     if not listed:
         raise UserError(f"{symbol} lists no options.", "`help chain` shows examples.")
-    said, dte = args.get("expiry"), args.get("dte")
+    said: date | None = args.get("expiry")
+    dte: int | None = args.get("dte")
     if said is not None and dte is not None:
         raise UserError("expiry and dte are both given.", "Give one of them.")
     if said is not None:

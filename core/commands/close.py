@@ -29,7 +29,7 @@ async def run(desk: Desk, call: Call) -> Reply:
     if named is not None:
         found = matching(found, name=named)
     if not found:
-        what = f"position {named}" if named else "position"
+        what = f"{named} position" if named else "position"
         raise UserError(f"There is no open {what} in {account.name}.", "`positions` shows what is held.")
     if args.get("scope") == "all":
         return await _all(desk, call, account, found)

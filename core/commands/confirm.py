@@ -26,7 +26,7 @@ async def run(desk: Desk, call: Call) -> Reply:
         try:
             await sender.settle_down()
         except (DeskError, TimeoutError) as error:
-            trouble = f"What the broker says could not be heard yet: {error or 'no answer in time'}. `status` shows it as it comes."
+            trouble = f"What the broker says could not be heard yet: {str(error) or 'no answer in time'}. `status` shows it as it comes."
     finally:
         heard.stop()
     order = desk.book(account).orders[confirmed.client_id]

@@ -25,6 +25,8 @@ async def run(desk: Desk, call: Call) -> Reply:
         return await _ticket(desk, str(call.args["ticket"]))
     account = desk.account(call.caller, call.args.get("account"))
     symbol, strategy = call.args.get("symbol"), call.args.get("strategy")
+    if symbol is not None:
+        await desk.reader.expiries(request_of({"symbol": symbol}).symbol)  # says at once where nobody knows it
     blocks: list[Block] = list(_modes(desk, account))
     symbols = (symbol,) if symbol else desk.config.watch_list[:1]
     names = (strategy,) if strategy else plugins.names("strategies")

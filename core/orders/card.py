@@ -75,7 +75,7 @@ def blocked_words(priced: Priced) -> str:
     if 0 < verdict.quantity_allowed < asked and "rules allow" not in verdict.reason:
         parts.append(f"you asked {asked}, rules allow {verdict.quantity_allowed}")
     text = f"Blocked: {'; '.join(parts)}."
-    steps = [item.next_step for item in verdict.blocks if item.next_step]
+    steps = [item.next_step for item in verdict.blocks if item.next_step and not item.fits]  # a smaller size is said already
     return " ".join([text, *dict.fromkeys(steps)])
 
 
@@ -168,7 +168,7 @@ def _spelled_out(priced: Priced, price: Decimal) -> str:
     quantity, per_point = priced.envelope.quantity, net_multiplier(priced.envelope.legs)
     if per_point == 1:
         return f"{quantity} x {abs(price):.2f}"
-    noun = "contract" if len(priced.envelope.legs) == 1 else "unit"
+    noun = {1: "contract", 2: "spread"}.get(len(priced.envelope.legs), "unit")
     return f"{quantity} {noun}{'' if quantity == 1 else 's'} x {per_point} x {abs(price):.2f}"
 
 
@@ -250,7 +250,8 @@ def _before_after(priced: Priced) -> Table:
     unmarked = sorted({*before.exposure.unmarked, *after.exposure.unmarked, *before.unmarked, *after.unmarked})
     note = f"no mark for {', '.join(unmarked)}" if unmarked else ""
     rows: list[tuple[Cell, ...]] = [(*row, note) for row in greeks]
-    rows.append(("worst stress result", _loss(before.stress_loss_usd), _loss(after.stress_loss_usd), after.stress_scenario))
+    worst = after.stress_scenario if after.stress_loss_usd else ""
+    rows.append(("worst stress result", _loss(before.stress_loss_usd), _loss(after.stress_loss_usd), worst))
     rows.append(("margin requirement", before.margin, after.margin, "; ".join(after.margin_refusals)))
     columns = (
         Column(title="account"), Column(title="before", format=Format.MONEY, unit="USD", signed=True),
@@ -330,13 +331,14 @@ def _actions(ticket_id: str, priced: Priced) -> tuple[Action, ...]:
 
 
 def sizes(priced: Priced) -> tuple[int, ...]:
-    """Other quantities worth a button: what the rules allow, and half; for one unit two, where no rule is known to refuse it."""
-    asked, verdict = priced.envelope.quantity, priced.verdict
-    most = min((item.fits for item in verdict.findings if item.fits is not None), default=None)
-    allowed = verdict.quantity_allowed if verdict.quantity_allowed < asked else (asked if most is None else most)
-    if priced.exam.intent.effect is Effect.CLOSE:
-        allowed = min(allowed, asked)
-    wanted = {allowed, asked // 2}
-    if asked == 1 and most is None and priced.exam.intent.effect is Effect.OPEN:
-        wanted.add(2)
+    """Other quantities worth a button: what the rules allow, and half; for one opening unit two, where no rule is known to refuse it."""
+    asked, allowed = priced.envelope.quantity, priced.verdict.quantity_allowed
+    opening = priced.exam.intent.effect is Effect.OPEN
+    most = min((item.fits for item in priced.verdict.findings if item.fits is not None), default=None)
+    if allowed < asked:
+        wanted = {allowed, min(asked // 2, allowed)}
+    elif not opening:
+        wanted = {asked // 2}
+    else:
+        wanted = {asked // 2, most if most is not None else 2 * asked if asked == 1 else asked}
     return tuple(sorted(count for count in wanted if count >= 1 and count != asked))
