@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from core.domain.instruments import Cash, Instrument, Option
+from core.domain.instruments import Cash, Instrument, InstrumentError, Option
 from core.errors import Unavailable
 from core.market.view import View
 
@@ -39,7 +39,7 @@ def exposure(holdings: Holdings, view: View) -> Exposure:
                 delta += quantity * instrument.multiplier * view.mid(instrument) * PERCENT
                 continue
             mark, percent = view.mark(instrument), view.spot(instrument.underlying) * PERCENT
-        except Unavailable:
+        except (Unavailable, InstrumentError):  # InstrumentError: an adjusted series, whose terms are not tabled
             unmarked.append(_name(instrument))
             continue
         if mark.delta is None or mark.gamma is None or mark.theta_per_day is None or mark.vega_per_point is None:

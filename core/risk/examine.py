@@ -194,7 +194,7 @@ def is_reducing(intent: Intent, book: Book, view: View, *, before: Measures, aft
         if before.margin is None or after.margin is None or all(leg.side is Side.BUY for leg in intent.legs):
             return True
         return after.margin <= before.margin
-    if _contracts(intent, Effect.OPEN) > _contracts(intent, Effect.CLOSE) or not no_larger(before, after):
+    if _flips(intent, held) or _contracts(intent, Effect.OPEN) > _contracts(intent, Effect.CLOSE) or not no_larger(before, after):
         return False
     if book.live and not no_larger(*_measured(held, intent.legs, intent.quantity, book, view)):
         return False  # it would lean on an order that may never fill
@@ -256,6 +256,15 @@ def _with(held: Holdings, legs: Sequence[Leg], quantity: int) -> dict[str, tuple
     changed = dict(held)
     add_legs(changed, legs, quantity)
     return changed
+
+
+def _flips(intent: Intent, held: Holdings) -> bool:
+    """Whether a leg that closes would close more than is held."""
+    for leg in intent.legs:
+        now, change = held.get(leg.instrument.key, (leg.instrument, 0))[1], leg.contracts(intent.quantity)
+        if leg.effect is Effect.CLOSE and (now * change >= 0 or abs(change) > abs(now)):
+            return True
+    return False
 
 
 def _contracts(intent: Intent, effect: Effect) -> int:

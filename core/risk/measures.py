@@ -122,7 +122,7 @@ def _value(group: Holdings, view: View) -> Decimal:
 def _margin(holdings: Holdings, *, kind: AccountKind, view: View, equity: Decimal | None) -> tuple[Decimal | None, tuple[str, ...]]:
     try:
         report = reg_t.requirement(holdings.values(), prices=_prices(holdings, view), kind=kind, equity=equity)
-    except (reg_t.MissingPrice, Unavailable):
+    except (reg_t.MissingPrice, Unavailable, ValueError):  # ValueError: an instrument without a margin rule, such as an adjusted series
         return None, ()
     return report.total, report.refusals
 

@@ -9,7 +9,7 @@ not. A put bid 0.00, asked 0.05 cannot be sold to open.
 
 from decimal import Decimal
 
-from core.domain.instruments import Instrument, Option, underlying_instrument
+from core.domain.instruments import Instrument, InstrumentError, Option, underlying_instrument
 from core.domain.orders import Effect, Side
 from core.errors import Unavailable
 from core.market.quote import QuoteState, session_age_seconds
@@ -56,7 +56,7 @@ def judge(exam: Exam, parameters: Parameters) -> Finding:
             return _refused("bid 0.00", "a bid", f"nobody bids for {name}; it cannot be sold to open")
         if quote.delayed:
             return _refused("delayed", "live quotes", f"the quote of {name} is delayed")
-        oldest, finding = _aged(oldest, exam.view.session_age_seconds(leg.instrument), name, most, ahead)
+        oldest, finding = _aged(oldest, _age(exam.view, leg.instrument), name, most, ahead)
         if finding is not None:
             return finding
     for symbol in sorted({underlying_of(leg.instrument) for leg in exam.intent.legs}):
@@ -72,6 +72,13 @@ def _aged(oldest: float, age: float, name: str, most: int, ahead: int) -> tuple[
     if age < -ahead:
         return oldest, _refused(f"{age:.0f} s", f"{ahead} s ahead", f"the quote of {name} is {-age:.0f} s ahead of the desk's clock")
     return max(oldest, age), None
+
+
+def _age(view: View, instrument: Instrument) -> float:
+    try:
+        return view.session_age_seconds(instrument)
+    except InstrumentError:  # an adjusted series: its hours are not tabled, the equity session's count
+        return session_age_seconds(view.quote(instrument).at, view.at)
 
 
 def _underlying_age(view: View, symbol: str) -> float:
