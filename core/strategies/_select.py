@@ -20,7 +20,7 @@ from core.errors import Unavailable, UserError
 from core.market.analytics import marks
 from core.market.chain import Chain
 from core.market.view import ChainNeed, Needs, View
-from core.settings import Kind, Loosens, Parameters, Setting
+from core.settings import Parameters
 
 MOST_IDEAS = 3
 _LISTED_DAYS = 400
@@ -47,37 +47,6 @@ class PutSeries:
     root: str
     expiry: date
     dte: int
-
-
-def expiry_settings(*, dte: int, low: int, high: int) -> tuple[Setting, ...]:
-    """The settings of a strategy that chooses its expiry by calendar days."""
-    named = (("dte", dte, "days to expiry aimed at"), ("min_dte", low, "fewest days accepted"), ("max_dte", high, "most days accepted"))
-    return tuple(
-        Setting(name=name, kind=Kind.INTEGER, default=default, unit="days", help=text, low=Decimal(0), high=Decimal(1100))
-        for name, default, text in named
-    )
-
-
-def delta_setting(default: str) -> Setting:
-    """The setting of the short leg's delta."""
-    return Setting(
-        name="delta", kind=Kind.NUMBER, default=Decimal(default), help="absolute delta of the short leg", loosens=Loosens.UP,
-        low=Decimal("0.01"), high=Decimal("0.6"),
-    )
-
-
-def exit_settings(*, profit_target: str, iv_percentile: str) -> tuple[Setting, ...]:
-    """The settings of profit taking and of the volatility gate (advice to a person)."""
-    return (
-        Setting(
-            name="profit_target", kind=Kind.FRACTION, default=Decimal(profit_target), help="share of the credit at which profit is taken",
-            loosens=Loosens.EXIT, low=Decimal("0.05"), high=Decimal(1),
-        ),
-        Setting(
-            name="iv_percentile", kind=Kind.FRACTION, default=Decimal(iv_percentile), loosens=Loosens.DOWN,
-            help="lowest IV percentile for an entry; advice to a person", low=Decimal(0), high=Decimal(1),
-        ),
-    )
 
 
 def put_needs(parameters: Parameters, request: Request, today: date) -> Needs:
@@ -123,8 +92,10 @@ def put_series(view: View, parameters: Parameters, request: Request) -> tuple[Pu
     aim, low, high = _days(parameters, request)
     found = [item for item in found if low <= item.dte <= high]
     if not found:
-        near = _sentence(_listed_near(request.symbol, view.session, aim=aim))
-        raise UserError(f"{request.root or request.symbol} has no expiry near {aim} days", near)
+        name, near = request.root or request.symbol, _listed_near(request.symbol, view.session, aim=aim)
+        listed = any(low <= (day - view.session).days <= high for day in _listed(request.symbol, view.session))
+        wrong = f"no {name} options near {aim} days are quoted" if listed else f"{name} has no expiry near {aim} days"
+        raise UserError(wrong, _sentence(near))
     evening = [item for item in found if series_of(item.root).settlement is Settlement.PM]
     return tuple(sorted(evening or found, key=lambda item: (abs(item.dte - aim), -item.dte, item.root)))
 
@@ -284,14 +255,19 @@ def _why_closed(day: date) -> str:
 
 def _listed_near(symbol: str, today: date, *, aim: int) -> str:
     """The listed expiries nearest to a number of days, in words."""
-    try:
-        days = {day for spec in roots_of(symbol) for day in listed_expiries(spec, today, days=_LISTED_DAYS)}
-    except (InstrumentError, CalendarError):
-        days = set()
+    days = _listed(symbol, today)
     near = sorted(sorted(days, key=lambda day: (abs((day - today).days - aim), day))[:MOST_IDEAS])
     if not near:
         return "no expiry is listed"
     return f"listed are {', '.join(f'{day} ({(day - today).days} days)' for day in near)}"
+
+
+def _listed(symbol: str, today: date) -> set[date]:
+    """What the exchange calendar lists; nothing for a symbol it knows no series of."""
+    try:
+        return {day for spec in roots_of(symbol) for day in listed_expiries(spec, today, days=_LISTED_DAYS)}
+    except (InstrumentError, CalendarError):
+        return set()
 
 
 def _sentence(text: str) -> str:

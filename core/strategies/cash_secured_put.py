@@ -15,7 +15,8 @@ from core.domain.ideas import Idea, Request
 from core.market.view import Needs, View
 from core.portfolio.book import Book
 from core.settings import Parameters, Setting
-from core.strategies._select import delta_setting, exit_settings, expiry_settings, put_needs, single_puts
+from core.strategies._select import put_needs, single_puts
+from core.strategies._settings import delta_setting, exit_settings, expiry_settings
 
 NAME = "cash_secured_put"
 PARAMETERS: tuple[Setting, ...] = (

@@ -27,16 +27,14 @@ from core.strategies._select import (
     candidates,
     check_puts,
     check_sellable,
-    delta_setting,
     delta_words,
-    exit_settings,
-    expiry_settings,
     known_delta,
     named_row,
     put_leg,
     put_needs,
     put_series,
 )
+from core.strategies._settings import delta_setting, exit_settings, expiry_settings
 
 NAME = "put_credit_spread"
 PARAMETERS: tuple[Setting, ...] = (
