@@ -25,6 +25,7 @@ MARKS = {Tone.INFO: "[i]", Tone.GOOD: "[ok]", Tone.WARNING: "[!]", Tone.BAD: "[x
 PLACES = {Format.MONEY: 2, Format.PRICE: 2, Format.NUMBER: 1, Format.INTEGER: 0, Format.GREEK: 3}
 NUMERIC = frozenset({*PLACES, Format.PERCENT, Format.AGE})
 LONGEST_LABEL = 26
+NARROWEST_TEXT = 24  # a wrapped last column narrower than this reads worse than row by row
 UNSEEN = frozenset({"Cc", "Cf", "Cs", "Co"})  # control, format (zero-width, direction), surrogate and private characters
 
 
@@ -165,10 +166,24 @@ def _table(block: Table, width: int) -> str:
     heads = [f"{column.title} {column.unit}".strip() for column in block.columns]
     rights = [column.format in NUMERIC for column in block.columns]
     widths = [max(len(line[index]) for line in [heads, *cells]) for index in range(len(heads))]
-    if sum(widths) + 2 * (len(widths) - 1) > width:
+    over = sum(widths) + 2 * (len(widths) - 1) - width
+    if over > 0 and not rights[-1] and widths[-1] - over >= NARROWEST_TEXT:
+        return "\n".join([*title, *_long_last(heads, cells, [*widths[:-1], widths[-1] - over], rights)])
+    if over > 0:
         return "\n".join([*title, *_cards(block.columns, cells, width)])
     lines = [_row(heads, widths, rights), *(_row(line, widths, rights) for line in cells)]
     return "\n".join([*title, *(line.rstrip() for line in lines)])
+
+
+def _long_last(heads: Sequence[str], cells: Sequence[Sequence[str]], widths: Sequence[int], rights: Sequence[bool]) -> list[str]:
+    """A table whose last column is text that goes on over several lines."""
+    indent = " " * (sum(widths[:-1]) + 2 * (len(widths) - 1))
+    lines = [_row(heads, widths, rights).rstrip()]
+    for row in cells:
+        first, *more = _wrap(row[-1], widths[-1], "").split("\n")
+        lines.append(_row([*row[:-1], first], widths, rights).rstrip())
+        lines += [indent + line for line in more]
+    return lines
 
 
 def _cards(columns: Sequence[Column], cells: Sequence[Sequence[str]], width: int) -> list[str]:
@@ -176,9 +191,14 @@ def _cards(columns: Sequence[Column], cells: Sequence[Sequence[str]], width: int
     lines: list[str] = []
     for row in cells:
         named = zip(columns[1:], row[1:], strict=True)
-        rest = ", ".join(_sticky(f"{column.title} {text}{' ' + column.unit if column.unit else ''}") for column, text in named if text)
+        rest = ", ".join(_named_cell(column, text) for column, text in named if text)
         lines.append(_wrap(f"{row[0]}: {rest}", width, "  "))
     return lines
+
+
+def _named_cell(column: Column, text: str) -> str:
+    named = f"{column.title} {text}{' ' + column.unit if column.unit else ''}"
+    return _sticky(named) if column.format in NUMERIC else named
 
 
 def _cell(value: Cell, column: Column) -> str:

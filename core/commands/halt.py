@@ -33,5 +33,6 @@ async def run(desk: Desk, call: Call) -> Reply:
 
 
 COMMAND = Command(
-    name="halt", help="Nothing is sent but cancels and closing orders you confirm one by one.", run=run, access=Access.REDUCE, examples=("halt",)
+    name="halt", help="Nothing is sent but cancels and closing orders you confirm one by one.", run=run, access=Access.REDUCE,
+    examples=("halt",),
 )

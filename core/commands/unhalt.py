@@ -30,7 +30,7 @@ async def run(desk: Desk, call: Call) -> Reply:
     blocks: list[Block] = [Notice(text=f"Lifted: {words}.", tone=Tone.GOOD)]
     for entry in stay:
         blocks.append(Notice(text=f"Stays halted until the books agree: {scope_words(entry.scope)}, {entry.reason}.", tone=Tone.WARNING))
-    blocks.append(Text(text=f"{standing_words(desk)} Cards drawn before it are dead; ask again for fresh ones."))
+    blocks.append(Text(text=standing_words(desk)))
     return Reply(blocks=tuple(blocks), cites=recorded.seqs)
 
 
