@@ -69,10 +69,7 @@ def permit(
     """Let one order (or one replace of it) through; raise NotPermitted where it leaves the confirmed envelope."""
     if not verdict.allowed:
         raise NotPermitted(verdict.reason or "the rules do not allow this order")
-    if envelope.hash != confirmed_hash:
-        raise NotPermitted("the order differs from the one that was confirmed")
-    if not envelope.plan.worst <= limit <= envelope.plan.start:
-        raise NotPermitted(f"limit {limit} is outside the confirmed {envelope.plan.start} to {envelope.plan.worst}")
+    _confirmed(envelope, confirmed_hash, limit)
     if not 1 <= quantity <= envelope.quantity:
         raise NotPermitted(f"{quantity} is more than the confirmed {envelope.quantity}")
     return Permitted(
@@ -84,14 +81,20 @@ def permit(
 def permit_replace(order: Order, *, limit: Decimal) -> Permitted:
     """Let a price change of a live order through: the exposure is the confirmed one, the limit must stay inside the envelope."""
     envelope = order.envelope
-    if envelope.hash != order.envelope_hash:
-        raise NotPermitted("the order differs from the one that was confirmed")
-    if not envelope.plan.worst <= limit <= envelope.plan.start:
-        raise NotPermitted(f"limit {limit} is outside the confirmed {envelope.plan.start} to {envelope.plan.worst}")
+    _confirmed(envelope, order.envelope_hash, limit)
     return Permitted(
         account=envelope.account, client_id=order.client_id, ticket_id=order.ticket_id, envelope=envelope,
         envelope_hash=order.envelope_hash, limit=limit, quantity=order.quantity, reducing=order.reducing, verdict_hash="",
     )
+
+
+def _confirmed(envelope: Envelope, confirmed_hash: str, limit: Decimal) -> None:
+    """Raise NotPermitted unless the envelope is the confirmed one and the limit inside it."""
+    if envelope.hash != confirmed_hash:
+        raise NotPermitted("the order differs from the one that was confirmed")
+    plan = envelope.plan
+    if not limit.is_finite() or not plan.worst <= limit <= plan.start:
+        raise NotPermitted(f"limit {limit} is outside the confirmed {plan.start} to {plan.worst}")
 
 
 def _one(exam: Exam, rule: Rule, report: Report) -> Finding:

@@ -10,6 +10,7 @@ put alone: 1 uncovered, refused.
 
 from core.domain.instruments import Equity
 from core.domain.orders import Effect, Side
+from core.errors import Unavailable
 from core.portfolio.book import add_legs
 from core.risk.exam import Exam, Finding, blocking, passing
 from core.risk.measures import uncovered, underlying_of
@@ -42,6 +43,8 @@ def judge(exam: Exam, parameters: Parameters) -> Finding:
     new = [words for words in exam.after.margin_refusals if words not in exam.before.margin_refusals]
     if new:
         return _refused(exam.account.kind.value, "what such an account may hold", "; ".join(new))
+    if exam.after.margin is None:
+        raise Unavailable("margin", why="a price it needs is unknown, so what the account refuses is too")
     return passing(NAME, CLASS, measured="within", limit=exam.account.kind.value, why=f"{name} may hold this")
 
 
