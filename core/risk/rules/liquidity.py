@@ -1,7 +1,7 @@
 """What it costs to get in tells what it will cost to get out.
 
 Two measures: the opening combo's half-spread, (mid - natural) / mid, and the spread of each leg sold to open. Never long wings, never an
-order that reduces risk. Up to 15% is good, 15 to 25% is told, over 25% is refused; so is a short leg with a spread over max(0.20, 5% of
+order that closes. Up to 15% is good, 15 to 25% is told, over 25% is refused; so is a short leg with a spread over max(0.20, 5% of
 mid).
 
 Worked example: a spread with mid 1.00 and natural 0.80 costs 20%: passes, with a word. At natural 0.70 it costs 30%: refused. A short put
@@ -63,6 +63,8 @@ PARAMETERS: tuple[Setting, ...] = (
 
 def judge(exam: Exam, parameters: Parameters) -> Finding:
     """Measure the short legs, then the combo."""
+    if exam.intent.effect is Effect.CLOSE:
+        return passing(NAME, CLASS, measured="closing", limit="entries only", why="liquidity is judged where something is opened")
     wide = _wide_short(exam, parameters)
     if wide is not None:
         return wide

@@ -15,6 +15,7 @@ from core.domain.events import Mode
 from core.domain.instruments import Deliverable, Equity, Index, Option
 from core.domain.orders import Effect, Leg
 from core.errors import Unavailable
+from core.orders.ticket import legs_key as confirmed_key
 from core.risk.exam import Exam, Finding, Level, Recent, legs_key
 from core.settings import defaults
 from tests.unit.risk.market import (
@@ -29,6 +30,7 @@ from tests.unit.risk.market import (
     buy,
     call,
     closing,
+    envelope,
     exam,
     intent,
     preview,
@@ -254,6 +256,10 @@ def test_collar_when_call_is_sold_then_no_upper_bound_but_never_below_zero() -> 
 # --- duplicate -----------------------------------------------------------------------------------------------------------
 
 
+def test_legs_key_when_a_ticket_is_confirmed_then_the_rule_finds_it_again() -> None:
+    assert confirmed_key(envelope(SPREAD, 2)) == legs_key(intent(SPREAD, 7, start="1.00"))
+
+
 @pytest.mark.parametrize(("seconds", "quantity", "expected"), [(40, 2, Level.BLOCK), (60, 2, Level.PASS), (40, 3, Level.PASS)])
 def test_d9_duplicate_when_confirmed_moments_ago_then_held_back(seconds: int, quantity: int, expected: Level) -> None:
     order = intent(SPREAD, 2)
@@ -460,6 +466,11 @@ def test_liquidity_when_short_leg_is_wide_then_refused_but_never_for_the_wing() 
     assert "0.45, too wide" in judged("liquidity", short).why
     wing = exam(intent(SPREAD), market=view(**quoted(put(2800), 9.0, 9.1), **quoted(put(2750), wide["bid"], wide["ask"])))
     assert level("liquidity", wing) is Level.PASS
+
+
+def test_liquidity_when_closing_in_a_wide_market_then_not_judged() -> None:
+    market = view(**quoted(put(2750), 0.50, 2.00))
+    assert level("liquidity", exam(WING, of=book(*HELD), market=market)) is Level.PASS
 
 
 def with_stress(before: float, after: float, quantity: int = 1) -> Exam:
