@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from decimal import ROUND_FLOOR, Decimal
 
 from core.domain.encoding import digest
-from core.domain.orders import Effect, Envelope, Permitted
+from core.domain.orders import Envelope, Permitted
 from core.errors import DeskError, Unavailable
 from core.orders.states import Order
 from core.risk.exam import Exam, Family, Finding, Level, Rule, RuleClass, Verdict, blocking
@@ -131,11 +131,6 @@ def _verdict(exam: Exam, findings: tuple[Finding, ...], against: list[Finding], 
         findings=findings, allowed=not against and quantity >= asked, reducing=exam.reducing, factor=factor, quantity_allowed=quantity,
         reason=reason,
     )
-
-
-def closes_only(exam: Exam) -> bool:
-    """True where every leg says it closes; a label, never a substitute for the measured test."""
-    return all(leg.effect is Effect.CLOSE for leg in exam.intent.legs)
 
 
 def policy_digest(rules: Sequence[Rule]) -> str:

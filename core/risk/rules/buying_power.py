@@ -34,7 +34,7 @@ def judge(exam: Exam, parameters: Parameters) -> Finding:
             measured=f"{after:,.0f} USD",
             limit="0 USD",
             fits=fits,
-            why=f"{why}; {fits} would fit",
+            why=f"{why}; {fits or 'none'} would fit",
             next_step=f"Ask for {fits}." if fits else "Close something, or choose a structure that needs less.",
         )
     return passing(NAME, CLASS, measured=f"{after:,.0f} USD", limit="0 USD", why=f"buying power after the order is {after:,.0f} USD")

@@ -73,7 +73,7 @@ def judge(exam: Exam, parameters: Parameters) -> Finding:
         measured=measured,
         limit=most,
         fits=fits,
-        why=f"the trade ties up {measured}{held}, over {most} per trade; {fits} would fit",
+        why=f"the trade ties up {measured}{held}, over {most} per trade; {fits or 'none'} would fit",
         next_step=f"Ask for {fits}." if fits else "Choose a narrower or cheaper structure.",
     )
 

@@ -51,7 +51,7 @@ def judge(exam: Exam, parameters: Parameters) -> Finding:
         measured=measured,
         limit=f"{limit:.0%}",
         fits=fits,
-        why=f"margin in use would be {measured} of NLV, over {limit:.0%}; {fits} would fit",
+        why=f"margin in use would be {measured} of NLV, over {limit:.0%}; {fits or 'none'} would fit",
         next_step=f"Ask for {fits}." if fits else "Close something first.",
     )
 

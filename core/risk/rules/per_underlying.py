@@ -71,7 +71,7 @@ def _judged(exam: Exam, symbols: tuple[str, ...], limit: Decimal) -> Finding:
         measured=measured,
         limit=most,
         fits=fits,
-        why=f"{name} would tie up {measured}, over {most}; {fits} would fit",
+        why=f"{name} would tie up {measured}, over {most}; {fits or 'none'} would fit",
         next_step=f"Ask for {fits}." if fits else "Trade another underlying, or close something first.",
     )
 

@@ -61,6 +61,6 @@ def judge(exam: Exam, parameters: Parameters) -> Finding:
         measured=measured,
         limit=most,
         fits=fits,
-        why=f"{words}, over {most}; {fits} would fit",
+        why=f"{words}, over {most}; {fits or 'none'} would fit",
         next_step=f"Ask for {fits}." if fits else "Close or hedge something first.",
     )
