@@ -63,6 +63,11 @@ class Session:
         """The desk this conversation is with."""
         return self._desk
 
+    @property
+    def expects_secret(self) -> bool:
+        """Whether the next line may be a PIN, which is not to be shown."""
+        return self._waiting is not None
+
     # --- in ------------------------------------------------------------------------------------------------------------
 
     async def message(self, text: str, message_id: str = "") -> Reply:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
 import select
 import sys
 from collections import OrderedDict
@@ -22,6 +23,7 @@ LAST_NEWS_SECONDS = 3.0
 LOOK_SECONDS = 0.25
 CHUNK_BYTES = 65_536
 REMEMBERED = 1_000
+SECRET = re.compile(r"\bpin=\S+", re.IGNORECASE)
 _BELL = {Urgency.HIGH: "\a", Urgency.CRITICAL: "\a"}
 
 
@@ -108,10 +110,12 @@ class Terminal:
         while (text := await queue.get()) is not None:
             async with self._screen:
                 if not self._keyboard:
-                    self._write(f"> {text}\n")
+                    self._write(f"> {'****' if self._session.expects_secret else SECRET.sub('pin=****', text)}\n")
                 self._show(await self._session.hear(text))
 
     def _show(self, shown: Shown) -> None:
+        said = set(shown.reply.cites)  # what an answer tells is not told a second time
+        self._news = [item for item in self._news if not said.issuperset(item.cites)]
         self._write(render(shown.reply, shown.buttons) + "\n\n")
 
     # --- news ----------------------------------------------------------------------------------------------------------

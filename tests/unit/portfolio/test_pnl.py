@@ -1,0 +1,178 @@
+"""Profit and loss on books made by hand, each figure worked out in the test."""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime
+from decimal import Decimal
+
+import pytest
+
+from core.domain.accounts import AccountId, Env
+from core.domain.events import Settled, Submitting
+from core.domain.instruments import Equity, Right
+from core.domain.listing import option
+from core.domain.orders import Effect, Envelope, Fill, Leg, Limit, Side, TimeInForce
+from core.domain.structures import Position, Trade
+from core.market.quote import Quote
+from core.market.view import View
+from core.orders.states import Order, step
+from core.portfolio.pnl import (
+    exchange_day,
+    held_by_trade,
+    market_value,
+    open_result,
+    realised,
+    settled_within,
+    untraded,
+    untraded_pnl,
+)
+
+ACCOUNT = AccountId(broker="paper", id="PRACTICE", env=Env.PAPER)
+OPENED = datetime(2026, 11, 2, 15, 0, tzinfo=UTC)
+SHORT = option("SPXW", date(2026, 12, 18), Right.PUT, Decimal(2700))
+LONG = option("SPXW", date(2026, 12, 18), Right.PUT, Decimal(2650))
+LEGS = (Leg(instrument=SHORT, side=Side.SELL, effect=Effect.OPEN), Leg(instrument=LONG, side=Side.BUY, effect=Effect.OPEN))
+
+
+def trade(
+    identity: str = "P1", *, premium: str = "400.00", closing: str = "-150.00", fees: str = "5.28", closed_at: datetime | None = None,
+    strategy: str = "put_credit_spread", underlying: str = "SPX", units: int = 1,
+) -> Trade:
+    return Trade(
+        id=identity, account=ACCOUNT, strategy=strategy, underlying=underlying, legs=LEGS, opened_at=OPENED, opened_units=units,
+        open_units=0 if closed_at else units, premium=Decimal(premium), closing_cash=Decimal(closing if closed_at else "0"),
+        fees=Decimal(fees), closed_at=closed_at,
+    )
+
+
+def fill(identity: str, instrument: object, side: Side, quantity: int) -> Fill:
+    return Fill(
+        exec_id=identity, account=ACCOUNT, client_id="O1", instrument=instrument, side=side, quantity=quantity,  # type: ignore[arg-type]
+        price=Decimal(5), fees=Decimal(0), at=OPENED,
+    )
+
+
+def order(*fills: Fill, client_id: str = "O1", trade_id: str = "P1", quantity: int = 2) -> Order:
+    envelope = Envelope(
+        account=ACCOUNT, legs=LEGS, quantity=quantity, plan=Limit(start=Decimal(1), worst=Decimal(1)), tif=TimeInForce.DAY,
+        expires_at=OPENED, policy_version=1, strategy="put_credit_spread", trade_id=None,
+    )
+    body = Submitting(
+        client_id=client_id, ticket_id="T1", account=ACCOUNT, envelope=envelope, envelope_hash=envelope.hash, limit=Decimal(1),
+        quantity=quantity, trade_id=trade_id, reducing=False,
+    )
+    made, _ = step(None, body, at=OPENED)
+    assert made is not None
+    return Order(**{name: getattr(made, name) for name in Order.__dataclass_fields__} | {"fills": {item.exec_id: item for item in fills}})
+
+
+def settled(quantity: int, *, at: datetime = datetime(2026, 12, 18, 21, 0, tzinfo=UTC), identity: str = "S1") -> Settled:
+    return Settled(
+        settlement_id=identity, account=ACCOUNT, instrument=SHORT, quantity=quantity, outcome="expired", value=Decimal(2800),
+        cash=Decimal(0), at=at,
+    )
+
+
+def view(**mids: float) -> View:
+    """Quotes of the short and the long put by name; a missing name has none."""
+    names = {"short": SHORT.key, "long": LONG.key, "spy": "SPY"}
+    quotes = {names[name]: Quote(key=names[name], bid=mid, ask=mid, at=OPENED, source="hand") for name, mid in mids.items()}
+    return View(at=OPENED, session=OPENED.date(), label="TEST", quotes=quotes, chains={})
+
+
+def test_realised_when_closed_then_is_net_of_fees_to_the_cent() -> None:
+    closed = trade(closed_at=datetime(2026, 11, 20, 20, 0, tzinfo=UTC))
+    (result,) = realised([closed], first=date(2026, 11, 20), last=date(2026, 11, 20))
+    assert (result.gross, result.fees, result.net) == (Decimal("250.00"), Decimal("5.28"), Decimal("244.72"))
+    assert (result.trades, result.winners) == (1, 1)
+
+
+def test_i6_realised_when_closed_after_midnight_utc_then_counts_on_the_exchange_day() -> None:
+    closed = trade(closed_at=datetime(2026, 11, 21, 1, 0, tzinfo=UTC))  # 20:00 on the 20th in New York
+    assert realised([closed], first=date(2026, 11, 20), last=date(2026, 11, 20))
+    assert not realised([closed], first=date(2026, 11, 21), last=date(2026, 11, 21))
+
+
+def test_realised_when_still_open_then_is_not_counted() -> None:
+    assert realised([trade()], first=date(2026, 1, 1), last=date(2026, 12, 31)) == ()
+
+
+def test_realised_when_grouped_then_each_name_has_its_own_and_they_add_up() -> None:
+    at = datetime(2026, 11, 20, 20, 0, tzinfo=UTC)
+    trades = [
+        trade("P1", closed_at=at), trade("P2", closed_at=at, strategy="naked_put", premium="100.00", closing="-160.00", fees="2.00"),
+        trade("P3", closed_at=at, premium="1.00", closing="0.00", fees="1.00"),
+    ]
+    groups = realised(trades, first=at.date(), last=at.date(), name=lambda item: item.strategy)
+    (whole,) = realised(trades, first=at.date(), last=at.date())
+    assert [(group.name, group.trades, group.winners, group.net) for group in groups] == [
+        ("naked_put", 1, 0, Decimal("-62.00")), ("put_credit_spread", 2, 1, Decimal("244.72")),
+    ]
+    assert whole.net == sum(group.net for group in groups)
+
+
+def test_open_result_when_both_legs_are_priced_then_is_premium_less_cost_to_close_less_fees() -> None:
+    held = {SHORT.key: (SHORT, -1), LONG.key: (LONG, 1)}
+    result = open_result(trade(), held, view(short=4.0, long=2.5))
+    assert result.mark == Decimal("-150.0")  # buy back 4.00, sell 2.50, x 100
+    assert result.pnl == Decimal("244.72")
+    assert result.fraction_of_credit == Decimal("244.72") / 400
+
+
+def test_open_result_when_a_leg_has_no_price_then_is_unknown_and_names_it() -> None:
+    held = {SHORT.key: (SHORT, -1), LONG.key: (LONG, 1)}
+    result = open_result(trade(), held, view(short=4.0))
+    assert (result.mark, result.pnl, result.fraction_of_credit) == (None, None, None)
+    assert result.stale == ("SPXW 18 Dec 26 2650 put",)
+
+
+def test_market_value_when_one_is_unpriced_then_it_is_left_out_and_named() -> None:
+    value, stale = market_value({SHORT.key: (SHORT, -2), LONG.key: (LONG, 2)}, view(long=2.5))
+    assert value == Decimal(500)
+    assert stale == ("SPXW 18 Dec 26 2700 put",)
+
+
+def test_held_by_trade_when_both_legs_filled_then_holds_the_structure() -> None:
+    done = order(fill("1", SHORT, Side.SELL, 2), fill("2", LONG, Side.BUY, 2))
+    assert held_by_trade([trade()], [done], []) == {"P1": {SHORT.key: (SHORT, -2), LONG.key: (LONG, 2)}}
+
+
+def test_n7_held_by_trade_when_one_leg_filled_then_shows_the_naked_remainder() -> None:
+    half = order(fill("1", SHORT, Side.SELL, 2), fill("2", LONG, Side.BUY, 1))
+    assert held_by_trade([trade()], [half], []) == {"P1": {SHORT.key: (SHORT, -2), LONG.key: (LONG, 1)}}
+
+
+def test_held_by_trade_when_settled_then_the_oldest_trade_gives_first() -> None:
+    first, second = order(fill("1", SHORT, Side.SELL, 2)), order(fill("2", SHORT, Side.SELL, 2), client_id="O2", trade_id="P2")
+    held = held_by_trade([trade("P1"), trade("P2")], [first, second], [settled(3)])
+    assert held == {"P1": {}, "P2": {SHORT.key: (SHORT, -1)}}
+
+
+def test_untraded_when_more_is_held_than_traded_then_is_the_rest() -> None:
+    stock = Equity(symbol="SPY")
+    positions = {
+        "SPY": Position(account=ACCOUNT, instrument=stock, quantity=100, average_price=Decimal(480)),
+        SHORT.key: Position(account=ACCOUNT, instrument=SHORT, quantity=-3, average_price=Decimal(4)),
+    }
+    assert untraded(positions, {"P1": {SHORT.key: (SHORT, -2)}}) == {"SPY": (stock, 100), SHORT.key: (SHORT, -1)}
+
+
+def test_untraded_pnl_when_shares_were_assigned_then_is_against_the_strike() -> None:
+    stock = Equity(symbol="SPY")
+    position = Position(account=ACCOUNT, instrument=stock, quantity=100, average_price=Decimal(480))
+    assert untraded_pnl([position], {"SPY": (stock, 100)}, view(spy=470.5)) == (Decimal(-950), ())
+
+
+def test_untraded_pnl_when_there_is_no_price_then_neither_value_nor_cost_counts() -> None:
+    stock = Equity(symbol="SPY")
+    position = Position(account=ACCOUNT, instrument=stock, quantity=100, average_price=Decimal(480))
+    assert untraded_pnl([position], {"SPY": (stock, 100)}, view()) == (Decimal(0), ("SPY",))
+
+
+@pytest.mark.parametrize(("first", "last", "count"), [((2026, 12, 18), (2026, 12, 18), 1), ((2026, 12, 19), (2026, 12, 31), 0)])
+def test_settled_within_when_asked_for_days_then_gives_those(first: tuple[int, int, int], last: tuple[int, int, int], count: int) -> None:
+    assert len(settled_within([settled(1)], first=date(*first), last=date(*last))) == count
+
+
+def test_exchange_day_when_late_in_the_evening_utc_then_is_new_yorks() -> None:
+    assert exchange_day(datetime(2026, 11, 21, 4, 59, tzinfo=UTC)) == date(2026, 11, 20)
