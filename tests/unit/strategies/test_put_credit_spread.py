@@ -15,7 +15,7 @@ from core.domain.orders import Effect, Side
 from core.errors import Unavailable, UserError
 from core.market.view import View
 from core.pricing.payoff import PayoffLeg, expiry_payoff
-from core.settings import defaults
+from core.settings import Parameters, defaults
 from core.strategies import put_credit_spread as strategy
 from core.strategies._select import WhichSeries
 from tests.hand_market import TODAY, book, chain, view
@@ -74,6 +74,15 @@ def test_find_when_the_underlying_is_a_stock_or_fund_then_the_wing_is_five_perce
     short, long = strikes(find(spy(), symbol="SPY")[0])
 
     assert long == (short * Decimal("0.95")).to_integral_value()
+
+
+def test_find_when_two_listed_strikes_are_equally_near_the_wing_then_the_nearer_one_is_bought():
+    usual = defaults(strategy.PARAMETERS)
+    between = Parameters(values={**usual.values, "wing_points_spx": Decimal("37.5")})  # strikes stand 25 points apart
+
+    short, long = strikes(strategy.find(spx(), book(), between, Request(symbol="SPX"))[0])
+
+    assert short - long == 25
 
 
 def test_find_when_asked_twice_then_answers_the_same_nearest_delta_first():
