@@ -387,6 +387,8 @@ def _may_confirm(ticket: Ticket, caller: Caller) -> None:
         )
     if caller.role is Role.VIEWER:
         raise UserError("Your role may look but not trade.", "Ask the owner to make you a trader.")
+    if caller.via is not Via.MANDATE and caller.role is not Role.OWNER and caller.chat not in ticket.shown:
+        raise UserError(f"The card of ticket {ticket.id} was never shown in this chat; nothing was sent.", "Ask for a card of your own here.")
 
 
 def _recent(desk: Desk) -> tuple[Recent, ...]:
