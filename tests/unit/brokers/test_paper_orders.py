@@ -181,6 +181,15 @@ async def test_size_when_two_orders_want_it_then_the_older_one_gets_it() -> None
     assert orders == {"O1": 8, "O2": 2}
 
 
+async def test_size_when_several_orders_buy_then_what_is_gone_adds_up() -> None:
+    world = await opened()
+
+    for number in (1, 2, 3):
+        await world.broker.submit(permitted(world, (leg(SPY_PUT, BUY),), "-3.02", 4, id=f"O{number}"))
+
+    assert [order.filled for order in (await world.broker.snapshot()).orders] == [4, 4, 2]
+
+
 async def test_size_when_unknown_then_fifty_contracts() -> None:
     world = await opened(cash=Decimal(1_000_000))
     world.board.set(HIGH, 6.50, 6.70)
@@ -320,6 +329,59 @@ async def test_gtc_order_when_the_session_ends_then_lives_on_and_fills_next_day(
     assert [fill.price for fill in await fills(world)] == [Decimal("6.60"), Decimal("4.10")]
 
 
+async def test_day_order_when_one_leg_closes_earlier_then_expires_with_it() -> None:
+    world = await opened()
+    await world.broker.submit(permitted(world, (leg(SPY, BUY, ratio=100), leg(SPY_CALL, SELL)), "-287.00"))
+
+    world.later(hours=1)  # 16:00: the shares close, the calls trade on
+    await world.broker.poll()
+
+    assert [status for status, _ in await reports(world)] == [BrokerStatus.WORKING, BrokerStatus.EXPIRED]
+
+
+async def test_replace_when_the_session_ended_then_rejected_though_nobody_polled() -> None:
+    world = await opened()
+    order = permitted(world, SPREAD, "2.50")
+    await world.broker.submit(order)
+    world.later(hours=2)
+
+    with pytest.raises(BrokerRejected, match="order O1 ended with the session"):
+        await world.broker.replace("O1", moved(order, "2.40"))
+
+
+async def test_replace_when_the_market_is_closed_then_nothing_fills() -> None:
+    world = await opened()
+    order = permitted(world, SPREAD, "2.50", tif=TimeInForce.GTC)
+    await world.broker.submit(order)
+    world.later(hours=2)
+    world.usual_market()
+
+    await world.broker.replace("O1", moved(order, "2.40"))
+
+    assert await fills(world) == []
+
+
+async def test_replace_when_the_order_takes_most_of_the_money_then_it_does_not_count_twice() -> None:
+    world = await opened()
+    order = permitted(world, SPREAD, "2.60", 18)
+    await world.broker.submit(order)
+
+    await world.broker.replace("O1", moved(order, "2.55"))
+
+    assert [item.limit for item in (await world.broker.snapshot()).orders] == [Decimal("2.55")]
+
+
+async def test_replace_when_the_lower_credit_does_not_carry_it_then_the_old_price_stands() -> None:
+    world = await opened(cash=Decimal(4_755))
+    order = permitted(world, SPREAD, "2.60")
+    await world.broker.submit(order)  # 4,755 + 260 - 2.56 covers 5,000
+
+    with pytest.raises(BrokerRejected, match="insufficient buying power: .*; the old price stands"):
+        await world.broker.replace("O1", moved(order, "2.45"))
+
+    assert [item.limit for item in (await world.broker.snapshot()).orders] == [Decimal("2.60")]
+
+
 async def test_poll_when_the_source_is_silent_then_orders_rest() -> None:
     world = await opened()
     await world.broker.submit(permitted(world, SPREAD, "2.50"))
@@ -422,6 +484,22 @@ async def test_margin_when_an_order_is_working_then_its_money_is_taken() -> None
 
     with pytest.raises(BrokerRejected, match="insufficient buying power"):
         await world.broker.submit(permitted(world, SPREAD, "2.50", 12, id="O2"))
+
+
+async def test_cash_when_a_purchase_is_working_then_its_price_is_taken() -> None:
+    world = await opened(kind=AccountKind.CASH, cash=Decimal(1_000))
+    await world.broker.submit(permitted(world, (leg(LOW, BUY),), "-4.00", 2))
+
+    with pytest.raises(BrokerRejected, match="insufficient buying power"):
+        await world.broker.submit(permitted(world, (leg(LOW, BUY),), "-4.00", 1, id="O2"))
+
+
+async def test_shares_when_sold_from_under_a_call_then_refused_though_margin_falls() -> None:
+    world = await opened(kind=AccountKind.CASH)
+    await world.broker.submit(permitted(world, (leg(SPY, BUY, ratio=100), leg(SPY_CALL, SELL)), "-288.02"))
+
+    with pytest.raises(BrokerRejected, match="SPY: cash accounts refuse 1 x SPY 17 May 19 295 call uncovered"):
+        await world.broker.submit(permitted(world, (leg(SPY, SELL, CLOSE),), "290.00", 100, id="O2"))
 
 
 async def test_cash_account_when_put_is_secured_then_taken_and_call_is_refused() -> None:

@@ -188,6 +188,16 @@ async def test_physical_settlement_when_a_cent_in_the_money_then_shares_move_at_
     assert await held(world) == ({"SPY": shares} if shares else {})
 
 
+async def test_physical_settlement_when_the_options_still_trade_then_nothing_settles() -> None:
+    world = await with_option(SPY_PUT, SELL, "3.00")
+    world.board.publish(SPY_PUT, "280.00")
+    world.clock.set(CLOSE_OF_EXPIRY)  # 16:00, and SPY options trade to 16:15
+
+    await world.broker.poll()
+
+    assert await held(world) == {SPY_PUT.key: -1}
+
+
 async def test_physical_settlement_when_covered_call_is_assigned_then_shares_are_gone() -> None:
     world = World()
     await world.broker.connect()

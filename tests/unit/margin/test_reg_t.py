@@ -184,6 +184,7 @@ def test_covered_call_when_in_the_money_then_shares_count_to_the_strike() -> Non
     legs = [(Equity(symbol="MSFT"), 100), (stock_option("90", CALL), -1)]
 
     assert total(legs, {"MSFT": "100", stock_option("90", CALL).key: "11"}) == Decimal(5_500)
+    assert total(legs, {"MSFT": "100", stock_option("90", CALL).key: "11"}, CASH) == Decimal(10_000)
 
 
 def test_secured_put_when_cash_or_ira_then_strike_times_multiplier() -> None:
