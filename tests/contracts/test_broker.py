@@ -14,7 +14,7 @@ from core.domain.accounts import Account
 from core.domain.events import AccountOpened, Body, Event, Filled, OrderAcknowledged, OrderEnded, Submitting
 from core.domain.orders import Fill, OrderState, Permitted
 from core.errors import BrokerRejected
-from core.orders.reconcile import ENDED, cash_body, differences, endings, facts, settled_body
+from core.orders.reconcile import ENDED, cash_body, settled_body
 from core.portfolio.book import Book, BookFold
 from core.ports import Broker, BrokerStatus, CashMovement, OrderReport, Settlement, Update
 from tests.unit.brokers.paper_world import CASH, SPREAD, SPREAD_BACK, World, moved, permitted
@@ -251,26 +251,26 @@ async def test_snapshot_when_the_desk_heard_nothing_then_its_facts_make_the_book
     broker = await stage.restart()
 
     snapshot = await broker.snapshot(since=0)
-    for _, body in facts(desk.book, snapshot):
-        desk.take(body)
+    for item in (*snapshot.movements, *snapshot.fills, *snapshot.settlements):
+        desk.hears(Update(cursor=snapshot.cursor, epoch=snapshot.epoch, item=item))
 
+    held = {item.instrument.key: item.quantity for item in snapshot.positions}
     assert snapshot.complete
-    assert endings(desk.book, snapshot) == []
-    assert differences(desk.book, snapshot) == ()
-    assert desk.book.orders["O1"].state is OrderState.FILLED
-    assert desk.book.orders["O2"].state is OrderState.WORKING
+    assert desk.book.cash == snapshot.cash
+    assert {key: position.quantity for key, position in desk.book.positions.items()} == held
+    assert {order.client_id: (order.status, order.filled) for order in snapshot.orders} == {
+        "O1": (BrokerStatus.FILLED, 1), "O2": (BrokerStatus.WORKING, 0)
+    }
 
 
-async def test_snapshot_when_an_order_never_arrived_then_it_is_ended_by_the_complete_books(stage: Stage) -> None:
+async def test_snapshot_when_an_order_never_arrived_then_complete_books_do_not_name_it(stage: Stage) -> None:
     await stage.broker.connect()
-    desk = Desk(stage.account)
-    desk.sends(stage.filling)
+    await stage.broker.submit(stage.resting)
 
     snapshot = await stage.broker.snapshot(since=0)
-    for _, body in facts(desk.book, snapshot):
-        desk.take(body)
 
-    assert [body.outcome for _, body in endings(desk.book, snapshot) if isinstance(body, OrderEnded)] == ["denied"]
+    assert snapshot.complete
+    assert [order.client_id for order in snapshot.orders] == [stage.resting.client_id]
 
 
 async def test_restart_when_orders_are_working_then_they_can_be_cancelled_by_the_same_id(stage: Stage) -> None:
