@@ -13,7 +13,7 @@ import numpy as np
 from core.command import Access, Call, Command, Kind, Parameter, format_call
 from core.desk import Desk
 from core.domain.calendar import session_date
-from core.domain.instruments import SERIES, Right
+from core.domain.instruments import INDICES, SERIES, Right
 from core.domain.money import CENT, from_market
 from core.errors import UserError
 from core.market.analytics import ChainMarks, marks
@@ -107,7 +107,8 @@ def _around(chain: Chain, centre: float) -> list[int]:
 def _row(chain: Chain, found: ChainMarks, row: int) -> tuple[Cell, ...]:
     usable = bool(chain.usable[row])
     interest = None if chain.open_interest[row] < 0 else int(chain.open_interest[row])
-    score = judge_liquidity(mid=float(chain.mid[row]), spread=float(chain.ask[row] - chain.bid[row]), open_interest=interest)
+    spread = float(chain.ask[row] - chain.bid[row])
+    score = judge_liquidity(mid=float(chain.mid[row]), spread=spread, open_interest=interest, index=chain.symbol in INDICES)
     prices: tuple[Cell, ...] = (from_market(chain.bid[row], CENT), from_market(chain.ask[row], CENT)) if usable else (None, None)
     strike = Decimal(int(chain.strike_milli[row])) / 1000
     return (strike, *prices, _known(found.iv[row]), _known(found.delta[row]), interest, score.score, score.word)

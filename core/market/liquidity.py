@@ -14,6 +14,7 @@ GOOD_SPREAD, WIDEST_SPREAD = 0.15, 0.25  # of mid
 GOOD_INTEREST, LEAST_INTEREST = 500, 100  # contracts
 ABSOLUTE_SPREAD, ABSOLUTE_SHARE = 0.20, 0.05  # points, or share of mid where that is more
 _SPREAD_WEIGHT = 0.7
+_HAIR = 1e-9  # of a point: binary dust in a difference of two prices
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,18 +27,25 @@ class Liquidity:
     why: str
 
 
-def judge_liquidity(*, mid: Decimal | float, spread: Decimal | float, open_interest: int | None) -> Liquidity:
-    """Score a market: `spread` is what a trade costs against `mid` (ask - bid of a contract, mid - natural of a structure)."""
+def judge_liquidity(
+    *, mid: Decimal | float, spread: Decimal | float, open_interest: int | None, combo: bool = False, index: bool = False
+) -> Liquidity:
+    """Score a market: `spread` is what a trade costs against `mid` (ask - bid of a contract, mid - natural of a structure).
+
+    A `combo` is not measured in points, since its legs are. On an `index` little open interest is advice, not a verdict.
+    """
     price, gap = abs(float(mid)), float(spread)
     if not (math.isfinite(price) and math.isfinite(gap)) or price == 0 or gap < 0:
         return Liquidity(score=None, word="poor", relative=None, why="no usable price")
     relative = gap / price
-    too_wide = gap > max(ABSOLUTE_SPREAD, ABSOLUTE_SHARE * price)
+    too_wide = not combo and gap > max(ABSOLUTE_SPREAD, ABSOLUTE_SHARE * price) + _HAIR
     spread_score = 0.0 if too_wide else max(0.0, 1 - relative / WIDEST_SPREAD)
     share = 1.0 if open_interest is None else _SPREAD_WEIGHT
     interest_score = 0.0 if open_interest is None else min(1.0, open_interest / GOOD_INTEREST)
     score = round(100 * (share * spread_score + (1 - share) * interest_score))
     word, why = _word(relative, gap, too_wide=too_wide, open_interest=open_interest)
+    if index and word == "poor" and relative <= WIDEST_SPREAD and not too_wide:
+        word = "acceptable"
     return Liquidity(score=score, word=word, relative=relative, why=why)
 
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from core.domain.calendar import CalendarError, closure, last_trade_at, monthly_expiry
 from core.domain.holidays import half_days
-from core.domain.instruments import Delivery, Exercise, Option, Settlement
+from core.domain.instruments import Delivery, Exercise, Index, Option, Settlement, underlying_instrument
 from core.domain.orders import Effect, Leg, Side
 from core.errors import Unavailable
 from core.market.liquidity import Liquidity, judge_liquidity
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from core.orders.ticket import Priced
 
 WASH_DAYS = timedelta(days=30)
+_WORST_FIRST = ("poor", "acceptable", "good")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,13 +100,17 @@ def happenings(priced: Priced) -> tuple[Happening, ...]:
 
 
 def structure_liquidity(priced: Priced) -> Liquidity:
-    """The score of the order as one market: natural against mid, and the least open interest among the short legs."""
+    """The worst score of the order as one market (natural against mid) and of each leg sold to open; wings are bought, not judged."""
     exam = priced.exam
     if exam.mid is None or exam.natural is None:
         return Liquidity(score=None, word="poor", relative=None, why="no usable price")
-    interests = [open_interest(priced.view, leg) for leg in priced.envelope.legs if leg.side is Side.SELL]
-    least = min((interest for interest in interests if interest is not None), default=None)
-    return judge_liquidity(mid=exam.mid, spread=exam.mid - exam.natural, open_interest=least)
+    found = [judge_liquidity(mid=exam.mid, spread=exam.mid - exam.natural, open_interest=None, combo=True)]
+    for leg in priced.envelope.legs:
+        if leg.side is Side.SELL and leg.effect is Effect.OPEN:
+            quote = priced.view.quote(leg.instrument)
+            index = isinstance(underlying_instrument(exam.intent.underlying), Index)
+            found.append(judge_liquidity(mid=quote.mid, spread=quote.spread, open_interest=open_interest(priced.view, leg), index=index))
+    return min(found, key=lambda item: (_WORST_FIRST.index(item.word), -1 if item.score is None else item.score))
 
 
 def open_interest(view: View, leg: Leg) -> int | None:

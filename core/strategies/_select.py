@@ -259,7 +259,12 @@ def _listed_near(symbol: str, today: date, *, aim: int) -> str:
     near = sorted(sorted(days, key=lambda day: (abs((day - today).days - aim), day))[:MOST_IDEAS])
     if not near:
         return "no expiry is listed"
-    return f"listed are {', '.join(f'{day} ({(day - today).days} days)' for day in near)}"
+    return f"listed are {', '.join(f'{day} ({_days_words(day, today)})' for day in near)}"
+
+
+def _days_words(day: date, today: date) -> str:
+    days = (day - today).days
+    return f"{days} day" if days == 1 else f"{days} days"
 
 
 def _listed(symbol: str, today: date) -> set[date]:

@@ -104,5 +104,15 @@ def test_liquidity_when_spread_or_interest_is_worse_then_the_word_is_too(mid: fl
     assert judge_liquidity(mid=mid, spread=spread, open_interest=interest).word == word
 
 
+def test_liquidity_when_it_is_a_combo_then_its_points_are_not_judged_but_its_share_of_mid_is():
+    assert judge_liquidity(mid=3.80, spread=0.30, open_interest=None, combo=True).word == "good"
+    assert judge_liquidity(mid=1.00, spread=0.30, open_interest=None, combo=True).word == "poor"
+
+
+def test_liquidity_when_it_is_an_index_then_little_open_interest_is_advice():
+    assert judge_liquidity(mid=10.0, spread=0.40, open_interest=70, index=True).word == "acceptable"
+    assert judge_liquidity(mid=10.0, spread=0.60, open_interest=70, index=True).word == "poor"
+
+
 def test_liquidity_when_there_is_no_price_then_the_score_is_unknown_not_zero():
     assert judge_liquidity(mid=0, spread=0, open_interest=900).score is None

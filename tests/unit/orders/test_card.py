@@ -208,6 +208,15 @@ def test_card_when_rules_answered_then_each_stands_with_its_number_failures_firs
     assert (rows[1][1], rows[2][1], rows[2][4]) == ("reduce x0.5", "pass", "")
 
 
+def test_card_when_the_short_leg_is_wider_than_the_structure_then_the_score_is_its():
+    seen = spx()
+    whole = seen.chains["SPX"]
+    wide = dataclasses.replace(whole, ask=np.where(whole.strike == 2700, whole.ask + 2.0, whole.ask))
+    rows = table(draw(priced(seen=dataclasses.replace(seen, chains={"SPX": wide}))), "Rules").rows
+
+    assert rows[-1][0] == "liquidity score" and rows[-1][1] == "poor" and "too wide" in str(rows[-1][4])
+
+
 def test_card_when_allowed_then_confirm_is_there_once_and_first():
     card = draw(priced())
 
