@@ -115,6 +115,8 @@ async def _all(desk: Desk, call: Call, account: Account, found: Sequence[Closabl
         cites += reply.cites
     drawn = len(cites) > 0
     head = f"{len(found)} position{'s' if len(found) > 1 else ''} to close, each with its own card; confirm them one by one."
+    if len(found) > 1:
+        head += " After each fill the next card may be drawn again, for the account as it then stands."
     return Reply(blocks=(Notice(text=head), *blocks), actions=tuple(actions), ok=drawn, cites=tuple(cites))
 
 
