@@ -121,7 +121,7 @@ async def _greeting(app: Any, first: list[str]) -> list[str]:
     desk = app.desk
     caller = Caller(person="owner", via=Via.LINE)
     lines = [f"Thetadesk · {badge(desk, caller)}", *first]
-    lines += [f"[!] {note}" for note in desk.notes]
+    lines += [f"[!] {note}" for note in desk.notes if note not in app.config_errors]
     if app.config_errors:
         lines += ["[x] The configuration has errors, so this desk only reads (RECOVERY):", *(f"    - {text}" for text in app.config_errors)]
     lines += [

@@ -6,6 +6,7 @@ It knows who is talking, does each message once, keeps the buttons of the last a
 from __future__ import annotations
 
 import asyncio
+import re
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
@@ -24,6 +25,7 @@ REMEMBERED = 256  # messages whose answer can be repeated
 CARDS = 20  # answers whose buttons can still be pressed by label
 SHORTEST_LABEL = 3  # letters of a label that may stand for it
 NO_PIN = "This needs a PIN, and there is none in this place; use the terminal."
+SECRET = re.compile(r"\bpin=[^\s']+", re.IGNORECASE)
 CANCEL_WORDS = frozenset({"cancel", "no", "stop", "never mind", "back"})
 
 
@@ -148,7 +150,7 @@ class Session:
                 return await self._pressed(button.token, message_id)
             return await self._line(text, Via.LINE, message_id)
         except UserError as error:
-            return self._stamped(refusal(str(error)))
+            return self._stamped(refusal(without_pin(str(error))))
 
     async def _pushed(self, what: str, message_id: str) -> Reply:
         try:
@@ -165,7 +167,8 @@ class Session:
                 raise UserError(f"There is no button {text} on the last answer.", "An earlier card's button answers to its label.")
             return found
         word = text.lower()
-        for buttons in reversed(self._cards):
+        # On the answer before one's eyes a label is the button. Further up it is so only where the words are no command of their own.
+        for buttons in (self._last, *(() if self._is_command(text) else reversed(self._cards))):
             exact = [button for button in buttons if button.label.lower() == word]
             if exact:
                 return exact[0] if len(exact) == 1 else _which(exact)
@@ -176,6 +179,12 @@ class Session:
             if near:
                 return near[0] if len(near) == 1 else _which(near)
         return None
+
+    def _is_command(self, text: str) -> bool:
+        try:
+            return isinstance(parse(text), Typed)
+        except UserError:
+            return False
 
     def _names_command(self, word: str) -> bool:
         try:
@@ -249,6 +258,11 @@ class Session:
 
     def _stamped(self, reply: Reply) -> Reply:
         return stamped(self._desk, reply, self._caller(Via.LINE, ""))
+
+
+def without_pin(text: str) -> str:
+    """Typed words with what stands for a PIN struck out."""
+    return SECRET.sub("pin=****", text)
 
 
 def _which(buttons: list[Button]) -> Button:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import re
 import select
 import sys
 from collections import OrderedDict
@@ -12,7 +11,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 from bot.render import render
-from bot.session import Session, Shown
+from bot.session import Session, Shown, without_pin
 from core.announce import Announcement, Urgency, announce
 from core.domain.events import Event
 from core.runtime import Runtime
@@ -23,7 +22,6 @@ LAST_NEWS_SECONDS = 3.0
 LOOK_SECONDS = 0.25
 CHUNK_BYTES = 65_536
 REMEMBERED = 1_000
-SECRET = re.compile(r"\bpin=\S+", re.IGNORECASE)
 _BELL = {Urgency.HIGH: "\a", Urgency.CRITICAL: "\a"}
 
 
@@ -110,7 +108,7 @@ class Terminal:
         while (text := await queue.get()) is not None:
             async with self._screen:
                 if not self._keyboard:
-                    self._write(f"> {'****' if self._session.expects_secret else SECRET.sub('pin=****', text)}\n")
+                    self._write(f"> {'****' if self._session.expects_secret else without_pin(text)}\n")
                 self._show(await self._session.hear(text))
 
     def _show(self, shown: Shown) -> None:
@@ -146,7 +144,8 @@ class Terminal:
 
     async def _last_news(self) -> None:
         waited = 0.0
-        while waited < LAST_NEWS_SECONDS and any(book.live for book in self._desk.books.accounts.values()):
+        moving = not self._desk.runtime.clock.standing  # while the clock stands nothing happens by itself
+        while moving and waited < LAST_NEWS_SECONDS and any(book.live for book in self._desk.books.accounts.values()):
             await self._desk.runtime.sleep(LOOK_SECONDS)
             waited += LOOK_SECONDS
         async with self._screen:

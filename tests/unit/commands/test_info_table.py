@@ -11,8 +11,8 @@ from core.commands._planned import planned
 
 PROMISED = frozenset(
     "status positions pnl fills greeks risk why stress vix regime correlation heatmap quote chain iv earnings calendar news flow sectors"
-    " scan plan open close roll hedge confirm reprice size drop cancel log_trade note journal search_journal review attribution streak alert"
-    " alerts pause resume halt unhalt kill blacklist mandate settings ack snooze pair next to drill config backtest whatif optimize wheel"
+    " scan plan open close roll hedge confirm reprice size drop cancel log_trade note journal search_journal review attribution streak"
+    " alert alerts pause resume halt unhalt kill blacklist mandate settings ack snooze pair next to drill config backtest whatif optimize wheel"
     " tax readiness ml account explain help".split()
 )
 HERE = plugins.names("commands")
