@@ -16,10 +16,10 @@ from core.command import Caller
 from core.config import Config, SettingsTable
 from core.domain.accounts import Account, AccountId
 from core.domain.events import Body, Draft, Event, Mode, SettingChanged, strictest
-from core.errors import LeaseLost, Unavailable, UserError
+from core.errors import DeskError, LeaseLost, Unavailable, UserError
 from core.fold import DeskFold
 from core.market.reader import Reader
-from core.orders.states import Outcome
+from core.orders.states import Order, Outcome
 from core.portfolio.book import Book, Books
 from core.ports import Archive, Broker, Provider, Store
 from core.risk.exam import Rule
@@ -64,6 +64,7 @@ class Desk:
     lease_lost: bool = False
     senders: dict[AccountId, AccountSender] = field(default_factory=dict)
     default_account: AccountId | None = None
+    ticket_seconds: dict[str, float] = field(default_factory=dict)  # ticket -> the clock's own seconds when drawn, whatever the wall says
     notes: list[str] = field(default_factory=list)  # what start-up wants a person to know
     write_halt: Callable[[str], None] | None = None  # makes the HALT file; None where the desk has no directory (tests, simulation)
     clear_halt: Callable[[], None] | None = None  # removes it
@@ -105,6 +106,8 @@ class Desk:
         """The account a call means: by name or id, else the caller's, else the default; raise UserError for an unknown one."""
         wanted = named or (caller.account if caller else None)
         if wanted is None:
+            if not self.config.accounts:
+                raise UserError("No account is open: the configuration has errors.", "`python -m bot doctor` lists them.")
             chosen = self.default_account or self.config.accounts[0].id
             return self.books.accounts[chosen].account
         for account in self.config.accounts:
@@ -140,7 +143,14 @@ class Desk:
             state = self.fold.reconciled(name)
             if state is None or not state.complete or state.epoch != self.epochs.get(name):
                 own.append((Mode.RECOVERY, f"{name.id} is not reconciled with its broker yet"))
+            unknown = [order.client_id for order in self._live(name) if order.unknown]
+            if unknown:
+                own.append((Mode.REDUCING, f"nobody knows yet what became of order {', '.join(unknown)}"))
         return own
+
+    def _live(self, account: AccountId) -> tuple[Order, ...]:
+        book = self.books.accounts.get(account)
+        return tuple(book.live.values()) if book is not None else ()
 
     # --- change --------------------------------------------------------------------------------------------------------
 
@@ -158,23 +168,46 @@ class Desk:
         """
         if not drafts:
             return Recorded(events=(), outcomes=())
+        return await self.runtime.to_the_end(self._record(drafts, expected_seq), name="record")
+
+    async def _record(self, drafts: Sequence[Draft], expected_seq: int | None) -> Recorded:
         async with self._log:
             try:
                 events = await self.store.append(drafts, expected_seq=expected_seq, token=self.token)
-            except LeaseLost:
-                self.lease_lost = True
+            except Exception as error:
+                self.lease_lost = self.lease_lost or isinstance(error, LeaseLost)
+                if isinstance(error, Unavailable):
+                    self.trouble = str(error)
+                await self._catch_up()  # the store may have kept what it could not acknowledge
                 raise
-            except Unavailable as error:
-                self.trouble = str(error)
-                raise
+            if events and events[0].seq != self.fold.seq + 1:
+                await self._catch_up()
+                outcomes: tuple[tuple[Outcome, ...], ...] = tuple(() for _ in events)
+            else:
+                outcomes = tuple(self.fold.apply(event) for event in events)
             self.trouble = ""
-            outcomes = tuple(self.fold.apply(event) for event in events)
+            self._told(events, outcomes)
+        return Recorded(events=events, outcomes=outcomes)
+
+    async def _catch_up(self) -> None:
+        """Fold whatever is in the log and not in the state."""
+        try:
+            missed = await self.store.read(after=self.fold.seq)
+        except DeskError as error:
+            self.report("log", error)
+            self.trouble = self.trouble or str(error)
+            return
+        self._told(missed, tuple(self.fold.apply(event) for event in missed))
+
+    def _told(self, events: tuple[Event, ...], outcomes: tuple[tuple[Outcome, ...], ...]) -> None:
         if any(isinstance(event.body, SettingChanged) for event in events):
             self.reload_settings()
         for event, result in zip(events, outcomes, strict=True):
-            for listener in self._listeners:
-                listener(event, result)
-        return Recorded(events=events, outcomes=outcomes)
+            for listener in tuple(self._listeners):
+                try:
+                    listener(event, result)
+                except Exception as error:  # noqa: BLE001 - whoever listens must not stand between the log and the order path
+                    self.report("listener", error)
 
     def listen(self, listener: Listener) -> Callable[[], None]:
         """Call `listener` after each stored event; returns the function that stops it."""

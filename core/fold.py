@@ -248,6 +248,8 @@ class DeskFold:
         body, desk = event.body, self._desk
         if isinstance(body, ModeSet):
             key = f"{body.scope.kind.value}:{body.scope.name}:{body.cause}"
+            if body.mode is Mode.HALT:
+                desk.policy_version += 1  # every card drawn before a halt is dead, also after it was lifted
             if body.mode is Mode.ACTIVE:
                 desk.modes.pop(key, None)
             else:

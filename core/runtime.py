@@ -166,6 +166,22 @@ class Runtime:
         task.add_done_callback(self._task_ended)
         return task
 
+    async def to_the_end(self, coro: Coroutine[Any, Any, T], *, name: str) -> T:
+        """Await work that must not be left half done: a caller that is cancelled stops waiting, the work goes on."""
+        if self._closing:
+            return await coro
+
+        async def outcome() -> tuple[list[T], Exception | None]:
+            try:
+                return [await coro], None
+            except Exception as error:  # noqa: BLE001 - handed to the caller below, not lost
+                return [], error
+
+        results, error = await asyncio.shield(self.spawn(outcome(), name=name))
+        if error is not None:
+            raise error
+        return results[0]
+
     async def sleep(self, seconds: float) -> None:
         """Wait `seconds` of the process's own time; 0 lets the others go first."""
         await asyncio.sleep(max(seconds, 0.0))

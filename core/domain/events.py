@@ -116,6 +116,8 @@ class TicketDrafted:
     margin_effect: Decimal | None
     verdict_hash: str
     replaces: str | None = None
+    short_deltas: tuple[float | None, ...] = ()  # of each short option leg, in the order of the legs
+    holdings: str = ""  # digest of what was held and working when the card was drawn
     said_limit: Decimal | None = None  # the person's own net price; None where the desk chose the range
     second_order: bool = False  # the person said it is a second, identical order on purpose
 
@@ -177,6 +179,7 @@ class OrderAcknowledged:
     client_id: str
     broker_ref: str
     limit: Decimal
+    from_books: bool = False  # the broker's complete books show it working: evidence that outweighs an earlier end
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

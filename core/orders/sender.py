@@ -30,9 +30,9 @@ from core.domain.events import (
     Scope,
     ScopeKind,
 )
-from core.domain.orders import Effect, Fill, OrderState
-from core.errors import BrokerRejected, BrokerTimeout, Conflict, DeskError, LeaseLost, Unavailable, UserError
-from core.orders.reconcile import ENDED, cash_body, differences, endings, facts, settled_body
+from core.domain.orders import Effect, Fill, OrderState, Permitted
+from core.errors import BrokerRejected, BrokerTimeout, DeskError, LeaseLost, Unavailable, UserError
+from core.orders.reconcile import ENDED, Finding, cash_body, differences, endings, facts, settled_body
 from core.orders.states import Order
 from core.orders.ticket import Confirmed
 from core.orders.work import limit_at_step, steps_done
@@ -42,6 +42,9 @@ from core.risk import gate
 RECONNECT_TRIES = 5
 RECONNECT_FIRST_SECONDS = 2.0
 PUMP_SECONDS = 1.0
+CHECK_AGAIN_SECONDS = 60.0  # between reconciliations while a break stands
+CANCEL_AGAIN_SECONDS = 10.0
+PRESS_TO_WIRE_SECONDS = 60.0  # a confirmed order that could not leave within this is not sent any more
 NO_ANSWER = (BrokerTimeout, TimeoutError)
 
 
@@ -54,7 +57,11 @@ class AccountSender:
         self._broker = broker
         self._wire = desk.runtime.lock()  # held across a broker call and across a reconciliation
         self._sent: set[str] = set()  # client ids that left in this connection: absence proves nothing about them yet
+        self._hear = desk.runtime.lock()  # held while updates or a snapshot are fetched and recorded: neither may overtake the other
+        self._lost: set[str] = set()  # orders the broker's complete books did not have
+        self._cancel_tried: dict[str, float] = {}
         self._cursor = 0
+        self._checked_at = 0.0
         self._recent: deque[float] = deque()
         self._finding_out = False
 
@@ -71,7 +78,7 @@ class AccountSender:
     # --- connection ----------------------------------------------------------------------------------------------------
 
     async def connect(self) -> None:
-        """Connect (again) and reconcile; until that succeeds the account is in RECOVERY. Raises Unavailable where the broker is not there."""
+        """Connect (again) and reconcile; until then the account is in RECOVERY. Raises Unavailable where the broker is not there."""
         async with self._wire:
             try:
                 epoch = await self._desk.runtime.wait_for(self._broker.connect(), self._seconds())
@@ -87,80 +94,94 @@ class AccountSender:
             return await self._reconcile(self._desk.epochs[self._account])
 
     async def _reconcile(self, epoch: int) -> Reconciled:
-        desk, account = self._desk, self._account
-        last = desk.fold.reconciled(account)
-        try:
-            snapshot = await desk.runtime.wait_for(self._broker.snapshot(since=last.cursor if last else 0), self._seconds())
-        except NO_ANSWER as error:
-            raise Unavailable(f"books of {account.id}", why="no answer to the reconciliation") from error
-        await self._record([(key, body) for key, body in facts(desk.book(account), snapshot)], causation=f"snapshot:{epoch}")
-        ended = [
-            (key, body)
-            for key, body in endings(desk.book(account), snapshot)
-            if not (isinstance(body, OrderEnded) and body.outcome == "denied" and body.client_id in self._sent)
-        ]
-        await self._record(ended, causation=f"snapshot:{epoch}")
-        found = differences(desk.book(account), snapshot)
-        broken = tuple(item.key for item in found if item.key is not None)
-        cursor = max(snapshot.cursor, last.cursor if last else 0) if snapshot.complete else (last.cursor if last else 0)
-        result = Reconciled(
-            account=account,
-            epoch=epoch,
-            complete=snapshot.complete,
-            differences=tuple(item.text for item in found),
-            broken_instruments=broken,
-            cursor=cursor,
-        )
-        drafts = [desk.draft(result, actor=self._actor, stream=str(account))]
-        drafts += self._breaks(result)
-        await desk.record(*drafts)
-        self._cursor = max(self._cursor, cursor)
+        async with self._hear:
+            result = await self._compared(epoch)
+            if result.differences:
+                result = await self._compared(epoch)  # once more: what was on its way may have arrived
+        self._checked_at = self._desk.runtime.seconds()
+        for order in tuple(self._desk.book(self._account).orders.values()):
+            if order.overfilled:
+                await self._stop_overfilled(order)
         return result
 
-    def _breaks(self, result: Reconciled) -> list[Draft]:
-        """Stop what differs, free what agrees again. A cash difference stops the account's entries."""
-        desk, stream = self._desk, str(self._account)
+    async def _compared(self, epoch: int) -> Reconciled:
+        desk, account = self._desk, self._account
+        last = desk.fold.reconciled(account)
+        since = last.cursor if last else 0
+        try:
+            snapshot = await desk.runtime.wait_for(self._broker.snapshot(since=since), self._seconds())
+        except NO_ANSWER as error:
+            raise Unavailable(f"books of {account.id}", why="no answer to the reconciliation") from error
+        told = {fill.account for fill in snapshot.fills}
+        told |= {item.account for item in snapshot.settlements} | {item.account for item in snapshot.movements}
+        self._same_account(snapshot.account, *told)
+        await self._record(facts(desk.book(account), snapshot), causation=f"snapshot:{epoch}")
+        await self._record(endings(desk.book(account), snapshot, sent_now=self._sent), causation=f"snapshot:{epoch}")
+        found = differences(desk.book(account), snapshot, sent_now=self._sent)
+        self._lost = {item.lost for item in found if item.lost is not None}
+        lost = [order for order in desk.book(account).live.values() if order.client_id in self._lost and not order.unknown]
+        await self._record(
+            [(None, OrderUnknown(client_id=order.client_id, reason="the broker's books do not have it")) for order in lost],
+            causation=f"snapshot:{epoch}",
+        )
+        result = Reconciled(
+            account=account, epoch=epoch, complete=snapshot.complete, differences=tuple(item.text for item in found),
+            broken_instruments=tuple(sorted({key for item in found for key in item.keys})),
+            cursor=max(snapshot.cursor, since) if snapshot.complete else since,
+        )
+        await desk.record(desk.draft(result, actor=self._actor, stream=str(account)), *self._breaks(result, found))
+        self._cursor = max(self._cursor, result.cursor)
+        return result
+
+    def _same_account(self, *accounts: AccountId) -> None:
+        strangers = sorted({str(account) for account in accounts if account != self._account})
+        if strangers:
+            raise Unavailable(f"books of {self._account.id}", why=f"the broker speaks of another account: {', '.join(strangers)}")
+
+    def _breaks(self, result: Reconciled, found: Sequence[Finding]) -> list[Draft]:
+        """Stop what differs: an instrument is halted until a person lifts it; a cash difference stops entries until the books agree."""
+        desk, stream, cause = self._desk, str(self._account), f"reconciliation:{self._account}"
+        standing = {entry.scope for entry in desk.fold.all_modes() if entry.cause == cause}
         drafts: list[Draft] = []
-        cause = f"reconciliation:{self._account}"
-        for key in result.broken_instruments:
-            text = next(item for item in result.differences if item.startswith(key.strip()))
-            scope = Scope(kind=ScopeKind.INSTRUMENT, name=key)
-            drafts.append(desk.draft(ModeSet(scope=scope, mode=Mode.HALT, cause=cause, reason=text), actor=self._actor, stream=stream))
-        others = [text for text in result.differences if text.startswith("cash")]
-        if others:
-            scope = Scope(kind=ScopeKind.ACCOUNT, name=stream)
-            drafts.append(
-                desk.draft(ModeSet(scope=scope, mode=Mode.REDUCING, cause=cause, reason=others[0]), actor=self._actor, stream=stream)
-            )
-        for entry in desk.fold.all_modes():
-            healed = entry.scope.name not in result.broken_instruments and (entry.scope.kind is ScopeKind.INSTRUMENT or not others)
-            if entry.cause == cause and healed and result.complete:
-                drafts.append(
-                    desk.draft(
-                        ModeSet(scope=entry.scope, mode=Mode.ACTIVE, cause=cause, reason="books agree again"),
-                        actor=self._actor,
-                        stream=stream,
-                    )
-                )
+
+        def put(scope: Scope, mode: Mode, reason: str) -> None:
+            body = ModeSet(scope=scope, mode=mode, cause=cause, reason=reason)
+            drafts.append(desk.draft(body, actor=self._actor, stream=stream))
+
+        for item in found:
+            for scope in (Scope(kind=ScopeKind.INSTRUMENT, name=key) for key in item.keys):
+                if scope not in standing:
+                    standing.add(scope)
+                    put(scope, Mode.HALT, item.text)
+        account = Scope(kind=ScopeKind.ACCOUNT, name=stream)
+        cash = next((item.text for item in found if not item.keys and item.text.startswith("cash")), None)
+        if cash is not None and account not in standing:
+            put(account, Mode.REDUCING, cash)
+        if cash is None and account in standing and result.complete:
+            put(account, Mode.ACTIVE, "the cash agrees again")
         return drafts
 
     # --- sending -------------------------------------------------------------------------------------------------------
 
     async def send(self, confirmed: Confirmed) -> Order:
-        """Send a confirmed order; returns it as it stands after the broker's first answer."""
-        order = self._order(confirmed.client_id)
+        """Send a confirmed order; returns it as it stands after the broker's first answer. A cancelled caller leaves nothing half sent."""
+        return await self._desk.runtime.to_the_end(self._send(confirmed), name=f"send {confirmed.client_id}")
+
+    async def _send(self, confirmed: Confirmed) -> Order:
         async with self._wire:
             order = self._order(confirmed.client_id)
             if order.state is not OrderState.SUBMITTING or order.client_id in self._sent:
                 return order
-            stop = await self._stop(order)
+            stop = self._too_late(order) or await self._stop(order, new=True)
             if stop is None:
                 stop = await self._submit(order, confirmed)
             if stop is not None:
-                await self._one(
-                    OrderEnded(client_id=order.client_id, outcome="denied", reason=stop), key=f"end:{self._account}:{order.client_id}"
-                )
+                await self._one(OrderEnded(client_id=order.client_id, outcome="denied", reason=stop))
         return self._order(order.client_id)
+
+    def _too_late(self, order: Order) -> str | None:
+        waited = (self._desk.now() - order.submitted_at).total_seconds()
+        return f"{waited:.0f} seconds passed between the press and the wire" if waited > PRESS_TO_WIRE_SECONDS else None
 
     async def _submit(self, order: Order, confirmed: Confirmed) -> str | None:
         desk = self._desk
@@ -180,9 +201,7 @@ class AccountSender:
         try:
             ref = await desk.runtime.wait_for(self._broker.submit(permitted), self._seconds())
         except BrokerRejected as error:
-            await self._one(
-                OrderEnded(client_id=order.client_id, outcome="rejected", reason=str(error)), key=f"end:{self._account}:{order.client_id}"
-            )
+            await self._one(OrderEnded(client_id=order.client_id, outcome="rejected", reason=str(error)))
         except NO_ANSWER:
             await self._unknown(order, "no answer to the order in time")
         except Exception as error:  # noqa: BLE001 - on the order path any bug leaves the order unknown and the account reducing
@@ -201,39 +220,70 @@ class AccountSender:
                 or limit == order.limit
             ):
                 return order
-            if await self._stop(order) is not None:
+            if await self._stop(order, new=False) is not None:
                 return order
             permitted = gate.permit_replace(order, limit=limit)
             await self._one(Replacing(client_id=client_id, limit=limit))
-            try:
-                await self._desk.runtime.wait_for(self._broker.replace(client_id, permitted), self._seconds())
-            except BrokerRejected as error:
-                await self._one(ReplaceRefused(client_id=client_id, limit=order.limit, reason=str(error)))
-            except NO_ANSWER:
-                await self._unknown(order, "no answer to the price change in time")
-            except Exception as error:  # noqa: BLE001 - as in _submit
-                await self._bug(order, error)
-            else:
-                await self._one(OrderAcknowledged(client_id=client_id, broker_ref=order.broker_ref or "", limit=limit))
+            stop = self._mode_stop(order)  # a HALT may have been recorded just before: nothing is awaited between this and the wire
+            if stop is not None:
+                await self._one(ReplaceRefused(client_id=client_id, limit=order.limit, reason=stop))
+                return self._order(client_id)
+            await self._replace_on_wire(order, permitted)
         return self._order(client_id)
+
+    async def _replace_on_wire(self, order: Order, permitted: Permitted) -> None:
+        try:
+            await self._desk.runtime.wait_for(self._broker.replace(order.client_id, permitted), self._seconds())
+        except BrokerRejected as error:
+            await self._one(ReplaceRefused(client_id=order.client_id, limit=order.limit, reason=str(error)))
+        except NO_ANSWER:
+            await self._unknown(order, "no answer to the price change in time")
+        except Exception as error:  # noqa: BLE001 - as in _submit
+            await self._bug(order, error)
+        else:
+            await self._one(OrderAcknowledged(client_id=order.client_id, broker_ref=order.broker_ref or "", limit=permitted.limit))
 
     async def cancel(self, client_id: str, reason: str, *, actor: str = "desk") -> Order:
-        """Ask the broker to cancel. Works in every mode; the order is cancelled only when the broker says so."""
+        """Ask the broker to cancel. Works in every mode, with a full disk too; the order is cancelled only when the broker says so.
+
+        An order that the broker's complete books do not have is written off by a person's cancel: that is the signed end of an UNKNOWN.
+        """
+        order = self._order(client_id)
+        if order.state.terminal:
+            return order
+        if client_id in self._lost and actor.startswith("person:"):
+            reason = "not in the broker's complete books; written off by a person"
+            await self._one(OrderEnded(client_id=client_id, outcome="cancelled", reason=reason), actor=actor)
+            return self._order(client_id)
         async with self._wire:
-            order = self._order(client_id)
-            if order.state.terminal:
-                return order
-            await self._one(CancelRequested(client_id=client_id, reason=reason), actor=actor)
+            try:
+                await self._one(CancelRequested(client_id=client_id, reason=reason), actor=actor)
+            except Unavailable as error:  # a cancel takes risk away: it leaves although it cannot be written down now
+                self._desk.report(f"cancel of {client_id}", error)
+            self._cancel_tried[client_id] = self._desk.runtime.seconds()
             try:
                 await self._desk.runtime.wait_for(self._broker.cancel(client_id), self._seconds())
-            except (BrokerRejected, *NO_ANSWER) as error:
+            except Exception as error:  # noqa: BLE001 - whatever the link does, the other cancels go on and this one is found out
                 self._desk.runtime.report(f"cancel of {client_id} not accepted", error)
-                self._find_out()
-        await self.pump(0.0)
-        return self._order(client_id)
+        try:
+            await self.pump(0.0)
+        except (DeskError, TimeoutError) as error:
+            self._desk.runtime.report(f"link of {self._account.id}", error)
+        order = self._order(client_id)
+        if not order.state.terminal and order.broker_ref is None:
+            self._find_out()
+        return order
 
-    async def _stop(self, order: Order) -> str | None:
-        """Why nothing may leave now; None where it may. Read again at the last moment."""
+    async def _cancel_again(self) -> None:
+        """A cancel that may have been lost is asked for again until the broker's word is there."""
+        for order in tuple(self._desk.book(self._account).live.values()):
+            tried = self._cancel_tried.get(order.client_id)
+            due = tried is None or self._desk.runtime.seconds() - tried >= CANCEL_AGAIN_SECONDS
+            if order.cancel_asked and due and order.client_id not in self._lost:
+                await self.cancel(order.client_id, order.reason or "asked before")
+
+    async def _stop(self, order: Order, *, new: bool) -> str | None:
+        """Why nothing may leave now; None where it may. Read again at the last moment, the mode last of all."""
         desk = self._desk
         try:
             if await desk.store.lease_token() != desk.token:
@@ -241,20 +291,24 @@ class AccountSender:
         except (LeaseLost, Unavailable) as error:
             desk.lease_lost = desk.lease_lost or isinstance(error, LeaseLost)
             return str(error)
+        too_fast = await self._too_fast() if new and not order.reducing else None
+        return too_fast or self._mode_stop(order)
+
+    def _mode_stop(self, order: Order) -> str | None:
         keys = tuple(leg.instrument.key for leg in order.envelope.legs)
-        mode, reason = desk.mode(account=self._account, strategy=order.envelope.strategy, keys=keys)
-        if not may_send(mode, order):
-            return f"the desk is in {mode.value.upper()}: {reason}"
-        return await self._too_fast()
+        mode, reason = self._desk.mode(account=self._account, strategy=order.envelope.strategy, keys=keys)
+        return None if may_send(mode, order) else f"the desk is in {mode.value.upper()}: {reason}"
 
     async def _too_fast(self) -> str | None:
+        """New orders that add risk, counted over a minute; more than the limit is a runaway and halts the desk."""
         seconds, limit = self._desk.runtime.seconds(), self._desk.settings.desk.whole("orders_per_minute")
         while self._recent and seconds - self._recent[0] >= 60:
             self._recent.popleft()
         if len(self._recent) >= limit:
-            reason = f"more than {limit} sends in a minute"
-            mode = ModeSet(scope=Scope(), mode=Mode.HALT, cause="runaway", reason=reason)
-            await self._desk.record(self._desk.draft(mode, actor="rule:orders_per_minute"))
+            reason = f"more than {limit} new orders in a minute"
+            if not any(entry.cause == "runaway" for entry in self._desk.fold.all_modes()):
+                mode = ModeSet(scope=Scope(), mode=Mode.HALT, cause="runaway", reason=reason)
+                await self._desk.record(self._desk.draft(mode, actor="rule:orders_per_minute"))
             return reason
         self._recent.append(seconds)
         return None
@@ -263,15 +317,17 @@ class AccountSender:
 
     async def pump(self, wait_seconds: float) -> int:
         """Record the broker's updates since the last; returns how many there were."""
-        updates = await self._desk.runtime.wait_for(
-            self._broker.updates(since=self._cursor, wait_seconds=wait_seconds), wait_seconds + self._seconds()
-        )
-        if not updates:
-            return 0
-        bodies = [item for update in updates for item in self._bodies(update)]
-        await self._record(bodies, causation=f"update:{updates[-1].cursor}")
-        self._cursor = max(self._cursor, *(update.cursor for update in updates))
-        return len(updates)
+        async with self._hear:
+            updates = await self._desk.runtime.wait_for(
+                self._broker.updates(since=self._cursor, wait_seconds=wait_seconds), wait_seconds + self._seconds()
+            )
+            if not updates:
+                return 0
+            self._same_account(*(update.item.account for update in updates if not isinstance(update.item, OrderReport)))
+            bodies = [item for update in _newest_reports(updates) for item in self._bodies(update)]
+            await self._record(bodies, causation=f"update:{updates[-1].cursor}")
+            self._cursor = max(self._cursor, *(update.cursor for update in updates))
+            return len(updates)
 
     def _bodies(self, update: Update) -> list[tuple[str | None, Body]]:
         item, account = update.item, str(self._account)
@@ -289,12 +345,12 @@ class AccountSender:
         if order is None:
             return []
         if item.status is BrokerStatus.WORKING:
-            new = order.broker_ref is None or order.unknown or item.limit != order.limit
+            new = order.broker_ref is None or order.unknown or order.pending_limit is not None or item.limit != order.limit
             return [(None, OrderAcknowledged(client_id=item.client_id, broker_ref=item.broker_ref, limit=item.limit))] if new else []
         outcome = ENDED.get(item.status)
         if outcome is None:
             return []  # filled: the executions themselves say so
-        return [(f"end:{self._account}:{item.client_id}", OrderEnded(client_id=item.client_id, outcome=outcome, reason=item.reason))]
+        return [(None, OrderEnded(client_id=item.client_id, outcome=outcome, reason=item.reason))] if order.ended is None else []
 
     # --- working -------------------------------------------------------------------------------------------------------
 
@@ -302,6 +358,7 @@ class AccountSender:
         """Let the exchange do its periodic work, hear it, and walk the price of each working order by the clock."""
         await self._desk.runtime.wait_for(self._broker.poll(), self._seconds())
         await self.pump(0.0)
+        await self._cancel_again()
         settings = self._desk.settings.desk
         for order in tuple(self._desk.book(self._account).live.values()):
             elapsed = (self._desk.now() - order.submitted_at).total_seconds()
@@ -311,7 +368,7 @@ class AccountSender:
                 await self.replace(order.client_id, target)
 
     async def settle_down(self) -> None:
-        """Hear everything the broker has to say now. On a standing clock, also walk every working order to its worst price: no time passes by itself."""
+        """Hear everything the broker has to say now. On a standing clock, where no time passes by itself, also walk every price to its end."""
         await self._desk.runtime.wait_for(self._broker.poll(), self._seconds())
         while await self.pump(0.0):
             pass
@@ -327,19 +384,32 @@ class AccountSender:
                 pass
 
     async def run(self) -> None:
-        """The account's background loop: hear, work, and reconnect with growing pauses after a failure."""
+        """The account's background loop: hear, work, reconcile while something differs, reconnect with growing pauses after a failure."""
         failures = 0
         while True:
             try:
-                if self._desk.epochs.get(self._account) is None or failures:
+                if failures or not self._reconciled_now():
                     await self.connect()
                 await self.work()
-                failures = 0
-                await self._desk.runtime.sleep(PUMP_SECONDS)
-            except (DeskError, TimeoutError) as error:
+                if self._break_stands() and self._desk.runtime.seconds() - self._checked_at >= CHECK_AGAIN_SECONDS:
+                    await self.reconcile()
+                failures = 0 if self._reconciled_now() else failures + 1
+            except (DeskError, TimeoutError, OSError) as error:
                 failures += 1
                 self._desk.runtime.report(f"link of {self._account.id}", error)
-                await self._desk.runtime.sleep(min(60.0, RECONNECT_FIRST_SECONDS * 2 ** min(failures, 5)))
+            except Exception as error:  # noqa: BLE001 - a bug must not end the account's ears: it is told, entries stop, the loop goes on
+                failures += 1
+                await self._reducing(self._desk.report(f"account {self._account.id}", error))
+            pause = PUMP_SECONDS if not failures else min(60.0, RECONNECT_FIRST_SECONDS * 2 ** min(failures, 5))
+            await self._desk.runtime.sleep(pause)
+
+    def _reconciled_now(self) -> bool:
+        state = self._desk.fold.reconciled(self._account)
+        return state is not None and state.complete and state.epoch == self._desk.epochs.get(self._account)
+
+    def _break_stands(self) -> bool:
+        state = self._desk.fold.reconciled(self._account)
+        return state is not None and bool(state.differences)
 
     # --- inside --------------------------------------------------------------------------------------------------------
 
@@ -378,32 +448,41 @@ class AccountSender:
     async def _alarms(self, recorded: Recorded) -> None:
         """After a batch: an overfill stops its instruments. (A leg filled without its partners is announced from the order's own state.)"""
         for event in recorded.events:
-            if not isinstance(event.body, Filled):
-                continue
-            order = self._desk.book(self._account).orders.get(event.body.fill.client_id or "")
-            if order is not None and order.overfilled:
-                key = event.body.fill.instrument.key
-                mode = ModeSet(
-                    scope=Scope(kind=ScopeKind.INSTRUMENT, name=key),
-                    mode=Mode.HALT,
-                    cause=f"overfill:{order.client_id}",
-                    reason=f"order {order.client_id} filled more than the confirmed {order.quantity}",
-                )
-                await self._desk.record(
-                    self._desk.draft(mode, actor="desk", stream=str(self._account), dedupe=f"overfill:{order.client_id}:{key}")
-                )
+            if isinstance(event.body, Filled):
+                order = self._desk.book(self._account).orders.get(event.body.fill.client_id or "")
+                if order is not None and order.overfilled:
+                    await self._stop_overfilled(order)
+
+    async def _stop_overfilled(self, order: Order) -> None:
+        reason = f"order {order.client_id} filled more than the confirmed {order.quantity}"
+        drafts = []
+        for leg in order.envelope.legs:
+            key, filled = leg.instrument.key, order.filled_contracts[leg.instrument.key]
+            if filled > order.quantity * leg.ratio:
+                scope = Scope(kind=ScopeKind.INSTRUMENT, name=key)
+                mode = ModeSet(scope=scope, mode=Mode.HALT, cause=f"overfill:{order.client_id}", reason=reason)
+                dedupe = f"overfill:{order.client_id}:{key}:{filled}"
+                drafts.append(self._desk.draft(mode, actor="desk", stream=str(self._account), dedupe=dedupe))
+        await self._desk.record(*drafts)
 
     async def _unknown(self, order: Order, reason: str) -> None:
-        await self._one(OrderUnknown(client_id=order.client_id, reason=reason))
         self._find_out()
+        await self._one(OrderUnknown(client_id=order.client_id, reason=reason))
 
     async def _bug(self, order: Order, error: Exception) -> None:
         identity = self._desk.report(f"order {order.client_id}", error)
-        await self._one(OrderUnknown(client_id=order.client_id, reason=f"the broker link failed ({identity})"))
+        await self._unknown(order, f"the broker link failed ({identity})")
+        await self._reducing(identity)
+
+    async def _reducing(self, identity: str) -> None:
+        if any(entry.cause.startswith("bug:") and entry.scope.name == str(self._account) for entry in self._desk.fold.all_modes()):
+            return
         scope = Scope(kind=ScopeKind.ACCOUNT, name=str(self._account))
         mode = ModeSet(scope=scope, mode=Mode.REDUCING, cause=f"bug:{identity}", reason=f"an error on the order path ({identity})")
-        await self._desk.record(self._desk.draft(mode, actor="desk", stream=str(self._account)))
-        self._find_out()
+        try:
+            await self._desk.record(self._desk.draft(mode, actor="desk", stream=str(self._account)))
+        except DeskError as error:
+            self._desk.report("mode after an error", error)
 
     def _find_out(self) -> None:
         if not self._finding_out:
@@ -417,7 +496,7 @@ class AccountSender:
                 await self._desk.runtime.sleep(RECONNECT_FIRST_SECONDS * 2**attempt)
                 try:
                     await self.connect()
-                except (DeskError, Conflict, TimeoutError) as error:
+                except (DeskError, TimeoutError, OSError) as error:
                     self._desk.runtime.report(f"reconciliation of {self._account.id}", error)
                     continue
                 if not any(order.unknown for order in self._desk.book(self._account).live.values()):
@@ -427,11 +506,11 @@ class AccountSender:
 
 
 def may_send(mode: Mode, order: Order) -> bool:
-    """The mode table, for an order already confirmed: entries only when ACTIVE, exits also when PAUSED, in REDUCING and HALT only measured reducing ones."""
+    """The mode table for a confirmed order: entries when ACTIVE, exits also when PAUSED, in REDUCING and HALT only measured reducing ones."""
     if mode is Mode.ACTIVE:
         return True
     if mode is Mode.PAUSED:
-        return order.reducing or any(leg.effect is Effect.CLOSE for leg in order.envelope.legs)
+        return order.reducing or all(leg.effect is Effect.CLOSE for leg in order.envelope.legs)
     return mode in (Mode.REDUCING, Mode.HALT) and order.reducing
 
 
@@ -445,15 +524,32 @@ class Cancelled:
 
 async def cancel_all(desk: Desk, senders: Sequence[AccountSender], *, reason: str, actor: str) -> Cancelled:
     """Ask for a cancel of every live order in every account and say which are proved."""
-    wanted = [(sender, order.client_id) for sender in senders for order in desk.book(sender.account).live.values()]
-    for sender, client_id in wanted:
-        try:
-            await sender.cancel(client_id, reason, actor=actor)
-        except (DeskError, TimeoutError) as error:
-            desk.runtime.report(f"cancel of {client_id}", error)
+    wanted = {sender.account: tuple(desk.book(sender.account).live) for sender in senders}
+
+    async def one_account(sender: AccountSender) -> None:
+        for client_id in wanted[sender.account]:
+            try:
+                await sender.cancel(client_id, reason, actor=actor)
+            except Exception as error:  # noqa: BLE001 - one order's trouble must not keep the others from being cancelled
+                desk.runtime.report(f"cancel of {client_id}", error)
+
+    await desk.runtime.gather(*(one_account(sender) for sender in senders))
     done: list[str] = []
     pending: list[str] = []
-    for _, client_id in wanted:
+    for client_id in (client_id for ids in wanted.values() for client_id in ids):
         order = desk.books.order(client_id)
         (done if order is not None and order.state.terminal else pending).append(client_id)
     return Cancelled(done=tuple(done), pending=tuple(pending))
+
+
+def _newest_reports(updates: Sequence[Update]) -> list[Update]:
+    """Of several WORKING reports of one order in a batch only the last speaks of now."""
+    last: dict[str, Update] = {}
+    for update in updates:
+        if isinstance(update.item, OrderReport) and update.item.status is BrokerStatus.WORKING:
+            last[update.item.client_id] = update
+    kept = set(map(id, last.values()))
+    return [
+        update for update in updates
+        if not isinstance(update.item, OrderReport) or update.item.status is not BrokerStatus.WORKING or id(update) in kept
+    ]

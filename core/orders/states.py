@@ -118,18 +118,20 @@ class Order:
 
 # Denied is the desk's own no, before anything was sent. Executions are facts, so a bust may lead back to a state without fills.
 _SENT = frozenset(OrderState) - {OrderState.DENIED}
+_AFTER_ALL = frozenset({OrderState.FILLED, OrderState.WORKING, OrderState.PARTIALLY_FILLED, OrderState.PENDING_CANCEL})
 TRANSITIONS: dict[OrderState, frozenset[OrderState]] = {
     OrderState.SUBMITTING: frozenset(OrderState) - {OrderState.SUBMITTING},
     OrderState.WORKING: _SENT - {OrderState.SUBMITTING},
     OrderState.PENDING_CANCEL: _SENT - {OrderState.SUBMITTING},
     OrderState.PARTIALLY_FILLED: _SENT,
     OrderState.UNKNOWN: frozenset(OrderState),
-    # After the end only executions move an order: to FILLED when late fills complete it, back when one is busted.
+    # After the end executions move an order (late fills complete it, a bust takes one back), and so do the broker's complete books
+    # where they show it working after all.
     OrderState.FILLED: _SENT,
-    OrderState.CANCELLED: frozenset({OrderState.FILLED}),
-    OrderState.REJECTED: frozenset({OrderState.FILLED}),
-    OrderState.EXPIRED: frozenset({OrderState.FILLED}),
-    OrderState.DENIED: frozenset({OrderState.FILLED}),
+    OrderState.CANCELLED: _AFTER_ALL,
+    OrderState.REJECTED: _AFTER_ALL,
+    OrderState.EXPIRED: _AFTER_ALL,
+    OrderState.DENIED: _AFTER_ALL,
 }
 
 OrderBody = Submitting | OrderAcknowledged | Replacing | ReplaceRefused | CancelRequested | OrderEnded | OrderUnknown | Filled
@@ -173,7 +175,8 @@ def _submitted(body: Submitting, at: datetime) -> Order:
 
 def _reported(order: Order, body: Body) -> Order:
     if isinstance(body, OrderAcknowledged):
-        return replace(order, broker_ref=body.broker_ref, limit=body.limit, pending_limit=None, unknown=False)
+        ended = None if body.from_books else order.ended
+        return replace(order, broker_ref=body.broker_ref, limit=body.limit, pending_limit=None, unknown=False, ended=ended)
     if isinstance(body, Replacing):
         return replace(order, pending_limit=body.limit)
     if isinstance(body, ReplaceRefused):

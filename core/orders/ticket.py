@@ -6,6 +6,7 @@ repeats all of it: an order that is no longer what the card said is asked again,
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from decimal import Decimal
@@ -25,12 +26,14 @@ from core.orders.card import draw_card
 from core.ports import Preview
 from core.reply import Reply
 from core.risk import gate
-from core.risk.exam import Exam, Recent, Verdict
+from core.risk.exam import Exam, Recent, Verdict, legs_key
 from core.risk.examine import exam_needs, examine, natural_and_mid
+from core.risk.measures import underlying_of
 from core.risk.sizing import units_for
 
 DUPLICATE_WINDOW = timedelta(minutes=10)
 UNDISTURBED_TRIES = 3
+SIZE_CUSHION = Decimal("1.03")  # sized by rule stays this far under the limit, so that a tick of drift does not refuse the press
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,7 +79,7 @@ async def draft(
         sized = _sized(desk, priced)
         if sized != intent.quantity:
             priced = await price(desk, replace(intent, quantity=sized), limit=limit, second_order=second_order)
-    ticket_id = desk.runtime.entropy.id("T")
+    ticket_id = _new_id(desk, "T", taken=desk.fold.tickets.__contains__)
     card = draw_card(
         ticket_id=ticket_id, priced=priced, now=desk.now(), mode=desk.mode(account=intent.account), label=priced.view.label, lead=lead
     )
@@ -89,6 +92,8 @@ async def draft(
         allowed=priced.verdict.allowed,
         mid=_exact(priced.exam.mid, priced.envelope),
         short_delta=short_delta(priced.view, priced.envelope),
+        short_deltas=short_deltas(priced.view, priced.envelope),
+        holdings=_holdings(priced.exam),
         margin_effect=_margin_effect(priced.preview),
         verdict_hash=priced.verdict.hash,
         replaces=replaces.id if replaces else None,
@@ -102,16 +107,22 @@ async def draft(
         drafts.append(desk.draft(closed, actor=actor, stream=str(intent.account), correlation=replaces.id))
     shown = TicketShown(ticket_id=ticket_id, chat=caller.chat, at=desk.now())
     drafts.append(desk.draft(shown, actor=actor, stream=str(intent.account), correlation=ticket_id))
+    desk.ticket_seconds[ticket_id] = desk.runtime.clock.monotonic()
     recorded = await desk.record(*drafts)
     return replace(card, cites=recorded.seqs, data={**card.data, "ticket": ticket_id})
 
 
-async def price(desk: Desk, intent: Intent, *, limit: Decimal | None, second_order: bool = False, fresh: bool = False) -> Priced:
-    """Build the envelope at today's prices and judge it; nothing is recorded. `fresh` takes no market data kept from seconds ago."""
+async def price(
+    desk: Desk, intent: Intent, *, limit: Decimal | None, second_order: bool = False, envelope: Envelope | None = None
+) -> Priced:
+    """Build the envelope at today's prices and judge it; nothing is recorded.
+
+    With an `envelope` (at the press) that very one is judged, against quotes asked for anew.
+    """
     book = desk.book(intent.account)
     now = desk.now()
-    view = await desk.reader.view(exam_needs(intent, book, now), fresh=fresh)
-    envelope = _envelope(desk, intent, view, limit)
+    view = await desk.reader.view(exam_needs(intent, book, now), fresh=envelope is not None)
+    envelope = envelope or _envelope(desk, intent, view, limit)
     intent = replace(intent, plan=envelope.plan)
     preview, trouble = await _preview(desk, envelope)
     keys = tuple(leg.instrument.key for leg in intent.legs)
@@ -147,10 +158,10 @@ async def confirm(desk: Desk, ticket_id: str, caller: Caller) -> Confirmed | Rep
         priced = await _price_undisturbed(desk, drafted)
         if not find(desk, ticket_id).is_open:
             raise UserError(f"Ticket {ticket_id} was withdrawn meanwhile; nothing was sent.", "Ask again for a fresh card.")
-        moved = _moved(desk, ticket, priced)
+        moved = _spent(desk, ticket) or _moved(desk, ticket, priced)
         if moved is not None:
             return await _ask_again(desk, ticket, caller, moved)
-        client_id = desk.runtime.entropy.id("O")
+        client_id = _new_id(desk, "O", taken=lambda name: desk.books.order(name) is not None)
         recorded = await desk.record(*_confirmation(desk, ticket, priced.verdict, client_id, caller), expected_seq=desk.fold.seq)
     return Confirmed(client_id=client_id, ticket=find(desk, ticket_id), verdict=priced.verdict, seqs=recorded.seqs)
 
@@ -158,7 +169,7 @@ async def confirm(desk: Desk, ticket_id: str, caller: Caller) -> Confirmed | Rep
 async def _price_undisturbed(desk: Desk, drafted: TicketDrafted) -> Priced:
     """Price and judge against a book that has not changed meanwhile: a fill that comes in between would make the verdict stale."""
     for _ in range(UNDISTURBED_TRIES):
-        priced = await price(desk, drafted.intent, limit=drafted.said_limit, second_order=drafted.second_order, fresh=True)
+        priced = await price(desk, drafted.intent, limit=drafted.said_limit, second_order=drafted.second_order, envelope=drafted.envelope)
         if priced.exam.book is desk.book(drafted.envelope.account):
             return priced
     raise UserError("The account keeps changing while the order is checked; nothing was sent.", "Press Confirm again in a moment.")
@@ -212,19 +223,23 @@ def ended_words(ticket: Ticket) -> str:
     return ticket.closed.outcome if ticket.closed is not None else "open"
 
 
-def short_delta(view: View, envelope: Envelope) -> float | None:
-    """The largest absolute delta among the short option legs, None where unknown or there is no short leg."""
-    deltas: list[float] = []
+def short_deltas(view: View, envelope: Envelope) -> tuple[float | None, ...]:
+    """The absolute delta of each short option leg, in the order of the legs; None where unknown."""
+    deltas: list[float | None] = []
     for leg in envelope.legs:
         if leg.side is Side.SELL and isinstance(leg.instrument, Option):
             try:
                 delta = view.mark(leg.instrument).delta
             except Unavailable:
-                return None
-            if delta is None:
-                return None
-            deltas.append(abs(delta))
-    return max(deltas, default=None)
+                delta = None
+            deltas.append(None if delta is None else abs(delta))
+    return tuple(deltas)
+
+
+def short_delta(view: View, envelope: Envelope) -> float | None:
+    """The largest absolute delta among the short option legs, None where one is unknown or there is no short leg."""
+    known = [delta for delta in short_deltas(view, envelope) if delta is not None]
+    return max(known, default=None) if len(known) == len(short_deltas(view, envelope)) else None
 
 
 def _envelope(desk: Desk, intent: Intent, view: View, limit: Decimal | None) -> Envelope:
@@ -251,7 +266,8 @@ def _working_range(desk: Desk, intent: Intent, view: View) -> Limit:
     start = to_tick(mid, tick, up=True)
     half_spread = max(Decimal(0), mid - natural) if natural is not None else abs(mid)
     guard = min(half_spread, max(tick, abs(mid) * desk.settings.desk.number("guard_fraction")))
-    return Limit(start=start, worst=min(start, to_tick(mid - guard, tick, up=False)))
+    worst = to_tick(mid - guard, combo_tick(intent.options, mid - guard), up=False)
+    return Limit(start=start, worst=min(start, worst))
 
 
 def _unpriced(intent: Intent, view: View) -> str:
@@ -281,7 +297,7 @@ def _sized(desk: Desk, priced: Priced) -> int:
     if capital is None or nlv is None:
         return priced.exam.intent.quantity
     per_unit = capital / priced.exam.intent.quantity
-    base = units_for(capital_per_unit=per_unit, net_liquidation=nlv, fraction=desk.settings.desk.number("size_fraction"))
+    base = units_for(capital_per_unit=per_unit * SIZE_CUSHION, net_liquidation=nlv, fraction=desk.settings.desk.number("size_fraction"))
     return max(1, int(base * priced.verdict.factor))
 
 
@@ -298,10 +314,11 @@ def _spent(desk: Desk, ticket: Ticket) -> str | None:
         )
     if desk.now() >= ticket.drafted.envelope.expires_at:
         return "That card had expired"
-    if desk.now() < ticket.at:
+    drawn, life = desk.ticket_seconds.get(ticket.id), (ticket.drafted.envelope.expires_at - ticket.at).total_seconds()
+    if desk.now() < ticket.at or (drawn is not None and desk.runtime.clock.monotonic() - drawn >= life):
         return "The clock went back since that card"
     if ticket.drafted.envelope.policy_version != desk.fold.policy_version:
-        return "A setting changed since that card"
+        return "The desk was halted or a setting changed since that card"
     if not ticket.drafted.allowed:
         return "The rules did not allow that card"
     return None
@@ -314,18 +331,26 @@ def _moved(desk: Desk, ticket: Ticket, priced: Priced) -> str | None:
         return f"The rules say no now: {priced.verdict.reason}"
     if priced.verdict.hash != drafted.verdict_hash:
         return "A rule's verdict changed since that card"
+    if drafted.holdings != _holdings(priced.exam):
+        return "Your positions or working orders changed since that card"
     mid = _exact(priced.exam.mid, drafted.envelope)
     tick = combo_tick(drafted.intent.options, drafted.mid)
     if drafted.mid - mid > max(tick, abs(drafted.mid) * settings.number("reask_fraction")):
         return f"The price moved: mid was {drafted.mid:.2f}, now {mid:.2f}"
-    delta = short_delta(priced.view, drafted.envelope)
-    if drafted.short_delta is not None and (delta is None or abs(delta - drafted.short_delta) > float(settings.number("reask_delta"))):
-        return f"The short delta moved from {drafted.short_delta:.2f} to {'unknown' if delta is None else f'{delta:.2f}'}"
-    effect = _margin_effect(priced.preview)
-    before = drafted.margin_effect
-    if before is not None and before > 0 and (effect is None or effect > before * (1 + settings.number("reask_margin"))):
-        return f"The margin rose from {before:,.0f} to {'unknown' if effect is None else f'{effect:,.0f}'}"
-    return None
+    for was, now in zip(drafted.short_deltas, short_deltas(priced.view, drafted.envelope), strict=True):
+        if was is not None and (now is None or abs(now - was) > float(settings.number("reask_delta"))):
+            return f"A short delta moved from {was:.2f} to {'unknown' if now is None else f'{now:.2f}'}"
+    return _margin_rose(drafted.margin_effect, _margin_effect(priced.preview), settings.number("reask_margin"))
+
+
+def _margin_rose(before: Decimal | None, now: Decimal | None, tolerance: Decimal) -> str | None:
+    if before is None:
+        return None if now is None or now <= 0 else f"The margin is known now: {now:,.0f}"
+    if now is not None and now <= max(before, Decimal(0)) * (1 + tolerance):
+        return None
+    if now is None and before <= 0:
+        return None
+    return f"The margin rose from {before:,.0f} to {'unknown' if now is None else f'{now:,.0f}'}"
 
 
 async def _ask_again(desk: Desk, ticket: Ticket, caller: Caller, why: str) -> Reply:
@@ -388,7 +413,7 @@ def _may_confirm(ticket: Ticket, caller: Caller) -> None:
     if caller.role is Role.VIEWER:
         raise UserError("Your role may look but not trade.", "Ask the owner to make you a trader.")
     if caller.via is not Via.MANDATE and caller.role is not Role.OWNER and caller.chat not in ticket.shown:
-        raise UserError(f"The card of ticket {ticket.id} was never shown in this chat; nothing was sent.", "Ask for a card of your own here.")
+        raise UserError(f"The card of {ticket.id} was never shown in this chat; nothing was sent.", "Ask for a card of your own here.")
 
 
 def _recent(desk: Desk) -> tuple[Recent, ...]:
@@ -411,10 +436,17 @@ def _recent(desk: Desk) -> tuple[Recent, ...]:
     return tuple(found)
 
 
-def legs_key(envelope: Envelope) -> str:
-    """Identifies the same legs on the same account, whatever the price."""
-    legs = sorted(f"{leg.side.value} {leg.ratio} {leg.instrument.key} {leg.effect.value}" for leg in envelope.legs)
-    return f"{envelope.account}|{'|'.join(legs)}"
+def _new_id(desk: Desk, prefix: str, *, taken: Callable[[str], bool]) -> str:
+    """An id that was never used in this log, even where the machine's clock went back."""
+    while taken(identity := desk.runtime.entropy.id(prefix)):
+        continue
+    return identity
+
+
+def _holdings(exam: Exam) -> str:
+    """Digest of what is held on the order's underlying, working legs counted: a card is only good for the positions it was drawn on."""
+    held = ((key, quantity) for key, (item, quantity) in sorted(exam.held_before.items()) if underlying_of(item) == exam.intent.underlying)
+    return digest(dict(held))
 
 
 def _slow_down(desk: Desk) -> None:

@@ -14,11 +14,11 @@ from decimal import Decimal
 from types import MappingProxyType
 from typing import Any
 
-from core.domain.accounts import Account, AccountId
+from core.domain.accounts import Account, AccountId, AccountKind
 from core.domain.encoding import from_plain, to_plain
 from core.domain.events import AccountOpened, CashMoved, Event, Filled, Settled, Submitting
 from core.domain.instruments import Equity, Instrument, Option
-from core.domain.orders import Effect, Fill, Leg
+from core.domain.orders import Effect, Fill, Leg, Side
 from core.domain.structures import Position, Trade
 from core.orders.states import ORDER_BODIES, Order, OrderBody, Outcome, step
 
@@ -49,14 +49,17 @@ class Book:
         """Positions as key -> (instrument, signed quantity)."""
         return {key: (position.instrument, position.quantity) for key, position in self.positions.items()}
 
-    def exposed(self) -> dict[str, tuple[Instrument, int]]:
+    def exposed(self, *, purchases: bool = True) -> dict[str, tuple[Instrument, int]]:
         """Holdings plus every live order's opening legs as if they filled: the worst case limits are judged on.
 
-        Closing orders are not counted, since they may not fill. A leg that filled ahead of its partners is held already: only what is
-        left of each leg is added.
+        Closing orders are not counted, since they may not fill. Nor may a working purchase that would cover a short: without `purchases`
+        orders whose opening legs all buy are left out, and limits are judged both ways. A leg that filled ahead of its partners is held
+        already: only what is left of each leg is added.
         """
         held = self.holdings()
         for order in self.live.values():
+            if not purchases and _only_buys(order):
+                continue
             filled = order.filled_contracts
             for leg in order.envelope.legs:
                 left = order.quantity * leg.ratio - filled[leg.instrument.key]
@@ -79,6 +82,10 @@ class Books:
     def trade(self, trade_id: str) -> Trade | None:
         """A trade by its id, in any account."""
         return next((book.trades[trade_id] for book in self.accounts.values() if trade_id in book.trades), None)
+
+
+def _only_buys(order: Order) -> bool:
+    return all(leg.side is Side.BUY for leg in order.envelope.legs if leg.effect is Effect.OPEN)
 
 
 def add_legs(held: dict[str, tuple[Instrument, int]], legs: Iterable[Leg], units: int) -> None:
@@ -192,7 +199,8 @@ class BookFold:
             return ()
         if isinstance(body, Submitting):
             self._client_account.setdefault(client_id, body.account)
-            self._state(body.account).trades.setdefault(body.trade_id, _TradeState(opening=body, opened_at=at))
+            if body.envelope.trade_id is None and any(leg.effect is Effect.OPEN for leg in body.envelope.legs):
+                self._state(body.account).trades.setdefault(body.trade_id, _TradeState(opening=body, opened_at=at))
         account = self._client_account.get(client_id)
         if account is None:
             return ()
@@ -230,7 +238,9 @@ class BookFold:
         leg = None if order is None else next((leg for leg in order.envelope.legs if leg.instrument.key == key), None)
         if order is None or leg is None:
             return
-        trade = state.trades[order.trade_id]
+        trade = state.trades.get(order.trade_id)
+        if trade is None:
+            return  # it closes a holding that no trade of this desk opened: the position alone knows
         _count(trade.held, key, change * sign)
         trade.fees += fill.fees * sign
         if leg.effect is Effect.OPEN:
@@ -288,7 +298,9 @@ class BookFold:
     def _state(self, account: AccountId) -> _AccountState:
         found = self._accounts.get(account)
         if found is None:
-            raise KeyError(f"account {account} was never opened in this log")
+            # A fact of an account nobody opened: kept and shown. It must never stop the log from being read.
+            stranger = Account(id=account, name=account.id, kind=AccountKind.CASH)
+            found = self._accounts[account] = _AccountState(account=stranger)
         self._published.pop(account, None)
         return found
 

@@ -177,7 +177,7 @@ class Verdict:
     def hash(self) -> str:
         """Changes when any rule's level changes, not when a measured number moves within its limit."""
         levels = [f"{item.rule}:{item.level.value}" for item in self.findings]
-        return digest({"allowed": self.allowed, "levels": levels, "quantity": self.quantity_allowed})
+        return digest({"allowed": self.allowed, "levels": levels, "quantity": self.quantity_allowed, "reducing": self.reducing})
 
     @property
     def blocks(self) -> tuple[Finding, ...]:

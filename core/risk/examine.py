@@ -16,6 +16,7 @@ the 2650 puts: uncovered puts go from 0 to 2, not reducing.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from datetime import date, datetime
 from decimal import Decimal
 
@@ -63,14 +64,37 @@ def examine(
     """Measure an order against the book and the market. Never raises for missing data: what is unknown is None in the exam."""
     held_before = book.exposed()
     held_after = _with(held_before, intent.legs, intent.quantity)
-    before, after = measure(held_before, book=book, view=view), measure(held_after, book=book, view=view)
-    reducing = is_reducing(intent, book, view, before=before, after=after)
+    pairs = [(measure(held_before, book=book, view=view), measure(held_after, book=book, view=view))]
+    reducing = is_reducing(intent, book, view, before=pairs[0][0], after=pairs[0][1])
+    without = book.exposed(purchases=False)
+    if not reducing and without != held_before:
+        # A wing that is only being bought may never come: the order must be good without it too.
+        pairs.append(_measured(without, intent.legs, intent.quantity, book, view))
+    before, after = worst_of([pair[0] for pair in pairs]), worst_of([pair[1] for pair in pairs])
+    kind = book.account.kind
+    capitals = [ZERO if reducing else trade_capital(intent, kind=kind, view=view, before=was, after=will) for was, will in pairs]
     natural, mid = natural_and_mid(intent.legs, view)
     return Exam(
         intent=intent, account=book.account, book=book, held_before=held_before, held_after=held_after, before=before, after=after,
         reducing=reducing, view=view, preview=preview, payoff=order_payoff(intent), now=now, mode=mode, mode_reason=mode_reason,
-        capital=ZERO if reducing else trade_capital(intent, kind=book.account.kind, view=view, before=before, after=after),
+        capital=None if None in capitals else max(capital for capital in capitals if capital is not None),
         natural=natural, mid=mid, automation=automation, second_order=second_order, recent=recent,
+    )
+
+
+def worst_of(found: Sequence[Measures]) -> Measures:
+    """The worst figure of each kind; unknown where one of them is. Greeks and value are those of the first."""
+    margins, losses = [item.margin for item in found], [item.stress_loss_usd for item in found]
+    uncovered: dict[tuple[str, date, Right], int] = {}
+    for item in found:
+        for slot, count in item.uncovered.items():
+            uncovered[slot] = max(count, uncovered.get(slot, 0))
+    worst = max(found, key=lambda item: item.stress_loss_usd or 0.0)
+    return replace(
+        found[0], margin=None if None in margins else max(item for item in margins if item is not None),
+        margin_refusals=tuple(dict.fromkeys(text for item in found for text in item.margin_refusals)),
+        stress_loss_usd=None if None in losses else worst.stress_loss_usd, stress_scenario=worst.stress_scenario, uncovered=uncovered,
+        unmarked=tuple(dict.fromkeys(key for item in found for key in item.unmarked)),
     )
 
 

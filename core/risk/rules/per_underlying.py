@@ -13,6 +13,7 @@ from decimal import Decimal
 
 from core.domain.instruments import Instrument
 from core.errors import Unavailable
+from core.portfolio.book import add_legs
 from core.risk.exam import Exam, Finding, blocking, passing
 from core.risk.measures import capital_by_underlying, underlying_of
 from core.settings import Kind, Loosens, Parameters, Setting
@@ -59,7 +60,7 @@ def judge(exam: Exam, parameters: Parameters) -> Finding:
 
 
 def _judged(exam: Exam, symbols: tuple[str, ...], limit: Decimal) -> Finding:
-    before, after = _capital(exam, exam.held_before, symbols), _capital(exam, exam.held_after, symbols)
+    before, after = _both_ways(exam, symbols)
     name, measured, most = "/".join(symbols), f"{after:,.0f} USD", f"{limit:,.0f} USD"
     if after <= limit or after <= before:
         return passing(NAME, CLASS, measured=measured, limit=most, why=f"{name} ties up {measured} of {most}")
@@ -74,6 +75,15 @@ def _judged(exam: Exam, symbols: tuple[str, ...], limit: Decimal) -> Finding:
         why=f"{name} would tie up {measured}, over {most}; {fits or 'none'} would fit",
         next_step=f"Ask for {fits}." if fits else "Trade another underlying, or close something first.",
     )
+
+
+def _both_ways(exam: Exam, symbols: tuple[str, ...]) -> tuple[Decimal, Decimal]:
+    """Capital before and after the order, with working purchases counted as filled or not, whichever is more."""
+    without = exam.book.exposed(purchases=False)
+    with_order = dict(without)
+    add_legs(with_order, exam.intent.legs, exam.intent.quantity)
+    before = max(_capital(exam, exam.held_before, symbols), _capital(exam, without, symbols))
+    return before, max(_capital(exam, exam.held_after, symbols), _capital(exam, with_order, symbols))
 
 
 def _capital(exam: Exam, held: Mapping[str, tuple[Instrument, int]], symbols: tuple[str, ...]) -> Decimal:

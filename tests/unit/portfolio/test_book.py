@@ -170,9 +170,12 @@ def test_fold_when_saved_and_loaded_then_goes_on_alike() -> None:
     assert loaded.to_plain() == log.fold.to_plain()
 
 
-def test_fold_when_account_was_never_opened_then_says_so() -> None:
-    with pytest.raises(KeyError, match="never opened"):
-        BookFold().apply(event(filled(SHORT, 1, "1", exec_id="E1", client_id=None), 1))
+def test_fold_when_account_was_never_opened_then_keeps_the_fact_and_can_still_be_read() -> None:
+    fold = BookFold()
+    fold.apply(event(filled(SHORT, 1, "1", exec_id="E1", client_id=None), 1))
+    (book,) = fold.publish().accounts.values()
+    assert [fill.exec_id for fill in book.fills] == ["E1"]
+    assert BookFold.from_plain(fold.to_plain()).publish() == fold.publish()
 
 
 @pytest.mark.parametrize(
