@@ -1,8 +1,8 @@
 """Ordinary tables: inbox, outbox, conversations, histories, the paper exchange's ledger. Declared in `core.store.tables`.
 
 The archive is a file of its own, `archive.db` beside the log, so that its bulk and its transactions never stand in the log's way;
-it has its own lock, thread and single writing connection. sqlite-utils makes and changes the tables and is only loaded for that:
-reading and writing are plain statements, because its own helpers commit by themselves and begin transactions that can fail at once.
+it has its own lock, thread and single writing connection. sqlite-utils changes tables and is only loaded for that: making, reading and
+writing are plain statements, because its own helpers commit by themselves and begin transactions that can fail at once.
 """
 
 from __future__ import annotations
@@ -105,22 +105,38 @@ def migrate(
     added: Sequence[AddedColumn] = ADDED,
     schema: int = SCHEMA,
 ) -> None:
-    """Bring the tables from schema `found` to `schema` in one transaction."""
-    from sqlite_utils import Database  # loads pandas where it is installed: two seconds that an up-to-date archive does not pay
+    """Bring the tables from schema `found` to `schema` in one transaction.
 
-    database = Database(connection)
+    New tables are plain statements, so that a first start pays nothing for sqlite-utils (which loads pandas where it is installed, two
+    seconds); changing a table that holds rows is its work.
+    """
     by_name = {table.name: table for table in tables}
     with sql.transaction(connection):
         for table in tables:
             if found < table.since <= schema:
-                made = database.table(table.name).create(dict(table.columns), pk=table.key if len(table.key) > 1 else table.key[0])
-                for columns in table.indexes:
-                    made.create_index(list(columns))
-        for one in added:
-            table = by_name[one.table]
-            if table.since <= found < one.since <= schema:
-                database.table(one.table).add_column(one.column, table.columns[one.column])
+                for statement in _creation(table):
+                    connection.execute(statement)
+        changes = [one for one in added if by_name[one.table].since <= found < one.since <= schema]
+        if changes:
+            from sqlite_utils import Database
+
+            database = Database(connection)
+            for one in changes:
+                database.table(one.table).add_column(one.column, by_name[one.table].columns[one.column])
         connection.execute(f"PRAGMA user_version = {schema}")
+
+
+_TYPES = {str: "TEXT", int: "INTEGER", float: "REAL", bytes: "BLOB"}
+
+
+def _creation(table: Table) -> list[str]:
+    """The statements that make a table and its indexes."""
+    columns = ", ".join(f"{_quoted(name)} {_TYPES[kind]}" for name, kind in table.columns.items())
+    indexes = [
+        f"CREATE INDEX {_quoted('_'.join(('idx', table.name, *names)))} ON {_quoted(table.name)} ({_names(names)})"
+        for names in table.indexes
+    ]
+    return [f"CREATE TABLE {_quoted(table.name)} ({columns}, PRIMARY KEY ({_names(table.key)}))", *indexes]
 
 
 class ArchiveFaults(Protocol):
