@@ -174,13 +174,13 @@ LOOP_METHODS = frozenset("create_task run_in_executor call_later call_at time".s
 # Money is exact: no binary float in these modules but for opinions (never folded into cash or positions), durations and named doors.
 MONEY = ("core.domain", "core.orders", "core.portfolio.book", "core.store")
 OPINIONS = frozenset(
-    "short_delta net_liquidation delta gamma theta_per_day vega_per_point rho_per_point iv probability_of_profit pop expected_value".split()
+    "short_delta short_deltas deltas net_liquidation delta gamma theta_per_day vega_per_point rho_per_point iv probability_of_profit "
+    "pop expected_value".split()
 )
 FLOAT_DOORS = {
     "core.domain.money:from_market": "the one door from quotes to exact prices",
     "core.domain.encoding:_read_scalar": "reads fields that are typed float, which only opinions are",
     "core.domain.calendar:years_to": "time for pricing, an opinion's argument",
-    "core.orders.ticket:_working_range": "from quotes to an exact limit, through from_market",
     "core.store.tables:Value": "what a column may hold; amounts of money are text",
     "core.store.tables:_value": "checks a column that is typed float",
     **{f"core.store.tables:{name}": "daily bars as the source gave them: statistics" for name in ("open", "high", "low", "close")},

@@ -1,0 +1,294 @@
+"""The ears of an account: connect, reconcile, hear what the broker says and record it. Nothing here sends an order.
+
+Updates and snapshots are never heard at the same time, so that neither overtakes the other. What differs after every reported fact was
+recorded is shown and stops the instruments concerned.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Sequence
+
+from core.desk import Desk, Recorded
+from core.domain.accounts import AccountId
+from core.domain.events import (
+    Body,
+    Draft,
+    Filled,
+    Mode,
+    ModeSet,
+    OrderAcknowledged,
+    OrderEnded,
+    OrderUnknown,
+    Reconciled,
+    Scope,
+    ScopeKind,
+)
+from core.domain.orders import Fill
+from core.errors import BrokerTimeout, DeskError, Unavailable, UserError
+from core.orders.reconcile import ENDED, Finding, cash_body, differences, endings, facts, settled_body
+from core.orders.states import Order
+from core.ports import Broker, BrokerStatus, CashMovement, OrderReport, Settlement, Update
+
+RECONNECT_TRIES = 5
+RECONNECT_FIRST_SECONDS = 2
+NO_ANSWER = (BrokerTimeout, TimeoutError)
+
+
+class BrokerLink:
+    """What comes in from one broker account."""
+
+    def __init__(self, desk: Desk, account: AccountId, broker: Broker) -> None:
+        self._desk = desk
+        self._account = account
+        self._broker = broker
+        self._wire = desk.runtime.lock()  # held across a broker call and across a reconciliation
+        self._sent: set[str] = set()  # client ids that left in this connection: absence proves nothing about them yet
+        self._hear = desk.runtime.lock()  # held while updates or a snapshot are fetched and recorded: neither may overtake the other
+        self._lost: set[str] = set()  # orders the broker's complete books did not have
+        self._cancel_tried_seconds: dict[str, float] = {}
+        self._cursor = 0
+        self._checked_at_seconds: float = 0
+        self._sent_seconds: deque[float] = deque()
+        self._finding_out = False
+
+    @property
+    def account(self) -> AccountId:
+        """The account this sender serves."""
+        return self._account
+
+    @property
+    def broker(self) -> Broker:
+        """The account's broker: previews and books; orders reach it through this class only."""
+        return self._broker
+
+    # --- connection ----------------------------------------------------------------------------------------------------
+
+    async def connect(self) -> None:
+        """Connect (again) and reconcile; until then the account is in RECOVERY. Raises Unavailable where the broker is not there."""
+        async with self._wire:
+            try:
+                epoch = await self._desk.runtime.wait_for(self._broker.connect(), self._seconds())
+            except NO_ANSWER as error:
+                raise Unavailable(f"broker {self._broker.capabilities.name}", why="no answer to connect") from error
+            self._desk.epochs[self._account] = epoch
+            self._sent.clear()
+            await self._reconcile(epoch)
+
+    async def reconcile(self) -> Reconciled:
+        """Compare with the broker now; raises Unavailable where it does not answer."""
+        async with self._wire:
+            return await self._reconcile(self._desk.epochs[self._account])
+
+    async def _reconcile(self, epoch: int) -> Reconciled:
+        async with self._hear:
+            result = await self._compared(epoch)
+            if result.differences:
+                result = await self._compared(epoch)  # once more: what was on its way may have arrived
+        self._checked_at_seconds = self._desk.runtime.seconds()
+        for order in tuple(self._desk.book(self._account).orders.values()):
+            if order.overfilled:
+                await self._stop_overfilled(order)
+        return result
+
+    async def _compared(self, epoch: int) -> Reconciled:
+        desk, account = self._desk, self._account
+        last = desk.fold.reconciled(account)
+        since = last.cursor if last else 0
+        try:
+            snapshot = await desk.runtime.wait_for(self._broker.snapshot(since=since), self._seconds())
+        except NO_ANSWER as error:
+            raise Unavailable(f"books of {account.id}", why="no answer to the reconciliation") from error
+        told = {fill.account for fill in snapshot.fills}
+        told |= {item.account for item in snapshot.settlements} | {item.account for item in snapshot.movements}
+        self._same_account(snapshot.account, *told)
+        await self._record(facts(desk.book(account), snapshot), causation=f"snapshot:{epoch}")
+        await self._record(endings(desk.book(account), snapshot, sent_now=self._sent), causation=f"snapshot:{epoch}")
+        found = differences(desk.book(account), snapshot, sent_now=self._sent)
+        self._lost = {item.lost for item in found if item.lost is not None}
+        lost = [order for order in desk.book(account).live.values() if order.client_id in self._lost and not order.unknown]
+        await self._record(
+            [(None, OrderUnknown(client_id=order.client_id, reason="the broker's books do not have it")) for order in lost],
+            causation=f"snapshot:{epoch}",
+        )
+        result = Reconciled(
+            account=account, epoch=epoch, complete=snapshot.complete, differences=tuple(item.text for item in found),
+            broken_instruments=tuple(sorted({key for item in found for key in item.keys})),
+            cursor=max(snapshot.cursor, since) if snapshot.complete else since,
+        )
+        await desk.record(desk.draft(result, actor=self._actor, stream=str(account)), *self._breaks(result, found))
+        self._cursor = max(self._cursor, result.cursor)
+        return result
+
+    def _same_account(self, *accounts: AccountId) -> None:
+        strangers = sorted({str(account) for account in accounts if account != self._account})
+        if strangers:
+            raise Unavailable(f"books of {self._account.id}", why=f"the broker speaks of another account: {', '.join(strangers)}")
+
+    def _breaks(self, result: Reconciled, found: Sequence[Finding]) -> list[Draft]:
+        """Stop what differs: an instrument is halted until a person lifts it; a cash difference stops entries until the books agree."""
+        desk, stream, cause = self._desk, str(self._account), f"reconciliation:{self._account}"
+        standing = {entry.scope for entry in desk.fold.all_modes() if entry.cause == cause}
+        drafts: list[Draft] = []
+
+        def put(scope: Scope, mode: Mode, reason: str) -> None:
+            body = ModeSet(scope=scope, mode=mode, cause=cause, reason=reason)
+            drafts.append(desk.draft(body, actor=self._actor, stream=stream))
+
+        for item in found:
+            for scope in (Scope(kind=ScopeKind.INSTRUMENT, name=key) for key in item.keys):
+                if scope not in standing:
+                    standing.add(scope)
+                    put(scope, Mode.HALT, item.text)
+        account = Scope(kind=ScopeKind.ACCOUNT, name=stream)
+        cash = next((item.text for item in found if not item.keys and item.text.startswith("cash")), None)
+        if cash is not None and account not in standing:
+            put(account, Mode.REDUCING, cash)
+        if cash is None and account in standing and result.complete:
+            put(account, Mode.ACTIVE, "the cash agrees again")
+        return drafts
+
+    # --- hearing -------------------------------------------------------------------------------------------------------
+
+    async def pump(self, wait_seconds: float) -> int:
+        """Record the broker's updates since the last; returns how many there were."""
+        async with self._hear:
+            updates = await self._desk.runtime.wait_for(
+                self._broker.updates(since=self._cursor, wait_seconds=wait_seconds), wait_seconds + self._seconds()
+            )
+            if not updates:
+                return 0
+            self._same_account(*(update.item.account for update in updates if not isinstance(update.item, OrderReport)))
+            bodies = [item for update in _newest_reports(updates) for item in self._bodies(update)]
+            await self._record(bodies, causation=f"update:{updates[-1].cursor}")
+            self._cursor = max(self._cursor, *(update.cursor for update in updates))
+            return len(updates)
+
+    def _bodies(self, update: Update) -> list[tuple[str | None, Body]]:
+        item, account = update.item, str(self._account)
+        if isinstance(item, Fill):
+            ticket = self._desk.fold.ticket_of_order(item.client_id or "")
+            return [(f"fill:{account}:{item.exec_id}", Filled(fill=item, mid_at_decision=ticket.drafted.mid if ticket else None))]
+        if isinstance(item, Settlement):
+            return [(f"settle:{account}:{item.settlement_id}", settled_body(item))]
+        if isinstance(item, CashMovement):
+            return [(f"cash:{account}:{item.movement_id}", cash_body(item))]
+        return self._report_bodies(item)
+
+    def _report_bodies(self, item: OrderReport) -> list[tuple[str | None, Body]]:
+        order = self._desk.book(self._account).orders.get(item.client_id)
+        if order is None:
+            return []
+        if item.status is BrokerStatus.WORKING:
+            new = order.broker_ref is None or order.unknown or order.pending_limit is not None or item.limit != order.limit
+            return [(None, OrderAcknowledged(client_id=item.client_id, broker_ref=item.broker_ref, limit=item.limit))] if new else []
+        outcome = ENDED.get(item.status)
+        if outcome is None:
+            return []  # filled: the executions themselves say so
+        return [(None, OrderEnded(client_id=item.client_id, outcome=outcome, reason=item.reason))] if order.ended is None else []
+
+    # --- inside --------------------------------------------------------------------------------------------------------
+
+    @property
+    def _actor(self) -> str:
+        return f"broker:{self._account}"
+
+    def _seconds(self) -> float:
+        return float(self._desk.settings.desk.whole("broker_seconds"))
+
+    def _order(self, client_id: str) -> Order:
+        order = self._desk.book(self._account).orders.get(client_id)
+        if order is None:
+            raise UserError(f"There is no order {client_id!r} in {self._account.id}.", "`status` lists the working orders.")
+        return order
+
+    async def _one(self, body: Body, *, key: str | None = None, actor: str | None = None) -> Recorded:
+        return await self._record([(key, body)], actor=actor)
+
+    async def _record(self, bodies: Sequence[tuple[str | None, Body]], *, causation: str = "", actor: str | None = None) -> Recorded:
+        drafts = [
+            self._desk.draft(
+                body,
+                actor=actor or self._actor,
+                stream=str(self._account),
+                causation=causation,
+                dedupe=key,
+                correlation=str(getattr(body, "client_id", "") or ""),
+            )
+            for key, body in bodies
+        ]
+        recorded = await self._desk.record(*drafts)
+        await self._alarms(recorded)
+        return recorded
+
+    async def _alarms(self, recorded: Recorded) -> None:
+        """After a batch: an overfill stops its instruments. (A leg filled without its partners is announced from the order's own state.)"""
+        for event in recorded.events:
+            if isinstance(event.body, Filled):
+                order = self._desk.book(self._account).orders.get(event.body.fill.client_id or "")
+                if order is not None and order.overfilled:
+                    await self._stop_overfilled(order)
+
+    async def _stop_overfilled(self, order: Order) -> None:
+        reason = f"order {order.client_id} filled more than the confirmed {order.quantity}"
+        drafts = []
+        for leg in order.envelope.legs:
+            key, filled = leg.instrument.key, order.filled_contracts[leg.instrument.key]
+            if filled > order.quantity * leg.ratio:
+                scope = Scope(kind=ScopeKind.INSTRUMENT, name=key)
+                mode = ModeSet(scope=scope, mode=Mode.HALT, cause=f"overfill:{order.client_id}", reason=reason)
+                dedupe = f"overfill:{order.client_id}:{key}:{filled}"
+                drafts.append(self._desk.draft(mode, actor="desk", stream=str(self._account), dedupe=dedupe))
+        await self._desk.record(*drafts)
+
+    async def _unknown(self, order: Order, reason: str) -> None:
+        self._find_out()
+        await self._one(OrderUnknown(client_id=order.client_id, reason=reason))
+
+    async def _bug(self, order: Order, error: Exception) -> None:
+        identity = self._desk.report(f"order {order.client_id}", error)
+        await self._unknown(order, f"the broker link failed ({identity})")
+        await self._reducing(identity)
+
+    async def _reducing(self, identity: str) -> None:
+        if any(entry.cause.startswith("bug:") and entry.scope.name == str(self._account) for entry in self._desk.fold.all_modes()):
+            return
+        scope = Scope(kind=ScopeKind.ACCOUNT, name=str(self._account))
+        mode = ModeSet(scope=scope, mode=Mode.REDUCING, cause=f"bug:{identity}", reason=f"an error on the order path ({identity})")
+        try:
+            await self._desk.record(self._desk.draft(mode, actor="desk", stream=str(self._account)))
+        except DeskError as error:
+            self._desk.report("mode after an error", error)
+
+    def _find_out(self) -> None:
+        if not self._finding_out:
+            self._finding_out = True
+            self._desk.runtime.spawn(self._find_out_by_reconnecting(), name=f"find out {self._account.id}")
+
+    async def _find_out_by_reconnecting(self) -> None:
+        """A request of a dead connection can no longer arrive, so a fresh connection's complete books are evidence."""
+        try:
+            for attempt in range(RECONNECT_TRIES):
+                await self._desk.runtime.sleep(RECONNECT_FIRST_SECONDS * 2**attempt)
+                try:
+                    await self.connect()
+                except (DeskError, TimeoutError, OSError) as error:
+                    self._desk.runtime.report(f"reconciliation of {self._account.id}", error)
+                    continue
+                if not any(order.unknown for order in self._desk.book(self._account).live.values()):
+                    return
+        finally:
+            self._finding_out = False
+
+
+def _newest_reports(updates: Sequence[Update]) -> list[Update]:
+    """Of several WORKING reports of one order in a batch only the last speaks of now."""
+    last: dict[str, Update] = {}
+    for update in updates:
+        if isinstance(update.item, OrderReport) and update.item.status is BrokerStatus.WORKING:
+            last[update.item.client_id] = update
+    kept = set(map(id, last.values()))
+    return [
+        update for update in updates
+        if not isinstance(update.item, OrderReport) or update.item.status is not BrokerStatus.WORKING or id(update) in kept
+    ]
