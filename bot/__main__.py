@@ -125,11 +125,18 @@ async def _greeting(app: Any, first: list[str]) -> list[str]:
     if app.config_errors:
         lines += ["[x] The configuration has errors, so this desk only reads (RECOVERY):", *(f"    - {text}" for text in app.config_errors)]
     lines += [
-        "Try: open put_credit_spread XSP     a first guided paper trade: you get a card, nothing is sent until you confirm",
+        f"Try: {f'open put_credit_spread {_first_symbol(desk)}':<34} a first guided paper trade: you get a card, nothing is sent until you confirm",
         "     positions                      what is held, with P&L",
         "     help                           everything else. Buttons are typed as their number or label; `quit` ends.",
     ]
     return [*lines, ""]
+
+
+def _first_symbol(desk: Any) -> str:
+    """What to try first on this market: XSP, or else the first of the watch list that it has."""
+    known = [provider.capabilities.symbols for provider in desk.providers]
+    wanted = ("XSP", *desk.config.watch_list)
+    return next((symbol for symbol in wanted if any(names is None or symbol in names for names in known)), "XSP")
 
 
 # --- one command ---------------------------------------------------------------------------------------------------------

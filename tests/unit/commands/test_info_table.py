@@ -10,10 +10,10 @@ from core.commands._glossary import ALIASES, TERMS
 from core.commands._planned import planned
 
 PROMISED = frozenset(
-    "status positions pnl fills greeks risk why stress vix regime correlation heatmap quote chain iv earnings calendar news flow sectors"
-    " scan plan open close roll hedge confirm reprice size drop cancel log_trade note journal search_journal review attribution streak"
-    " alert alerts pause resume halt unhalt kill blacklist mandate settings ack snooze pair next to drill config backtest whatif optimize wheel"
-    " tax readiness ml account explain help".split()
+    "account ack alert alerts attribution backtest blacklist calendar cancel chain close config confirm correlation drill "
+    "drop earnings explain fills flow greeks halt heatmap hedge help iv journal kill log_trade mandate ml news next note open "
+    "optimize pair pause plan pnl positions quote readiness regime reprice resume review risk roll scan search_journal "
+    "sectors settings size snooze status streak stress tax to unhalt vix whatif wheel why".split()
 )
 HERE = plugins.names("commands")
 
