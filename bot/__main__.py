@@ -114,20 +114,21 @@ def desk_stop(runtime: Runtime) -> asyncio.Event:
     return stopping
 
 
-async def _greeting(app: Any, first: list[str]) -> list[str]:
+async def _greeting(app: Any, news: list[str]) -> list[str]:
     from core.command import Caller, Via
     from core.dispatch import badge
 
     desk = app.desk
     caller = Caller(person="owner", via=Via.LINE)
-    lines = [f"Thetadesk · {badge(desk, caller)}", *first]
+    lines = [f"Thetadesk · {badge(desk, caller)}", *news]
     lines += [f"[!] {note}" for note in desk.notes if note not in app.config_errors]
     if app.config_errors:
         lines += ["[x] The configuration has errors, so this desk only reads (RECOVERY):", *(f"    - {text}" for text in app.config_errors)]
+    first = f"open put_credit_spread {_first_symbol(desk)}"
     lines += [
-        f"Try: {f'open put_credit_spread {_first_symbol(desk)}':<34} a first guided paper trade: you get a card, nothing is sent until you confirm",
-        "     positions                      what is held, with P&L",
-        "     help                           everything else. Buttons are typed as their number or label; `quit` ends.",
+        f"Try: {first:<28} a first guided paper trade: you get a card, nothing is sent until you confirm",
+        "     positions                    what is held, with P&L",
+        "     help                         everything else. Buttons are typed as their number or label; `quit` ends.",
     ]
     return [*lines, ""]
 
