@@ -8,19 +8,19 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from datetime import UTC, date, datetime, time
 from pathlib import Path
 from typing import Any
 
 from core import plugins
 from core.clock import EXCHANGE_ZONE, Clock, ManualClock, ScaledClock, SystemClock, check_zone_data, exchange_date, exchange_time
-from core.config import Config, ConfigError, load_config, parse_config
+from core.config import Config, ConfigError, hold_back, load_config, loosened_accounts, parse_config
 from core.desk import Desk
-from core.domain.accounts import Account
+from core.domain.accounts import Account, Env
 from core.domain.calendar import is_session, next_session
 from core.domain.encoding import EncodingError
-from core.domain.events import AccountOpened, ClockMoved, Mode, ModeSet, Scope
+from core.domain.events import AccountOpened, ClockMoved, ConfigSeen, Mode, ModeSet, Scope
 from core.errors import DeskError, UserError
 from core.fold import CODE_VERSION, DeskFold
 from core.market.reader import Reader
@@ -64,10 +64,12 @@ class App:
     async def start(self) -> None:
         """Reconcile every account, then start the background loops. A broker that is not there leaves its account in RECOVERY."""
         desk = self.desk
+        if self.config_errors:
+            return  # recovery: read-only, nothing is connected
         for account, sender in desk.senders.items():
             try:
                 await sender.connect()
-            except (DeskError, TimeoutError) as error:
+            except (DeskError, TimeoutError, OSError) as error:
                 desk.notes.append(f"{account.id}: {error}. Nothing is sent for it until it answers.")
         if not self.background:
             return
@@ -118,6 +120,8 @@ class App:
             instant = await self.desk.reader.next_instant()
             if instant is None:
                 return False
+            if exchange_date(instant) > exchange_date(clock.now()):
+                await mark_session(self.desk, last_chance=True)
             if isinstance(clock, ManualClock):
                 clock.set(instant)
             else:
@@ -125,7 +129,8 @@ class App:
             for sender in self.desk.senders.values():
                 await sender.settle_down()
             await mark_session(self.desk)
-            if target is None or instant >= target:
+            reached = exchange_date(instant) > exchange_date(start) if target is None else instant >= target
+            if reached:
                 return True
 
     def _snapshot_instants(self) -> tuple[datetime, ...]:
@@ -169,6 +174,8 @@ async def open_app(options: Options, *, note: Callable[[str], None] | None = Non
         await store.close()
         raise
     runtime.clock = clock
+    if errors:
+        config = replace(config, accounts=tuple(book.account for book in fold.books.accounts.values()))
     desk = await assemble(
         config=config,
         runtime=runtime,
@@ -223,7 +230,10 @@ async def assemble(
     brokers: Sequence[Broker] | None = None,
 ) -> Desk:
     """Join ports to a desk with a sender per account; accounts new in the configuration are opened in the log."""
+    config, seen, held = hold_back(config, fold.config_seen)
+    config, kept = loosened_accounts(config, {key: book.account for key, book in fold.books.accounts.items()})
     reader = Reader(providers, clock=runtime.clock, runtime=runtime)
+    _refuse_pretended_markets(config.accounts, providers)
     made = brokers if brokers is not None else [_broker(account, config, providers[0], runtime, archive) for account in config.accounts]
     desk = Desk(
         runtime=runtime,
@@ -237,12 +247,26 @@ async def assemble(
         halt_reason=halt_reason,
         fold=fold,
     )
+    wrong = [broker for broker in made if broker.capabilities.env != broker.account.env.value]
+    if wrong:
+        raise UserError(f"Broker {wrong[0].capabilities.name} is {wrong[0].capabilities.env}, its account {wrong[0].account} is not.")
+    desk.notes.extend((*held, *kept))
+    if fold.config_seen != seen:
+        await desk.record(desk.draft(ConfigSeen(settings=seen), actor="config"))
     known = desk.books.accounts
     new = [account for account in config.accounts if account.id not in known or known[account.id].account != account]
     await desk.record(*(desk.draft(AccountOpened(account=account), actor="config", stream=str(account.id)) for account in new))
     for account_id, broker in desk.brokers.items():
         desk.senders[account_id] = AccountSender(desk, account_id, broker)
     return desk
+
+
+def _refuse_pretended_markets(accounts: Sequence[Account], providers: Sequence[Provider]) -> None:
+    """Real money is never traded on simulated or recorded prices."""
+    live = [account.name for account in accounts if account.id.env is Env.LIVE]
+    pretended = [provider.capabilities.label for provider in providers if provider.capabilities.name in ("simulated", "recorded")]
+    if live and pretended:
+        raise UserError(f"Account {live[0]} is live, the market data is {pretended[0]}.", "A live account needs a live market data source.")
 
 
 def _config(options: Options) -> tuple[Config, tuple[str, ...]]:
@@ -292,7 +316,8 @@ def _recorded(
 def _resume(first: datetime, fold: DeskFold) -> datetime:
     if fold.last_at is not None and fold.last_at > first:
         raise UserError(
-            f"This desk's log already reaches {exchange_time(fold.last_at):%d %b %Y}; it cannot start again at {exchange_time(first):%d %b %Y}.",
+            f"This desk's log already reaches {exchange_time(fold.last_at):%d %b %Y}; "
+            f"it cannot start again at {exchange_time(first):%d %b %Y}.",
             "Use another --home for another run.",
         )
     return first

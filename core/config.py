@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date
 from decimal import Decimal
 from pathlib import Path
@@ -188,6 +188,59 @@ class SettingsTable:
     def desk(self) -> Parameters:
         """The desk's own settings."""
         return Parameters(values={key.removeprefix("desk."): value for key, value in self.values.items() if key.startswith("desk.")})
+
+
+def hold_back(config: Config, seen: Mapping[str, str] | None) -> tuple[Config, dict[str, str], tuple[str, ...]]:
+    """What of a configuration applies at a start: tightening at once, loosening only by a person's step-up.
+
+    `seen` is what was accepted at the last start (None at the first, which accepts all). Returns the configuration that applies, its
+    settings as texts to remember, and a sentence for each setting that was held back.
+    """
+    table = SettingsTable(config)
+    applied: dict[str, Value] = dict(config.settings)
+    held: list[str] = []
+    for key, text in (seen or {}).items():
+        setting = table.specs.get(key)
+        if setting is None:
+            continue
+        try:
+            old = setting.read(text)
+        except ValueError:
+            continue  # its range changed with the program: the file's value stands
+        new = table.values[key]
+        if new != old and (setting.is_looser(old, new) or setting.loosens is Loosens.EXIT):
+            applied[key] = old
+            written = setting.write(new)
+            held.append(
+                f"config.yaml changes {key} from {text} to {written}; that loosens it and is not applied. "
+                f"`settings {key} {written}` applies it, once you confirm."
+            )
+    config = replace(config, settings=applied)
+    values = SettingsTable(config).values
+    return config, {key: table.specs[key].write(value) for key, value in values.items()}, tuple(held)
+
+
+def loosened_accounts(config: Config, known: Mapping[AccountId, Account]) -> tuple[Config, tuple[str, ...]]:
+    """Accounts keep the stricter terms the log knows them by; returns what applies and a sentence for each one held back."""
+    accounts: list[Account] = []
+    held: list[str] = []
+    for account in config.accounts:
+        old = known.get(account.id)
+        if old is not None and _is_looser(old, account):
+            held.append(f"config.yaml loosens account {account.name}; its old terms stay in force. A new --home takes new terms.")
+            account = replace(account, kind=old.kind, charter=old.charter)
+        accounts.append(account)
+    return replace(config, accounts=tuple(accounts)), tuple(held)
+
+
+def _is_looser(old: Account, new: Account) -> bool:
+    kinds = tuple(AccountKind)
+    was, will = old.charter, new.charter
+    freed = [before and not after for before, after in (
+        (was.long_only, will.long_only), (was.defined_risk_only, will.defined_risk_only), (was.no_shares_short, will.no_shares_short),
+    )]
+    symbols = was.symbols is not None and (will.symbols is None or not will.symbols <= was.symbols)
+    return kinds.index(new.kind) > kinds.index(old.kind) or any(freed) or symbols
 
 
 def load_config(path: Path | None, *, overrides: Mapping[str, Any] | None = None) -> Config:

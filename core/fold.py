@@ -16,6 +16,7 @@ from core.domain.accounts import AccountId
 from core.domain.encoding import canonical, from_plain, to_plain
 from core.domain.events import (
     ClockMoved,
+    ConfigSeen,
     Event,
     Marked,
     Mode,
@@ -34,7 +35,7 @@ from core.domain.events import (
 from core.orders.states import Outcome
 from core.portfolio.book import BookFold, Books
 
-CODE_VERSION = "1"  # raise when the shape of any fold changes; older snapshots are then rebuilt from the log
+CODE_VERSION = "2"  # raise when the shape of any fold changes; older snapshots are then rebuilt from the log
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,6 +87,7 @@ class _Desk:
     by_client: dict[str, str] = field(default_factory=dict)
     modes: dict[str, ModeEntry] = field(default_factory=dict)
     settings: dict[str, str] = field(default_factory=dict)
+    config: dict[str, str] | None = None
     notes: list[Note] = field(default_factory=list)
     reconciled: dict[str, Reconciled] = field(default_factory=dict)
     marks: dict[str, list[Marked]] = field(default_factory=dict)
@@ -152,6 +154,11 @@ class DeskFold:
     def settings(self) -> Mapping[str, str]:
         """Settings changed from chat, as typed."""
         return MappingProxyType(self._desk.settings)
+
+    @property
+    def config_seen(self) -> Mapping[str, str] | None:
+        """What the configuration file was accepted as at the last start, None before the first."""
+        return None if self._desk.config is None else MappingProxyType(self._desk.config)
 
     @property
     def notes(self) -> tuple[Note, ...]:
@@ -258,6 +265,9 @@ class DeskFold:
                 )
         elif isinstance(body, SettingChanged):
             desk.settings[body.key] = body.new
+            desk.policy_version += 1
+        elif isinstance(body, ConfigSeen):
+            desk.config = dict(body.settings)
             desk.policy_version += 1
         elif isinstance(body, NoteWritten):
             desk.notes.append(Note(at=event.at, text=body.text, symbol=body.symbol))

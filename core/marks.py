@@ -13,10 +13,13 @@ from core.market.view import Needs, View
 from core.portfolio.book import Book
 
 
-async def mark_session(desk: Desk) -> None:
-    """After the close of today's session, once: record every account's net liquidation value."""
+async def mark_session(desk: Desk, *, last_chance: bool = False) -> None:
+    """After the close of today's session, once: record every account's net liquidation value.
+
+    `last_chance` marks before the close too: a recorded day may end with a snapshot some minutes earlier.
+    """
     today = session(exchange_date(desk.now()))
-    if today is None or desk.now() < today.close_at:
+    if today is None or (desk.now() < today.close_at and not last_chance):
         return
     for account, book in desk.books.accounts.items():
         marks = desk.fold.marks(account)

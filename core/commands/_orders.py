@@ -103,9 +103,9 @@ def _cash(order: Order) -> Decimal:
 
 def _fills(order: Order) -> Table:
     columns = (
-        Column(title="side"), Column(title="contracts", format=Format.INTEGER), Column(title="contract"),
+        Column(title="side"), Column(title="qty", format=Format.INTEGER), Column(title="contract"),
         Column(title="price", format=Format.PRICE),
-        Column(title="commission", format=Format.MONEY), Column(title="time", format=Format.TIME), Column(title="execution"),
+        Column(title="fees", format=Format.MONEY), Column(title="time", format=Format.TIME), Column(title="execution"),
     )
     rows: tuple[tuple[Cell, ...], ...] = tuple(
         (fill.side.value, fill.quantity, label_of(fill.instrument), fill.price, fill.fees, fill.at, fill.exec_id)

@@ -25,8 +25,8 @@ ORDERS = (
     Column(title="fees", format=Format.MONEY, unit="USD"),
 )
 FILLS = (
-    Column(title="when"), Column(title="order"), Column(title="side"), Column(title="contracts", format=Format.INTEGER),
-    Column(title="instrument"), Column(title="price", format=Format.PRICE), Column(title="fees", format=Format.MONEY, unit="USD"),
+    Column(title="when"), Column(title="order"), Column(title="side"), Column(title="qty", format=Format.INTEGER),
+    Column(title="instrument"), Column(title="price", format=Format.PRICE), Column(title="fees", format=Format.MONEY),
 )
 
 

@@ -84,6 +84,13 @@ class SettingChanged:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ConfigSeen:
+    """The settings the configuration stood for at a start, as accepted: a later start applies what tightens, holds back what loosens."""
+
+    settings: dict[str, str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class NoteWritten:
     """A person's journal note."""
 
@@ -294,6 +301,7 @@ Body = (
     AccountOpened
     | ModeSet
     | SettingChanged
+    | ConfigSeen
     | NoteWritten
     | ClockMoved
     | TicketDrafted
@@ -318,6 +326,7 @@ VERSIONS: dict[type, int] = {
     AccountOpened: 1,
     ModeSet: 1,
     SettingChanged: 1,
+    ConfigSeen: 1,
     NoteWritten: 1,
     ClockMoved: 1,
     TicketDrafted: 1,

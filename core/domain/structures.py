@@ -77,8 +77,8 @@ def describe_legs(legs: tuple[Leg, ...]) -> str:
 def uncovered_short(positions: dict[str, tuple[Instrument, int]], underlying: str) -> dict[tuple[date, Right], int]:
     """Short contracts per expiry and right not matched by a long option of the same right and at least that expiry, or by shares.
 
-    `positions` maps key to (instrument, signed quantity). A long option covers a short one of the same or an earlier expiry; 100 long shares (the
-    option's multiplier) cover a short call.
+    `positions` maps key to (instrument, signed quantity). A long option covers a short one of the same or an earlier expiry; 100 long
+    shares (the option's multiplier) cover a short call.
     """
     shorts: dict[tuple[date, Right], int] = {}
     longs: dict[Right, dict[date, int]] = {Right.PUT: {}, Right.CALL: {}}

@@ -108,10 +108,9 @@ def _order(ticket_id: str, priced: Priced) -> Facts:
 
 def _legs(priced: Priced) -> Table:
     columns = (
-        Column(title="leg"), Column(title="contracts", format=Format.INTEGER), Column(title="contract"),
-        Column(title="expiry", format=Format.DATE),
-        Column(title="days", format=Format.INTEGER), Column(title="bid", format=Format.PRICE), Column(title="ask", format=Format.PRICE),
-        Column(title="IV", format=Format.PERCENT), Column(title="delta", format=Format.GREEK, signed=True),
+        Column(title="leg"), Column(title="qty", format=Format.INTEGER), Column(title="contract"), Column(title="days", format=Format.INTEGER),
+        Column(title="bid", format=Format.PRICE), Column(title="ask", format=Format.PRICE), Column(title="IV", format=Format.PERCENT),
+        Column(title="delta", format=Format.GREEK, signed=True),
     )
     sources = {quote.source for leg in priced.envelope.legs if (quote := priced.view.quotes.get(leg.instrument.key)) is not None}
     rows = tuple(_leg_row(leg, priced) for leg in priced.envelope.legs)
@@ -123,13 +122,13 @@ def _leg_row(leg: Leg, priced: Priced) -> tuple[Cell, ...]:
     bid, ask = _bid_ask(leg, view)
     head: tuple[Cell, ...] = (f"{leg.side.value} to {leg.effect.value}", leg.ratio * priced.envelope.quantity)
     if not isinstance(instrument, Option):
-        return (*head, instrument.key, "", "", bid, ask, "", "")
+        return (*head, instrument.key, "", bid, ask, "", "")
     try:
         mark = view.mark(instrument)
         opinions: tuple[Cell, ...] = (mark.iv, mark.delta)
     except Unavailable:
         opinions = (None, None)
-    return (*head, instrument.label, instrument.expiry, (instrument.expiry - view.session).days, bid, ask, *opinions)
+    return (*head, instrument.label, (instrument.expiry - view.session).days, bid, ask, *opinions)
 
 
 def _bid_ask(leg: Leg, view: View) -> tuple[Decimal | None, Decimal | None]:
@@ -304,7 +303,7 @@ def _data(priced: Priced, *, now: datetime, label: str) -> Facts:
     facts += [
         Fact(label="oldest quote", value=_oldest_seconds(priced), format=Format.AGE, note="counting trading hours only"),
         Fact(label="exchange time", value=now, format=Format.TIME),
-        Fact(label="expires in", value=int((priced.envelope.expires_at - now).total_seconds()), format=Format.AGE),
+        Fact(label="card expires in", value=int((priced.envelope.expires_at - now).total_seconds()), format=Format.AGE),
     ]
     return Facts(title="Data", facts=tuple(facts))
 

@@ -406,13 +406,13 @@ def _confirmation(desk: Desk, ticket: Ticket, verdict: Verdict, client_id: str, 
 
 
 def _may_confirm(ticket: Ticket, caller: Caller) -> None:
-    if caller.via not in (Via.BUTTON, Via.LINE, Via.MANDATE):
+    if caller.via not in (Via.BUTTON, Via.LINE):
         raise UserError(
             "Only a person's press, or the typed words `confirm` and the ticket's id, can confirm.", "Press Confirm on the card."
         )
     if caller.role is Role.VIEWER:
         raise UserError("Your role may look but not trade.", "Ask the owner to make you a trader.")
-    if caller.via is not Via.MANDATE and caller.role is not Role.OWNER and caller.chat not in ticket.shown:
+    if caller.role is not Role.OWNER and caller.chat not in ticket.shown:
         raise UserError(f"The card of {ticket.id} was never shown in this chat; nothing was sent.", "Ask for a card of your own here.")
 
 

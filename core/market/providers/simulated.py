@@ -38,6 +38,7 @@ NAME = "simulated"
 SET_DELAY = timedelta(minutes=15)  # the morning settlement value is published this long after the open
 LATE_CLOSE = timedelta(minutes=15)  # index and ETF options trade this much longer than shares
 STEP_TO = time(10, 0)  # exchange time
+AFTER_CLOSE = timedelta(minutes=1)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -131,12 +132,15 @@ class SimulatedProvider:
     async def next_instant(self) -> datetime | None:
         now = self._clock.now()
         day = exchange_date(now)
-        while session(day) is None or _step(day) <= now:
+        while True:
+            stops = _stops(day)
+            following = [at for at in stops if at > now]
+            if following:
+                return following[0]
             try:
                 day = next_session(day)
             except CalendarError as error:
                 raise Unavailable("the next session", why=str(error)) from error
-        return _step(day)
 
     def _quotes(self, instruments: tuple[Instrument, ...], now: datetime) -> dict[str, Quote]:
         moment = self._paths.moment(now)
@@ -219,5 +223,9 @@ def _names(*, options: bool = False) -> str:
     return ", ".join(symbol for symbol, listed in LISTED.items() if listed.grid is not None or not options)
 
 
-def _step(day: date) -> datetime:
-    return as_utc(datetime.combine(day, STEP_TO, EXCHANGE_ZONE))
+def _stops(day: date) -> tuple[datetime, ...]:
+    """The morning, and the moment after the close at which that day's expiries have settled; none on a closed day."""
+    today = session(day)
+    if today is None:
+        return ()
+    return as_utc(datetime.combine(day, STEP_TO, EXCHANGE_ZONE)), today.close_at + AFTER_CLOSE

@@ -188,12 +188,14 @@ async def test_market_when_asked_outside_its_years_then_it_says_so() -> None:
     ("now", "expected"),
     [
         (datetime(2026, 11, 16, 14, 0, tzinfo=UTC), datetime(2026, 11, 16, 15, 0, tzinfo=UTC)),
-        (MORNING, datetime(2026, 11, 17, 15, 0, tzinfo=UTC)),
+        (MORNING, datetime(2026, 11, 16, 21, 1, tzinfo=UTC)),  # the close, where the day's expiries settle
+        (datetime(2026, 11, 16, 21, 1, tzinfo=UTC), datetime(2026, 11, 17, 15, 0, tzinfo=UTC)),
+        (datetime(2026, 11, 27, 16, 0, tzinfo=UTC), datetime(2026, 11, 27, 18, 1, tzinfo=UTC)),  # a half day
         (datetime(2026, 11, 25, 22, 0, tzinfo=UTC), datetime(2026, 11, 27, 15, 0, tzinfo=UTC)),  # over Thanksgiving
         (datetime(2027, 3, 12, 22, 0, tzinfo=UTC), datetime(2027, 3, 15, 14, 0, tzinfo=UTC)),  # over the change of the hour
     ],
 )
-async def test_next_instant_when_asked_then_ten_oclock_of_the_next_session(now: datetime, expected: datetime) -> None:
+async def test_next_instant_when_asked_then_the_morning_or_the_moment_after_the_close(now: datetime, expected: datetime) -> None:
     assert await market(now)[0].next_instant() == expected
 
 
