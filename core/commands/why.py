@@ -53,11 +53,11 @@ async def _ticket(desk: Desk, name: str) -> Reply:
 
 
 def _reasons(priced: Priced) -> tuple[Table, ...]:
-    """Each rule's own words and what would clear it, for the rules that do not simply pass."""
+    """What would clear each rule that does not simply pass."""
     rows: tuple[tuple[Cell, ...], ...] = tuple(
-        (item.rule, item.why, _clears(item)) for item in priced.verdict.findings if item.level is not Level.PASS
+        (item.rule, _clears(item)) for item in priced.verdict.findings if item.level is not Level.PASS
     )
-    columns = (Column(title="rule"), Column(title="why"), Column(title="what would clear it"))
+    columns = (Column(title="rule"), Column(title="do this"))
     return (Table(title="What would clear it", columns=columns, rows=rows),) if rows else ()
 
 
@@ -98,7 +98,7 @@ async def _probe(desk: Desk, account: Account, strategy: str, symbol: str) -> li
             facts=(
                 Fact(label="would open", value=describe_legs(idea.legs), note=idea.thesis, source=priced.view.label),
                 Fact(label="market", value=_hours(desk, symbol)),
-                Fact(label="verdict", value="nothing stands in the way" if priced.verdict.allowed else blocked_words(priced)),
+                Fact(label="verdict", value=_short(priced)),
             ),
         )
     ]
@@ -106,6 +106,13 @@ async def _probe(desk: Desk, account: Account, strategy: str, symbol: str) -> li
     if standing:
         found += [findings_table(standing, title="In the way"), *_reasons(priced)]
     return found
+
+
+def _short(priced: Priced) -> str:
+    """The verdict in a line; the tables below it say the rest."""
+    if priced.verdict.allowed:
+        return "nothing stands in the way"
+    return f"blocked by {', '.join(item.rule for item in priced.verdict.blocks) or priced.verdict.reason}"
 
 
 def _hours(desk: Desk, symbol: str) -> str:
