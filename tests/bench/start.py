@@ -48,7 +48,9 @@ def _seconds(command: list[str]) -> float:
 
 def _peak_bytes(command: list[str]) -> int:
     pid = os.posix_spawn(
-        command[0], command, {**os.environ, "PYTHONPATH": str(ROOT)},
+        command[0],
+        command,
+        {**os.environ, "PYTHONPATH": str(ROOT)},
         file_actions=[(os.POSIX_SPAWN_OPEN, 1, os.devnull, os.O_WRONLY, 0)],
     )
     _, status, usage = os.wait4(pid, 0)

@@ -19,7 +19,11 @@ LIMIT_SECONDS = 90
 
 def crash(home: Path, where: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, "-m", "tests.process.crash_child", str(home), where], cwd=ROOT, capture_output=True, text=True, timeout=LIMIT_SECONDS
+        [sys.executable, "-m", "tests.process.crash_child", str(home), where],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=LIMIT_SECONDS,
     )
 
 
@@ -67,14 +71,22 @@ def test_clean_stop_when_started_again_then_the_log_goes_on(tmp_path: Path) -> N
 @pytest.mark.timeout(300)
 def test_a10_second_process_when_the_first_lives_then_it_is_told_who_owns_the_desk(tmp_path: Path) -> None:
     first = subprocess.Popen(
-        [sys.executable, "-m", "bot", "chat", "--home", str(tmp_path)], cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+        [sys.executable, "-m", "bot", "chat", "--home", str(tmp_path)],
+        cwd=ROOT,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
         env={**os.environ, "PYTHONUNBUFFERED": "1"},
     )
     try:
         assert first.stdout is not None
         assert first.stdout.readline()
         second = subprocess.run(
-            [sys.executable, "-m", "bot", "chat", "--home", str(tmp_path)], cwd=ROOT, capture_output=True, text=True, stdin=subprocess.DEVNULL,
+            [sys.executable, "-m", "bot", "chat", "--home", str(tmp_path)],
+            cwd=ROOT,
+            capture_output=True,
+            text=True,
+            stdin=subprocess.DEVNULL,
             timeout=LIMIT_SECONDS,
         )
         assert second.returncode == 1

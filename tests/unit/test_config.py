@@ -59,7 +59,12 @@ def test_k1_configuration_when_several_mistakes_then_lists_them_all() -> None:
 
 @pytest.mark.parametrize(
     ("text", "words"),
-    [("accounts: []\naccounts: []\n", "accounts is given twice"), ("a: [1,\n", "not valid YAML"), ("- 1\n", "must be a mapping"), ("\xff", "")],
+    [
+        ("accounts: []\naccounts: []\n", "accounts is given twice"),
+        ("a: [1,\n", "not valid YAML"),
+        ("- 1\n", "must be a mapping"),
+        ("\xff", ""),
+    ],
 )
 def test_k1_file_when_unreadable_then_says_so(tmp_path: Path, text: str, words: str) -> None:
     path = tmp_path / "config.yaml"

@@ -36,16 +36,31 @@ PLAN = Limit(start=Decimal("-10.00"), worst=Decimal("-10.05"))
 
 def envelope() -> Envelope:
     return Envelope(
-        account=ACCOUNT, legs=(STOCK,), quantity=2, plan=PLAN, tif=TimeInForce.DAY, expires_at=NOW + timedelta(minutes=2), policy_version=1,
-        strategy="stock", trade_id=None,
+        account=ACCOUNT,
+        legs=(STOCK,),
+        quantity=2,
+        plan=PLAN,
+        tif=TimeInForce.DAY,
+        expires_at=NOW + timedelta(minutes=2),
+        policy_version=1,
+        strategy="stock",
+        trade_id=None,
     )
 
 
 def drafted(ticket_id: str = "T1") -> TicketDrafted:
     intent = Intent(account=ACCOUNT, legs=(STOCK,), quantity=2, plan=PLAN, strategy="stock")
     return TicketDrafted(
-        ticket_id=ticket_id, intent=intent, envelope=envelope(), envelope_hash=envelope().hash, card_hash="c", allowed=True, mid=Decimal(-10),
-        short_delta=None, margin_effect=None, verdict_hash="v",
+        ticket_id=ticket_id,
+        intent=intent,
+        envelope=envelope(),
+        envelope_hash=envelope().hash,
+        card_hash="c",
+        allowed=True,
+        mid=Decimal(-10),
+        short_delta=None,
+        margin_effect=None,
+        verdict_hash="v",
     )
 
 
@@ -57,43 +72,88 @@ def confirmed(client_id: str, ticket_id: str = "T1") -> TicketConfirmed:
 
 def submitting(client_id: str) -> Submitting:
     return Submitting(
-        client_id=client_id, ticket_id="T1", account=ACCOUNT, envelope=envelope(), envelope_hash=envelope().hash, limit=PLAN.start, quantity=2,
-        trade_id="P1", reducing=False,
+        client_id=client_id,
+        ticket_id="T1",
+        account=ACCOUNT,
+        envelope=envelope(),
+        envelope_hash=envelope().hash,
+        limit=PLAN.start,
+        quantity=2,
+        trade_id="P1",
+        reducing=False,
     )
 
 
 def filled(exec_id: str, client_id: str | None, quantity: int = 2) -> Filled:
-    return Filled(fill=Fill(
-        exec_id=exec_id, account=ACCOUNT, client_id=client_id, instrument=Equity(symbol="XYZ"), side=Side.BUY, quantity=quantity,
-        price=Decimal("10.00"), fees=Decimal("1.00"), at=NOW,
-    ))
+    return Filled(
+        fill=Fill(
+            exec_id=exec_id,
+            account=ACCOUNT,
+            client_id=client_id,
+            instrument=Equity(symbol="XYZ"),
+            side=Side.BUY,
+            quantity=quantity,
+            price=Decimal("10.00"),
+            fees=Decimal("1.00"),
+            at=NOW,
+        )
+    )
 
 
 def fold_of(*bodies: Body) -> DeskFold:
     fold = DeskFold()
     opened = AccountOpened(account=Account(id=ACCOUNT, name="practice", kind=AccountKind.REG_T))
     for seq, body in enumerate((opened, *bodies), 1):
-        fold.apply(Event(
-            seq=seq, stream="desk", kind=type(body).__name__, version=1, at=NOW + timedelta(seconds=seq), recorded_at=NOW, actor="test",
-            causation="", correlation="", dedupe=None, body=body, hash=f"h{seq}",
-        ))
+        fold.apply(
+            Event(
+                seq=seq,
+                stream="desk",
+                kind=type(body).__name__,
+                version=1,
+                at=NOW + timedelta(seconds=seq),
+                recorded_at=NOW,
+                actor="test",
+                causation="",
+                correlation="",
+                dedupe=None,
+                body=body,
+                hash=f"h{seq}",
+            )
+        )
     return fold
 
 
 def test_fold_when_an_event_is_missing_then_refuses() -> None:
     fold = fold_of()
     with pytest.raises(ValueError, match="does not follow"):
-        fold.apply(Event(
-            seq=3, stream="desk", kind="NoteWritten", version=1, at=NOW, recorded_at=NOW, actor="test", causation="", correlation="", dedupe=None,
-            body=NoteWritten(text="x"), hash="h",
-        ))
+        fold.apply(
+            Event(
+                seq=3,
+                stream="desk",
+                kind="NoteWritten",
+                version=1,
+                at=NOW,
+                recorded_at=NOW,
+                actor="test",
+                causation="",
+                correlation="",
+                dedupe=None,
+                body=NoteWritten(text="x"),
+                hash="h",
+            )
+        )
 
 
 def test_fold_when_dumped_and_loaded_then_is_the_same_state() -> None:
     fold = fold_of(
-        CashMoved(movement_id="d", account=ACCOUNT, amount=Decimal("1000.00"), reason="deposit", at=NOW), drafted(),
-        TicketShown(ticket_id="T1", chat="terminal", at=NOW), confirmed("O1"), submitting("O1"), filled("x1", "O1"),
-        SettingChanged(key="desk.walk_steps", old="5", new="6", loosens=False), NoteWritten(text="calm day", symbol="XYZ"),
+        CashMoved(movement_id="d", account=ACCOUNT, amount=Decimal("1000.00"), reason="deposit", at=NOW),
+        drafted(),
+        TicketShown(ticket_id="T1", chat="terminal", at=NOW),
+        confirmed("O1"),
+        submitting("O1"),
+        filled("x1", "O1"),
+        SettingChanged(key="desk.walk_steps", old="5", new="6", loosens=False),
+        NoteWritten(text="calm day", symbol="XYZ"),
         ModeSet(scope=Scope(kind=ScopeKind.STRATEGY, name="naked_put"), mode=Mode.PAUSED, cause="person", reason="resting"),
     )
     again = DeskFold.load(fold.dump())
