@@ -10,13 +10,13 @@ from decimal import Decimal
 from core.command import Call
 from core.desk import Desk
 from core.domain.accounts import Account
-from core.domain.calendar import session
+from core.domain.calendar import session, session_date
 from core.domain.events import CashMoved
 from core.domain.instruments import Equity, Instrument, Option, underlying_instrument
 from core.domain.money import ZERO
 from core.domain.orders import Side
 from core.errors import Unavailable
-from core.market.view import Needs, View
+from core.market.view import ChainNeed, Needs, View
 from core.marks import net_liquidation
 from core.portfolio.book import Book
 from core.portfolio.pnl import Held, OpenResult, exchange_day, held_by_trade, market_value, open_result, untraded
@@ -57,7 +57,7 @@ async def holdings_of(desk: Desk, call: Call, *, symbol: str | None = None) -> H
 async def priced_holdings(desk: Desk, account: Account, *, symbol: str | None = None) -> Holdings:
     """Load one view of everything held and value it."""
     book = desk.book(account.id)
-    view = await desk.reader.view(needs_of(position.instrument for position in book.positions.values()))
+    view = await desk.reader.view(marked_needs(desk, (position.instrument for position in book.positions.values())))
     held = held_by_trade(book.trades.values(), book.orders.values(), book.settlements)
     trades = tuple(
         open_result(trade, held[trade.id], view) for trade in book.open_trades if symbol is None or trade.underlying == symbol
@@ -76,6 +76,14 @@ def needs_of(instruments: Iterable[Instrument]) -> Needs:
         if isinstance(instrument, Option):
             wanted.add(underlying_instrument(instrument.underlying))
     return Needs(instruments=frozenset(wanted))
+
+
+def marked_needs(desk: Desk, instruments: Iterable[Instrument]) -> Needs:
+    """The same with the chain of every expiry: a forward read from it gives the Greeks the card showed."""
+    wanted, today = tuple(instruments), session_date(desk.now())
+    days = {(option.underlying, (option.expiry - today).days) for option in wanted if isinstance(option, Option)}
+    chains = frozenset(ChainNeed(symbol=symbol, first_dte=dte, last_dte=dte) for symbol, dte in days if dte >= 0)
+    return needs_of(wanted) | Needs(chains=chains)
 
 
 def underlying_of(instrument: Instrument) -> str:

@@ -90,8 +90,8 @@ def _table(view: View, chain: Chain, centre: float, title: str) -> Table:
     columns = (
         Column(title="strike", format=Format.NUMBER), Column(title="bid", format=Format.PRICE), Column(title="ask", format=Format.PRICE),
         Column(title="IV", format=Format.PERCENT), Column(title="delta", format=Format.GREEK, signed=True),
-        Column(title="open interest", format=Format.INTEGER), Column(title="liquidity", format=Format.INTEGER, unit="of 100"),
-        Column(title="verdict"),
+        Column(title="open interest", format=Format.INTEGER), Column(title="score", format=Format.INTEGER),
+        Column(title="liquidity"),
     )
     found = marks(view, chain)
     rows = tuple(_row(chain, found, row) for row in _around(chain, centre))

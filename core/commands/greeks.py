@@ -7,7 +7,7 @@ Example: short one SPX put of delta -0.20 with SPX at 3,000 gains 600 USD for +1
 from __future__ import annotations
 
 from core.command import Access, Call, Command, Kind, Parameter
-from core.commands._trades import needs_of, underlying_of
+from core.commands._trades import marked_needs, underlying_of
 from core.desk import Desk
 from core.domain.instruments import Instrument, Option
 from core.errors import Unavailable
@@ -30,7 +30,7 @@ async def run(desk: Desk, call: Call) -> Reply:
     held = {key: pair for key, pair in desk.book(account.id).holdings().items() if symbol is None or underlying_of(pair[0]) == symbol}
     if not held:
         return Reply(blocks=(Text(text=f"Nothing is held{f' of {symbol}' if symbol else ''} in {account.name}: every Greek is zero."),))
-    view = await desk.reader.view(needs_of(instrument for instrument, _ in held.values()))
+    view = await desk.reader.view(marked_needs(desk, (instrument for instrument, _ in held.values())))
     symbols = sorted({underlying_of(instrument) for instrument, _ in held.values()})
     rows: list[tuple[Cell, ...]] = []
     for name in symbols:

@@ -127,7 +127,7 @@ def _state(order: Order) -> str:
 
 def _span(until: datetime, now: datetime) -> str:
     minutes = int((until - now).total_seconds() // 60)
-    return f"{minutes // 60} h {minutes % 60:02d} min"
+    return f"{minutes // 60} h {minutes % 60:02d} min" if minutes >= 60 else f"{minutes} min"
 
 
 def _day(day: date) -> str:
