@@ -108,7 +108,8 @@ def _order(ticket_id: str, priced: Priced) -> Facts:
 
 def _legs(priced: Priced) -> Table:
     columns = (
-        Column(title="leg"), Column(title="qty", format=Format.INTEGER), Column(title="contract"), Column(title="days", format=Format.INTEGER),
+        Column(title="leg"), Column(title="qty", format=Format.INTEGER), Column(title="contract"),
+        Column(title="days", format=Format.INTEGER),
         Column(title="bid", format=Format.PRICE), Column(title="ask", format=Format.PRICE), Column(title="IV", format=Format.PERCENT),
         Column(title="delta", format=Format.GREEK, signed=True),
     )

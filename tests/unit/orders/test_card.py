@@ -150,17 +150,17 @@ def test_card_when_quotes_give_a_volatility_then_probability_agrees_with_the_sho
     card = draw(priced())
     short = next(row for row in table(card, "Legs").rows if row[0] == "sell to open")
 
-    assert isinstance(short[8], float)
-    assert fact(card, "probability of profit").value == pytest.approx(1 + short[8], abs=0.02)
+    assert isinstance(short[7], float)
+    assert fact(card, "probability of profit").value == pytest.approx(1 + short[7], abs=0.02)
 
 
 def test_card_when_drawn_then_lists_legs_with_contracts_quotes_and_terms():
     rows = table(draw(priced()), "Legs").rows
 
-    assert [row[:5] for row in rows] == [
-        ("sell to open", 2, "SPXW 18 Dec 26 2700 put", EXPIRY, 28), ("buy to open", 2, "SPXW 18 Dec 26 2650 put", EXPIRY, 28),
+    assert [row[:4] for row in rows] == [
+        ("sell to open", 2, "SPXW 18 Dec 26 2700 put", 28), ("buy to open", 2, "SPXW 18 Dec 26 2650 put", 28),
     ]
-    assert all(isinstance(row[5], Decimal) and isinstance(row[6], Decimal) and row[5] < row[6] for row in rows)
+    assert all(isinstance(row[4], Decimal) and isinstance(row[5], Decimal) and row[4] < row[5] for row in rows)
 
 
 def test_card_when_previewed_then_shows_buying_power_effect_and_commission_with_their_source():
@@ -350,14 +350,14 @@ def test_card_when_drawn_then_shows_age_time_and_when_it_expires():
 
     assert fact(card, "oldest quote").value == 7
     assert fact(card, "exchange time").value == AT
-    assert fact(card, "expires in").value == 120
+    assert fact(card, "card expires in").value == 120
 
 
 def test_g6_card_when_a_leg_has_no_quote_then_its_cells_are_unknown_not_zero():
     card = draw(priced(seen=view(chain("SPX", (("SPXW", EXPIRY),), spot=2900, strikes=[2700]))))
     wing = table(card, "Legs").rows[1]
 
-    assert wing[5:] == (None, None, None, None)
+    assert wing[4:] == (None, None, None, None)
     assert fact(card, "oldest quote").value is None and fact(card, "mid now").value is None
 
 
