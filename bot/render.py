@@ -121,7 +121,7 @@ def _instant(at: datetime, form: Format) -> str:
 
 def _head(reply: Reply) -> str:
     when = "" if reply.at is None else f" · {_instant(reply.at, Format.TEXT)}"
-    return f"── {clean(reply.badge)}{when} "
+    return f"── {clean(reply.badge)}{when}"
 
 
 def _block(block: Block, width: int) -> str:

@@ -45,6 +45,9 @@ class Announcement:
 
 
 _TONES = {Urgency.LOW: Tone.INFO, Urgency.MEDIUM: Tone.INFO, Urgency.HIGH: Tone.WARNING, Urgency.CRITICAL: Tone.BAD}
+_SETTLED_WORDS = {
+    "expired": "expired worthless", "cash_settled": "was settled in cash", "exercised": "was exercised", "assigned": "was assigned",
+}
 _QUIET_ENDS = frozenset({"cancelled"})
 _MODE_WORDS = {
     Mode.PAUSED: "PAUSED: no new entries; exits go on",
@@ -135,8 +138,9 @@ def _ended(event: Event, body: OrderEnded, books: Books) -> Announcement | None:
     if order is None:
         return None
     filled = f"{order.filled} of {order.quantity} were filled" if order.filled else "nothing was filled"
-    who = {"denied": "was not sent", "rejected": "was rejected by the broker"}.get(body.outcome, f"is {body.outcome}")
-    why = f" {_sentence(body.reason)}" if body.reason else ""
+    words = {"denied": "was not sent", "rejected": "was rejected by the broker", "expired": "has expired"}
+    who = words.get(body.outcome, f"is {body.outcome}")
+    why = f" {_sentence(body.reason[:1].upper() + body.reason[1:])}" if body.reason else ""
     text = f"Order {body.client_id} ({describe_legs(order.envelope.legs)}) {who}; {filled}.{why}"
     urgency = Urgency.LOW if body.outcome in _QUIET_ENDS else Urgency.HIGH if order.reducing else Urgency.MEDIUM
     return _news(event, f"end:{body.client_id}", urgency, text)
@@ -155,9 +159,9 @@ def _unknown(event: Event, body: OrderUnknown, books: Books) -> Announcement:
 def _settled(event: Event, body: Settled) -> Announcement:
     name = _name(body.instrument)
     count = abs(body.quantity)
-    value = "" if body.value is None else f" at {body.value:,.2f}"
-    words = {"expired": "expired", "cash_settled": "was settled in cash", "exercised": "was exercised", "assigned": "was assigned"}
-    text = f"{count} x {name} {words.get(body.outcome, body.outcome)}{value}."
+    about = body.instrument.underlying if isinstance(body.instrument, Option) else name
+    value = "" if body.value is None else f"; {about} at {body.value:,.2f}"
+    text = f"{count} x {name} {_SETTLED_WORDS.get(body.outcome, body.outcome)}{value}."
     facts = []
     if body.shares:
         facts.append(Fact(label=f"shares of {body.share_symbol}", value=body.shares, format=Format.INTEGER, signed=True))

@@ -245,7 +245,10 @@ def _number(text: str, *, low: Decimal | None = None, high: Decimal | None = Non
 
 
 def _whole(text: str) -> int:
-    number = _number(text)
+    try:
+        number = _number(text)
+    except MoneyError as error:
+        raise ValueError("it must be a whole number such as 2, in digits") from error
     if number != number.to_integral_value():
         raise ValueError("it must be a whole number")
     return int(number)

@@ -119,7 +119,7 @@ async def _run(desk: Desk, command: Command, call: Call, access: Access) -> Repl
                     return refusal(f"The desk was busy with something else ({error}). {wire.words} Try again.")
         raise AssertionError("a conflict is retried once")
     except UserError as error:
-        return refusal(str(error))
+        return refusal(_sentence(str(error)))
     except Unavailable as error:
         return refusal(f"{_capital(str(error))}. {wire.words}")
     except DeskError as error:
@@ -164,6 +164,12 @@ class _Wire:
     def words(self) -> str:
         """Whether anything was sent, as far as this call can know."""
         return "Whether anything was sent is unknown: see `status`." if self.touched else "Nothing was sent to the broker."
+
+
+def _sentence(text: str) -> str:
+    """A reason as a sentence; the name of a command, strategy or parameter in front keeps its letters."""
+    text = text if text.endswith((".", "!", "?")) else f"{text}."
+    return text if "_" in text.split(" ", 1)[0] else _capital(text)
 
 
 def _capital(text: str) -> str:

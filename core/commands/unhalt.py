@@ -28,7 +28,7 @@ async def run(desk: Desk, call: Call) -> Reply:
     recorded = await lift(desk, call, lifted)
     if file is not None and desk.clear_halt is not None:
         desk.clear_halt()
-    words = "; ".join(f"{scope_words(entry.scope)}: {entry.reason}" for entry in lifted) or f"the HALT file: {file}"
+    words = "; ".join(f"{scope_words(entry.scope)}, {entry.reason}" for entry in lifted) or f"the HALT file: {file}"
     blocks: list[Block] = [Notice(text=f"Lifted: {words}.", tone=Tone.GOOD)]
     for entry in stay:
         blocks.append(Notice(text=f"Stays halted until the books agree: {scope_words(entry.scope)}, {entry.reason}.", tone=Tone.WARNING))

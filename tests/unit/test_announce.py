@@ -133,7 +133,7 @@ def test_e9_fill_when_not_an_order_of_this_desk_then_external() -> None:
         ("cancelled", "is cancelled", Urgency.LOW),
         ("rejected", "was rejected by the broker", Urgency.MEDIUM),
         ("denied", "was not sent", Urgency.MEDIUM),
-        ("expired", "is expired", Urgency.MEDIUM),
+        ("expired", "has expired", Urgency.MEDIUM),
     ],
 )
 def test_end_when_an_order_ends_then_says_how_and_what_was_filled(outcome: str, said: str, urgency: Urgency) -> None:
@@ -141,7 +141,7 @@ def test_end_when_an_order_ends_then_says_how_and_what_was_filled(outcome: str, 
     (news,) = told((acknowledged(),), (end,), (end,))
     assert said in words(news)
     assert "nothing was filled" in words(news)
-    assert "because." in words(news)
+    assert "nothing was filled. Because." in words(news)
     assert news.urgency is urgency
 
 
@@ -169,7 +169,7 @@ def test_settlement_when_in_cash_then_tells_the_money() -> None:
         at=AT,
     )
     (news,) = told((body,))
-    assert "settled in cash at 2,790.50" in words(news)
+    assert "was settled in cash; SPX at 2,790.50." in words(news)
     assert value(news, "cash") == Decimal("-1900.00")
 
 

@@ -22,7 +22,7 @@ _ALLOWED = {
     Mode.ACTIVE: "everything",
     Mode.PAUSED: "exits only",
     Mode.REDUCING: "reducing orders only",
-    Mode.HALT: "reducing orders a person confirms",
+    Mode.HALT: "reducing orders only, confirmed by a person",
     Mode.RECOVERY: "nothing",
     Mode.STANDBY: "nothing",
 }
@@ -48,9 +48,9 @@ def judge(exam: Exam, parameters: Parameters) -> Finding:
         limit=limit,
         fits=0,
         next_step=_LIFT[mode],
-        why=f"the mode is {mode.value}{because}: {limit}, and this order does not reduce risk"
+        why=f"the mode is {mode.value}{because}, which lets through {limit}; this one is none of them"
         if _reducing_counts(mode)
-        else f"the mode is {mode.value}{because}: {limit} may be sent",
+        else f"the mode is {mode.value}{because}, which lets through {limit}",
     )
 
 

@@ -102,7 +102,7 @@ def test_render_when_a_notice_is_bad_then_a_mark_says_so_without_colour() -> Non
 def test_render_when_there_are_buttons_then_they_are_numbered() -> None:
     buttons = (Button(number=1, label="Confirm", style="primary", token="t"), Button(number=2, label="Size 4", style="normal", token="u"))
     reply = Reply(blocks=(Text(text="x"),), badge="PAPER · SIMULATED", at=AT, command="open symbol=XSP")
-    assert render(reply, buttons) == "── PAPER · SIMULATED · 20 Nov 26 10:31 ET \nx\n[1] Confirm  [2] Size 4\n» open symbol=XSP"
+    assert render(reply, buttons) == "── PAPER · SIMULATED · 20 Nov 26 10:31 ET\nx\n[1] Confirm  [2] Size 4\n» open symbol=XSP"
 
 
 def test_render_when_a_block_is_of_any_kind_then_its_numbers_are_shown() -> None:

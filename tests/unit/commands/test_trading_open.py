@@ -64,8 +64,8 @@ async def test_n4_open_when_two_series_expire_that_day_then_asks_with_a_button_f
 @pytest.mark.parametrize(("line", "sentence"), [
     ("open put_credit_spread XYZQ", "knows XYZQ"),
     ("open naked_put VIX", "VIX has no options here|lists no options on VIX"),
-    ("open put_credit_spread SPY strikes=481.3/470", "there is no 481.3 put on 2027-01-08; nearest are 480 and 485"),
-    ("open put_credit_spread SPY expiry=2026-11-13", "expiry 2026-11-13 is in the past"),
+    ("open put_credit_spread SPY strikes=481.3/470", "There is no 481.3 put on 2027-01-08; nearest are 480 and 485."),
+    ("open put_credit_spread SPY expiry=2026-11-13", "Expiry 2026-11-13 is in the past"),
     ("open put_credit_spread SPY expiry=2026-12-25", "the exchange is closed"),
     ("open iron_condor SPX", "iron_condor is not built yet; cash_secured_put, naked_put and put_credit_spread are"),
     ("open naked_put XSP side=buy", "opened by a sell, not a buy"),
