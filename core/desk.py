@@ -180,24 +180,42 @@ class Desk:
                     self.trouble = str(error)
                 await self._catch_up()  # the store may have kept what it could not acknowledge
                 raise
-            if events and events[0].seq != self.fold.seq + 1:
-                await self._catch_up()
-                outcomes: tuple[tuple[Outcome, ...], ...] = tuple(() for _ in events)
+            if events and events[0].seq == self.fold.seq + 1:
+                outcomes = self._folded(events)
+                self.trouble = ""
             else:
-                outcomes = tuple(self.fold.apply(event) for event in events)
-            self.trouble = ""
-            self._told(events, outcomes)
+                outcomes = await self._recorded_before(events)
         return Recorded(events=events, outcomes=outcomes)
 
-    async def _catch_up(self) -> None:
-        """Fold whatever is in the log and not in the state."""
+    async def _recorded_before(self, events: tuple[Event, ...]) -> tuple[tuple[Outcome, ...], ...]:
+        """Nothing new was stored, or the state had fallen behind the log: trouble ends only where it stands at the log's end again."""
+        if not events and not self.trouble:
+            return ()
+        caught_up = await self._catch_up()
+        if caught_up is None:
+            return tuple(() for _ in events)
+        self.trouble = ""
+        return caught_up[len(caught_up) - len(events) :]
+
+    async def _catch_up(self) -> tuple[tuple[Outcome, ...], ...] | None:
+        """Fold whatever is in the log and not in the state; None where the log cannot be read now."""
         try:
             missed = await self.store.read(after=self.fold.seq)
         except DeskError as error:
             self.report("log", error)
             self.trouble = self.trouble or str(error)
+            return None
+        return self._folded(missed)
+
+    def _folded(self, events: tuple[Event, ...]) -> tuple[tuple[Outcome, ...], ...]:
+        outcomes = tuple(self.fold.apply(event) for event in events)
+        self._told(events, outcomes)
+        return outcomes
+
+    async def settled(self) -> None:
+        """Return when no append is under way: what is durable now is in the state, a HALT above all."""
+        async with self._log:
             return
-        self._told(missed, tuple(self.fold.apply(event) for event in missed))
 
     def _told(self, events: tuple[Event, ...], outcomes: tuple[tuple[Outcome, ...], ...]) -> None:
         if any(isinstance(event.body, SettingChanged) for event in events):

@@ -14,6 +14,7 @@ from core import plugins
 from core.command import Access, Call, Caller, Command, Kind, Role, Via, format_call
 from core.commands._planned import planned
 from core.desk import Desk
+from core.domain.accounts import AccountId
 from core.domain.events import CancelRequested, Event, Mode, ModeSet, Replacing, Scope, ScopeKind, Submitting
 from core.errors import Conflict, DeskError, Unavailable, UserError
 from core.orders.card import badge_words
@@ -141,7 +142,7 @@ async def _bug(desk: Desk, command: Command, call: Call, error: Exception, wire:
 async def _reduce_only(desk: Desk, call: Call, identity: str) -> str:
     """After an error on the order path only reducing orders pass until a person has looked."""
     try:
-        account = desk.account(call.caller, call.args.get("account")).id
+        account = _account_meant(desk, call)
         scope = Scope(kind=ScopeKind.ACCOUNT, name=str(account))
         mode = ModeSet(scope=scope, mode=Mode.REDUCING, cause=f"bug:{identity}", reason=f"an error on the order path ({identity})")
         await desk.record(desk.draft(mode, actor="desk", stream=str(account)))
@@ -149,6 +150,15 @@ async def _reduce_only(desk: Desk, call: Call, identity: str) -> str:
         desk.runtime.report(f"{identity}: REDUCING was not recorded", error)
         return ""
     return " Until you `resume`, only orders that reduce risk are sent."
+
+
+def _account_meant(desk: Desk, call: Call) -> AccountId:
+    """The account of the ticket or order a call names, else the one it is made for."""
+    ticket = desk.fold.tickets.get(str(call.args.get("ticket")))
+    if ticket is not None:
+        return ticket.drafted.envelope.account
+    order = desk.books.order(str(call.args.get("order_id")))
+    return order.account if order is not None else desk.account(call.caller, call.args.get("account")).id
 
 
 class _Wire:

@@ -221,7 +221,11 @@ class OrderReport:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Update:
-    """One message of the broker's stream; `cursor` rises within an epoch. Updates may repeat and come out of order."""
+    """One message of the broker's stream. Updates may repeat and come out of order.
+
+    `cursor` rises for ever, across connections and restarts: what the log says was heard up to is never asked for again. An adapter whose
+    vendor counts from 1 in every session keeps its own offset.
+    """
 
     cursor: int
     epoch: int

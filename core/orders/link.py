@@ -28,11 +28,12 @@ from core.domain.orders import Fill
 from core.errors import BrokerTimeout, DeskError, Unavailable, UserError
 from core.orders.reconcile import ENDED, Finding, cash_body, differences, endings, facts, settled_body
 from core.orders.states import Order
-from core.ports import Broker, BrokerStatus, CashMovement, OrderReport, Settlement, Update
+from core.ports import Broker, BrokerSnapshot, BrokerStatus, CashMovement, OrderReport, Settlement, Update
 
 RECONNECT_TRIES = 5
 RECONNECT_FIRST_SECONDS = 2
 NO_ANSWER = (BrokerTimeout, TimeoutError)
+NEVER_WORKED = ("denied", "rejected")
 
 
 class BrokerLink:
@@ -48,6 +49,7 @@ class BrokerLink:
         self._lost: set[str] = set()  # orders the broker's complete books did not have
         self._cancel_tried_seconds: dict[str, float] = {}
         self._cursor = 0
+        self._reported: dict[str, int] = {}  # client id -> cursor of the newest report heard of it
         self._checked_at_seconds: float = 0
         self._sent_seconds: deque[float] = deque()
         self._finding_out = False
@@ -82,29 +84,44 @@ class BrokerLink:
 
     async def _reconcile(self, epoch: int) -> Reconciled:
         async with self._hear:
-            result = await self._compared(epoch)
-            if result.differences:
-                result = await self._compared(epoch)  # once more: what was on its way may have arrived
+            snapshot, found = await self._compared(epoch)
+            if found:
+                snapshot, found = await self._compared(epoch)  # once more: what was on its way may have arrived
+            result = await self._concluded(epoch, snapshot, found)
         self._checked_at_seconds = self._desk.runtime.seconds()
         for order in tuple(self._desk.book(self._account).orders.values()):
             if order.overfilled:
                 await self._stop_overfilled(order)
         return result
 
-    async def _compared(self, epoch: int) -> Reconciled:
+    async def _compared(self, epoch: int) -> tuple[BrokerSnapshot, tuple[Finding, ...]]:
+        """Record what the broker's books show, and find what differs even then; nothing is concluded from it yet."""
         desk, account = self._desk, self._account
-        last = desk.fold.reconciled(account)
-        since = last.cursor if last else 0
-        try:
-            snapshot = await desk.runtime.wait_for(self._broker.snapshot(since=since), self._seconds())
-        except NO_ANSWER as error:
-            raise Unavailable(f"books of {account.id}", why="no answer to the reconciliation") from error
+        snapshot = await self._snapshot(self._since())
+        if snapshot.complete and snapshot.cursor < max(self._since(), self._cursor):
+            went_back = f"the broker's cursor went back from {max(self._since(), self._cursor)} to {snapshot.cursor}"
+            desk.report(f"books of {account.id}", Unavailable("its journal", why=went_back))
+            snapshot = await self._snapshot(0)  # all of it again: what is known already is left out by its own id
+            self._cursor = 0
         told = {fill.account for fill in snapshot.fills}
         told |= {item.account for item in snapshot.settlements} | {item.account for item in snapshot.movements}
         self._same_account(snapshot.account, *told)
         await self._record(facts(desk.book(account), snapshot), causation=f"snapshot:{epoch}")
         await self._record(endings(desk.book(account), snapshot, sent_now=self._sent), causation=f"snapshot:{epoch}")
-        found = differences(desk.book(account), snapshot, sent_now=self._sent)
+        return snapshot, differences(desk.book(account), snapshot, sent_now=self._sent)
+
+    async def _snapshot(self, since: int) -> BrokerSnapshot:
+        try:
+            return await self._desk.runtime.wait_for(self._broker.snapshot(since=since), self._seconds())
+        except NO_ANSWER as error:
+            raise Unavailable(f"books of {self._account.id}", why="no answer to the reconciliation") from error
+
+    def _since(self) -> int:
+        last = self._desk.fold.reconciled(self._account)
+        return last.cursor if last else 0
+
+    async def _concluded(self, epoch: int, snapshot: BrokerSnapshot, found: Sequence[Finding]) -> Reconciled:
+        desk, account = self._desk, self._account
         self._lost = {item.lost for item in found if item.lost is not None}
         lost = [order for order in desk.book(account).live.values() if order.client_id in self._lost and not order.unknown]
         await self._record(
@@ -114,7 +131,7 @@ class BrokerLink:
         result = Reconciled(
             account=account, epoch=epoch, complete=snapshot.complete, differences=tuple(item.text for item in found),
             broken_instruments=tuple(sorted({key for item in found for key in item.keys})),
-            cursor=max(snapshot.cursor, since) if snapshot.complete else since,
+            cursor=snapshot.cursor if snapshot.complete else self._since(),
         )
         await desk.record(desk.draft(result, actor=self._actor, stream=str(account)), *self._breaks(result, found))
         self._cursor = max(self._cursor, result.cursor)
@@ -159,10 +176,22 @@ class BrokerLink:
             if not updates:
                 return 0
             self._same_account(*(update.item.account for update in updates if not isinstance(update.item, OrderReport)))
-            bodies = [item for update in _newest_reports(updates) for item in self._bodies(update)]
+            bodies = [item for update in self._news(updates) for item in self._bodies(update)]
             await self._record(bodies, causation=f"update:{updates[-1].cursor}")
             self._cursor = max(self._cursor, *(update.cursor for update in updates))
             return len(updates)
+
+    def _news(self, updates: Sequence[Update]) -> list[Update]:
+        """All but what is out of date: that an order works is true of now only in its newest report, however late the others come."""
+        for update in updates:
+            if isinstance(update.item, OrderReport):
+                self._reported[update.item.client_id] = max(update.cursor, self._reported.get(update.item.client_id, 0))
+        return [
+            update for update in updates
+            if not isinstance(update.item, OrderReport)
+            or update.item.status is not BrokerStatus.WORKING
+            or update.cursor == self._reported[update.item.client_id]
+        ]
 
     def _bodies(self, update: Update) -> list[tuple[str | None, Body]]:
         item, account = update.item, str(self._account)
@@ -180,6 +209,8 @@ class BrokerLink:
         if order is None:
             return []
         if item.status is BrokerStatus.WORKING:
+            if order.ended is not None and order.filled < order.quantity:
+                self._find_out()  # the book has it ended: only the broker's complete books can tell who is right
             new = order.broker_ref is None or order.unknown or order.pending_limit is not None or item.limit != order.limit
             return [(None, OrderAcknowledged(client_id=item.client_id, broker_ref=item.broker_ref, limit=item.limit))] if new else []
         outcome = ENDED.get(item.status)
@@ -228,17 +259,19 @@ class BrokerLink:
                 order = self._desk.book(self._account).orders.get(event.body.fill.client_id or "")
                 if order is not None and order.overfilled:
                     await self._stop_overfilled(order)
+                elif order is not None and order.ended in NEVER_WORKED and order.filled < order.quantity:
+                    self._find_out()  # it fills although it should not exist: what is left of it may still work
 
     async def _stop_overfilled(self, order: Order) -> None:
         reason = f"order {order.client_id} filled more than the confirmed {order.quantity}"
         drafts = []
-        for leg in order.envelope.legs:
-            key, filled = leg.instrument.key, order.filled_contracts[leg.instrument.key]
-            if filled > order.quantity * leg.ratio:
-                scope = Scope(kind=ScopeKind.INSTRUMENT, name=key)
-                mode = ModeSet(scope=scope, mode=Mode.HALT, cause=f"overfill:{order.client_id}", reason=reason)
-                dedupe = f"overfill:{order.client_id}:{key}:{filled}"
-                drafts.append(self._desk.draft(mode, actor="desk", stream=str(self._account), dedupe=dedupe))
+        for key in order.overfilled_keys:
+            reports = sum(fill.instrument.key == key for fill in order.fills.values())  # each new one halts again, also after a lift
+            mode = ModeSet(
+                scope=Scope(kind=ScopeKind.INSTRUMENT, name=key), mode=Mode.HALT, cause=f"overfill:{order.client_id}", reason=reason
+            )
+            dedupe = f"overfill:{order.client_id}:{key}:{reports}"
+            drafts.append(self._desk.draft(mode, actor="desk", stream=str(self._account), dedupe=dedupe))
         await self._desk.record(*drafts)
 
     async def _unknown(self, order: Order, reason: str) -> None:
@@ -279,16 +312,3 @@ class BrokerLink:
                     return
         finally:
             self._finding_out = False
-
-
-def _newest_reports(updates: Sequence[Update]) -> list[Update]:
-    """Of several WORKING reports of one order in a batch only the last speaks of now."""
-    last: dict[str, Update] = {}
-    for update in updates:
-        if isinstance(update.item, OrderReport) and update.item.status is BrokerStatus.WORKING:
-            last[update.item.client_id] = update
-    kept = set(map(id, last.values()))
-    return [
-        update for update in updates
-        if not isinstance(update.item, OrderReport) or update.item.status is not BrokerStatus.WORKING or id(update) in kept
-    ]

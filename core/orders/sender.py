@@ -49,18 +49,35 @@ class AccountSender(BrokerLink):
     async def _send(self, confirmed: Confirmed) -> Order:
         async with self._wire:
             order = self._order(confirmed.client_id)
-            if order.state is not OrderState.SUBMITTING or order.client_id in self._sent:
+            if not self._unsent(order):
                 return order
-            stop = self._too_late(order) or await self._stop(order, new=True)
+            stop = "cancelled before it was sent" if order.cancel_asked else self._too_late(order)
+            stop = stop or await self._stop(order, new=True)
             if stop is None:
                 stop = await self._submit(order, confirmed)
             if stop is not None:
                 await self._one(OrderEnded(client_id=order.client_id, outcome="denied", reason=stop))
         return self._order(order.client_id)
 
+    def _unsent(self, order: Order) -> bool:
+        """Not left in this connection, and nothing heard of it: an earlier connection's orders were found out when this one began."""
+        waiting = order.state in (OrderState.SUBMITTING, OrderState.PENDING_CANCEL) and order.broker_ref is None and not order.fills
+        return waiting and order.client_id not in self._sent
+
     def _too_late(self, order: Order) -> str | None:
-        waited = (self._desk.now() - order.submitted_at).total_seconds()
+        waited = abs((self._desk.now() - order.submitted_at).total_seconds())  # abs: a clock set back makes the press as doubtful
         return f"{waited:.0f} seconds passed between the press and the wire" if waited > PRESS_TO_WIRE_SECONDS else None
+
+    async def _end_unsent(self) -> None:
+        """An order whose caller went away between the press and the wire: once it is too late to send it, it ends for all to see."""
+        for waiting in tuple(self._desk.book(self._account).live.values()):
+            if not self._unsent(waiting) or self._too_late(waiting) is None:
+                continue
+            async with self._wire:
+                order = self._order(waiting.client_id)
+                if self._unsent(order) and self._reconciled_now():
+                    reason = self._too_late(order) or ""
+                    await self._one(OrderEnded(client_id=order.client_id, outcome="denied", reason=f"never sent: {reason}"))
 
     async def _submit(self, order: Order, confirmed: Confirmed) -> str | None:
         desk = self._desk
@@ -137,7 +154,9 @@ class AccountSender(BrokerLink):
         async with self._wire:
             try:
                 await self._one(CancelRequested(client_id=client_id, reason=reason), actor=actor)
-            except Unavailable as error:  # a cancel takes risk away: it leaves although it cannot be written down now
+            except LeaseLost:
+                raise
+            except Exception as error:  # noqa: BLE001 - a cancel takes risk away: it leaves although it cannot be written down now
                 self._desk.report(f"cancel of {client_id}", error)
             self._cancel_tried_seconds[client_id] = self._desk.runtime.seconds()
             try:
@@ -146,7 +165,7 @@ class AccountSender(BrokerLink):
                 self._desk.runtime.report(f"cancel of {client_id} not accepted", error)
         try:
             await self.pump(0)
-        except (DeskError, TimeoutError) as error:
+        except Exception as error:  # noqa: BLE001 - the cancel has left; what is wrong with the ears the account's loop finds too
             self._desk.runtime.report(f"link of {self._account.id}", error)
         order = self._order(client_id)
         if not order.state.terminal and order.broker_ref is None:
@@ -158,7 +177,8 @@ class AccountSender(BrokerLink):
         for order in tuple(self._desk.book(self._account).live.values()):
             tried = self._cancel_tried_seconds.get(order.client_id)
             due = tried is None or self._desk.runtime.seconds() - tried >= CANCEL_AGAIN_SECONDS
-            if order.cancel_asked and due and order.client_id not in self._lost:
+            asked = order.cancel_asked or tried is not None  # one asked for with a full disk is known to this process only
+            if asked and due and order.client_id not in self._lost:
                 await self.cancel(order.client_id, order.reason or "asked before")
 
     async def _stop(self, order: Order, *, new: bool) -> str | None:
@@ -171,6 +191,7 @@ class AccountSender(BrokerLink):
             desk.lease_lost = desk.lease_lost or isinstance(error, LeaseLost)
             return str(error)
         too_fast = await self._too_fast() if new and not order.reducing else None
+        await desk.settled()  # a HALT that is being written counts
         return too_fast or self._mode_stop(order)
 
     def _mode_stop(self, order: Order) -> str | None:
@@ -199,6 +220,7 @@ class AccountSender(BrokerLink):
         await self._desk.runtime.wait_for(self._broker.poll(), self._seconds())
         await self.pump(0)
         await self._cancel_again()
+        await self._end_unsent()
         settings = self._desk.settings.desk
         for order in tuple(self._desk.book(self._account).live.values()):
             elapsed = (self._desk.now() - order.submitted_at).total_seconds()
@@ -206,6 +228,14 @@ class AccountSender(BrokerLink):
             target = limit_at_step(order.envelope, done=done, steps=settings.whole("walk_steps"))
             if target < order.limit:
                 await self.replace(order.client_id, target)
+
+    async def at_rest(self, limit_seconds: float) -> bool:
+        """Wait until nothing is on its way to the broker; False where something still is after that time."""
+        try:
+            async with self._desk.runtime.timeout(limit_seconds), self._wire:
+                return True
+        except TimeoutError:
+            return False
 
     async def settle_down(self) -> None:
         """Hear all the broker has to say now. Where the clock stands and no time passes by itself, also walk every price to its end."""
@@ -228,8 +258,10 @@ class AccountSender(BrokerLink):
         failures = 0
         while True:
             try:
-                if failures or not self._reconciled_now():
-                    await self.connect()
+                if self._desk.trouble:
+                    await self._cancel_again()
+                if failures or self._desk.trouble or not self._reconciled_now():
+                    await self.connect()  # after a storage failure too: it shows whether the disk works, and what was not written down
                 await self.work()
                 if self._break_stands() and self._desk.runtime.seconds() - self._checked_at_seconds >= CHECK_AGAIN_SECONDS:
                     await self.reconcile()

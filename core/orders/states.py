@@ -25,7 +25,7 @@ from core.domain.events import (
     Replacing,
     Submitting,
 )
-from core.domain.orders import Envelope, Fill, OrderState
+from core.domain.orders import Envelope, Fill, OrderState, Side
 
 
 class Outcome(StrEnum):
@@ -90,9 +90,18 @@ class Order:
 
     @property
     def overfilled(self) -> bool:
-        """More contracts of some leg were filled than confirmed."""
-        counts = self.filled_contracts
-        return any(counts[leg.instrument.key] > self.quantity * leg.ratio for leg in self.envelope.legs)
+        """More contracts were filled than confirmed, of a leg or of anything that is none of its legs."""
+        return bool(self.overfilled_keys)
+
+    @property
+    def overfilled_keys(self) -> tuple[str, ...]:
+        """The instruments of which more was bought or sold than this order covers; the wrong side is covered by nothing."""
+        covered = {(leg.instrument.key, leg.side): self.quantity * leg.ratio for leg in self.envelope.legs}
+        counts: dict[tuple[str, Side], int] = {}
+        for fill in self.live_fills:
+            slot = (fill.instrument.key, fill.side)
+            counts[slot] = counts.get(slot, 0) + fill.quantity
+        return tuple(sorted({key for (key, side), count in counts.items() if count > covered.get((key, side), 0)}))
 
     @property
     def uneven(self) -> bool:

@@ -7,7 +7,7 @@
 from __future__ import annotations
 
 from bisect import insort
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
@@ -49,16 +49,16 @@ class Book:
         """Positions as key -> (instrument, signed quantity)."""
         return {key: (position.instrument, position.quantity) for key, position in self.positions.items()}
 
-    def exposed(self, *, purchases: bool = True) -> dict[str, tuple[Instrument, int]]:
+    def exposed(self, *, purchases: bool = True, without: Collection[str] = ()) -> dict[str, tuple[Instrument, int]]:
         """Holdings plus every live order's opening legs as if they filled: the worst case limits are judged on.
 
         Closing orders are not counted, since they may not fill. Nor may a working purchase that would cover a short: without `purchases`
         orders whose opening legs all buy are left out, and limits are judged both ways. A leg that filled ahead of its partners is held
-        already: only what is left of each leg is added.
+        already: only what is left of each leg is added. `without` names orders to leave out too, by client id.
         """
         held = self.holdings()
         for order in self.live.values():
-            if not purchases and _only_buys(order):
+            if order.client_id in without or (not purchases and _only_buys(order)):
                 continue
             filled = order.filled_contracts
             for leg in order.envelope.legs:
@@ -276,7 +276,7 @@ class BookFold:
         remaining = body.quantity
         for trade_id, trade in state.trades.items():
             held = trade.held.get(body.instrument.key, 0)
-            if remaining == 0 or held == 0 or (held > 0) == (remaining > 0):
+            if remaining == 0 or held == 0 or (held > 0) == (remaining > 0) or body.instrument.key not in trade.opened:
                 continue
             part = max(remaining, -held) if remaining < 0 else min(remaining, -held)
             _count(trade.held, body.instrument.key, part)
@@ -373,7 +373,8 @@ def _trade(trade_id: str, trade: _TradeState) -> Trade:
     opening = trade.opening
     ratios = {leg.instrument.key: leg.ratio for leg in opening.envelope.legs}
     units = [-(-abs(count) // ratios.get(key, 1)) for key, count in trade.opened.items()]
-    left = [-(-abs(count) // ratios.get(key, 1)) for key, count in trade.held.items()]
+    # What it closed without having opened it (a roll out of a holding from elsewhere) was never this trade's own.
+    left = [-(-abs(count) // ratios.get(key, 1)) for key, count in trade.held.items() if key in trade.opened]
     open_units = max(left, default=0)
     return Trade(
         id=trade_id,

@@ -34,7 +34,7 @@ from core.ports import Preview
 from core.pricing.payoff import Payoff, PayoffLeg, expiry_payoff
 from core.risk.exam import Exam, Measures, Recent
 from core.risk.measures import PRICE_STEP, crash_loss, measure, requirement_of, underlying_of
-from core.risk.stress import VIX
+from core.risk.stress import CRASH, VIX, stress
 
 Holdings = Mapping[str, tuple[Instrument, int]]
 ZERO = Decimal(0)
@@ -66,9 +66,9 @@ def examine(
     held_after = _with(held_before, intent.legs, intent.quantity)
     pairs = [(measure(held_before, book=book, view=view), measure(held_after, book=book, view=view))]
     reducing = is_reducing(intent, book, view, before=pairs[0][0], after=pairs[0][1])
-    without = book.exposed(purchases=False)
+    without = book.exposed(purchases=False, without=_hedges(book, view))
     if not reducing and without != held_before:
-        # A wing that is only being bought may never come: the order must be good without it too.
+        # A wing that is only being bought, or a hedge that still works, may never come: the order must be good without it too.
         pairs.append(_measured(without, intent.legs, intent.quantity, book, view))
     before, after = worst_of([pair[0] for pair in pairs]), worst_of([pair[1] for pair in pairs])
     kind = book.account.kind
@@ -80,6 +80,17 @@ def examine(
         capital=None if None in capitals else max(capital for capital in capitals if capital is not None),
         natural=natural, mid=mid, automation=automation, second_order=second_order, recent=recent,
     )
+
+
+def _hedges(book: Book, view: View) -> frozenset[str]:
+    """Live orders that gain in the crash: as long as they only work they protect nothing."""
+    found = set()
+    for order in book.live.values():
+        opening = tuple(leg for leg in order.envelope.legs if leg.effect is Effect.OPEN)
+        gain = stress(_with({}, opening, order.quantity), view, scenarios=(CRASH,)).rows[0].pnl_usd if opening else None
+        if gain is not None and gain > 0:
+            found.add(order.client_id)
+    return frozenset(found)
 
 
 def worst_of(found: Sequence[Measures]) -> Measures:
