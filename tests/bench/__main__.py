@@ -35,7 +35,8 @@ def describe(row: dict[str, object]) -> str:
     """One figure in a line."""
     if "ratio" in row:
         extra = f"  {row['accuracy']}" if row.get("accuracy") is not None else ""
-        return f"{row['name']!s:<58} {_number(row.get('ours_ns')):>12} ns  peer {_number(row.get('peer_ns')):>12} ns  ratio {_number(row['ratio'])}{extra}"
+        ours, peer = _number(row.get("ours_ns")), _number(row.get("peer_ns"))
+        return f"{row['name']!s:<58} {ours:>12} ns  peer {peer:>12} ns  ratio {_number(row['ratio'])}{extra}"
     return f"{row['name']!s:<58} {_number(row.get('value')):>12} {row.get('unit', '')}"
 
 

@@ -16,7 +16,7 @@ RUNS = 7
 
 
 def rows() -> list[dict[str, object]]:
-    """`do status` on an existing home, each run a new process; beside it the bare interpreter that also imports numpy, in the same minutes."""
+    """`do status` on an existing home, each run a new process; beside it the bare interpreter importing numpy, in the same minutes."""
     with tempfile.TemporaryDirectory() as home:
         status = [sys.executable, "-m", "bot", "do", "--home", home, "status"]
         peer = [sys.executable, "-c", "import numpy, sqlite3, asyncio, json"]

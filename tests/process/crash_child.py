@@ -43,7 +43,7 @@ async def main(home: Path, where: str) -> None:
     session = Session(app.desk, person=local_owner(), chat="terminal")
     limit = " limit=4.50" if where == "working" else ""
     for line in (f"open put_credit_spread XSP quantity=1{limit}", "Confirm"):
-        print(render((await session.message(line))), flush=True)
+        print(render(await session.message(line)), flush=True)
     if where == "working":
         die()
     await app.stop()
