@@ -15,24 +15,26 @@ from typing import Any
 
 from core import plugins
 from core.clock import EXCHANGE_ZONE, Clock, ManualClock, ScaledClock, SystemClock, check_zone_data, exchange_date, exchange_time
-from core.config import Config, ConfigError, hold_back, load_config, loosened_accounts, parse_config
+from core.config import Config, ConfigError, hold_back, load_config, loosened_accounts, parse_config, speed_of
 from core.desk import Desk
 from core.domain.accounts import Account, Env
-from core.domain.calendar import is_session, next_session
+from core.domain.calendar import CalendarError, is_session, next_session
 from core.domain.encoding import EncodingError
 from core.domain.events import AccountOpened, ClockMoved, ConfigSeen, Mode, ModeSet, Scope
+from core.domain.holidays import LAST_YEAR
 from core.errors import DeskError, UserError
 from core.fold import CODE_VERSION, DeskFold
 from core.market.reader import Reader
 from core.marks import mark_session
 from core.orders.sender import AccountSender
-from core.ports import Archive, Broker, Provider, Snapshot, Store
+from core.ports import Archive, Broker, Provider, Put, Snapshot, Store
 from core.runtime import Runtime, SystemRuntime
 from core.store.files import make_private_directory
 from core.store.owner import clear_halt, read_halt, write_halt
 
 SNAPSHOT_EVERY = 5_000  # events between snapshots; a start replays at most this many
 TICK_SECONDS = 5.0
+STOP_SECONDS = 5.0  # for answers of brokers at a clean stop
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,7 +72,10 @@ class App:
             try:
                 await sender.connect()
             except (DeskError, TimeoutError, OSError) as error:
-                desk.notes.append(f"{account.id}: {error}. Nothing is sent for it until it answers.")
+                desk.notes.append(f"{account.id}: {str(error) or 'no answer'}. Nothing is sent for it until it answers.")
+            except Exception as error:  # noqa: BLE001 - a bug of one adapter must not keep the desk from starting, nor from being asked
+                identity = desk.report(f"account {account.id}", error)
+                desk.notes.append(f"{account.id}: its link failed ({identity}). Nothing is sent for it until it answers.")
         if not self.background:
             return
         for account, sender in desk.senders.items():
@@ -80,6 +85,8 @@ class App:
     async def stop(self) -> None:
         """End the background work, keep a snapshot, give up the lease and close everything. Safe to call twice."""
         desk = self.desk
+        for sender in desk.senders.values():
+            await sender.at_rest(STOP_SECONDS)  # what is on its way gets its answer; what gets none is found out at the next start
         await desk.runtime.stop()
         for broker in desk.brokers.values():
             await broker.close()
@@ -105,6 +112,8 @@ class App:
         today = exchange_date(clock.now())
         if to is not None and to <= today:
             raise UserError(f"The clock stands at {today}; it only moves forward.", f"Name a day after {today}.")
+        if to is not None and to.year >= LAST_YEAR and not self._snapshot_instants():
+            raise UserError(f"The exchange calendar ends with {LAST_YEAR}, and {to} is too near to that.", "Name an earlier day.")
         moved = await self._step(clock)
         while moved and to is not None and exchange_date(clock.now()) < to:
             moved = await self._step(clock)
@@ -141,11 +150,31 @@ class App:
         return ()
 
     async def _tick(self) -> None:
+        failing = False
         while True:
             await self.desk.runtime.sleep(TICK_SECONDS)
-            await mark_session(self.desk)
-            if self.desk.fold.seq - self._saved_seq >= SNAPSHOT_EVERY:
-                await self._save_snapshot()
+            try:
+                await mark_session(self.desk)
+                if self.desk.fold.seq - self._saved_seq >= SNAPSHOT_EVERY:
+                    await self._save_snapshot()
+                failing = False
+            except (DeskError, TimeoutError, OSError) as error:  # a full disk has space again one day, and then the marks go on
+                if not failing:
+                    self.desk.runtime.report("marks and snapshots", error)
+                failing = True
+            except Exception as error:  # noqa: BLE001 - without marks the brakes see nothing: it is told, entries stop, the loop goes on
+                if not failing:
+                    await self._reducing(self.desk.report("marks and snapshots", error))
+                failing = True
+
+    async def _reducing(self, identity: str) -> None:
+        mode = ModeSet(
+            scope=Scope(), mode=Mode.REDUCING, cause=f"bug:{identity}", reason=f"the accounts cannot be marked ({identity})"
+        )
+        try:
+            await self.desk.record(self.desk.draft(mode, actor="desk"))
+        except DeskError as error:
+            self.desk.runtime.report("mode after an error", error)
 
     async def _save_snapshot(self) -> None:
         fold = self.desk.fold
@@ -165,13 +194,19 @@ async def open_app(options: Options, *, note: Callable[[str], None] | None = Non
     make_private_directory(options.home)
     runtime = SystemRuntime()
     store = await SqliteStore.open(options.home / "desk.db", clock=SystemClock(), worker=runtime.worker("log"))
+    archive: SqliteArchive | None = None
     try:
         archive = await SqliteArchive.open(options.home / "archive.db", clock=SystemClock(), worker=runtime.worker("archive"))
         token = await store.acquire_lease(f"pid {os.getpid()}")
         fold = await replay(store)
         providers, clock = _market(config, options, fold, runtime, note)
+        if not errors:  # a desk that only reads because its configuration is wrong may stand beside the wrong market
+            await _bind_market(archive, providers[0], options.home, clock)
     except BaseException:
+        if archive is not None:
+            await archive.close()
         await store.close()
+        await runtime.aclose()
         raise
     runtime.clock = clock
     if errors:
@@ -279,6 +314,16 @@ def _config(options: Options) -> tuple[Config, tuple[str, ...]]:
         return parse_config(overrides), error.errors
 
 
+async def _bind_market(archive: Archive, provider: Provider, home: Path, clock: Clock) -> None:
+    """Tie a home to its market at the first start; raise UserError where it belongs to another one."""
+    market = getattr(provider, "identity", "")
+    rows = await archive.select("settings_meta", where={"key": "market"})
+    if not rows:
+        await archive.write([Put(table="settings_meta", row={"key": "market", "value": market, "at": clock.now().isoformat()})])
+    elif rows[0]["value"] != market:
+        raise UserError(f"{home} belongs to the {rows[0]['value']}, and this is the {market}.", "Each market needs its own --home.")
+
+
 def _market(
     config: Config, options: Options, fold: DeskFold, runtime: Runtime, note: Callable[[str], None] | None
 ) -> tuple[tuple[Provider, ...], Clock]:
@@ -288,8 +333,8 @@ def _market(
     settings = dict(config.provider_options)
     if options.seed is not None:
         settings["seed"] = options.seed
-    speed = float(options.speed if options.speed is not None else settings.pop("speed", 1))
-    settings.pop("speed", None)
+    configured = speed_of(settings.pop("speed", 1))
+    speed = configured if options.speed is None else options.speed
     resumed = max((at for at in (fold.clock, fold.last_at) if at is not None), default=None)
     clock: Clock = module.simulated_clock(resumed or _first_instant(options.start), speed)
     return (module.build(_parameters(module, settings), clock=clock, runtime=runtime),), clock
@@ -300,10 +345,12 @@ def _recorded(
 ) -> tuple[tuple[Provider, ...], Clock]:
     module = plugins.load("providers", "recorded")
     settings = dict(config.provider_options)
+    settings.pop("speed", None)  # this clock is moved by hand
     data_dir = Path(str(settings.pop("data_dir", "")))
+    start = options.start or settings.get("start")
     if not data_dir.is_dir():
         raise UserError(f"The recorded market's folder {str(data_dir)!r} is not there.", "Give one with --data DIR.")
-    parameters = _parameters(module, {**settings, "data_dir": data_dir, "cache_dir": options.home / "cache", "start": options.start})
+    parameters = _parameters(module, {**settings, "data_dir": data_dir, "cache_dir": options.home / "cache", "start": start})
     clock = ManualClock(datetime(1998, 1, 2, tzinfo=UTC))
     provider = module.build(parameters, clock=clock, runtime=runtime, note=note)
     resumed = fold.clock or fold.last_at
@@ -326,8 +373,10 @@ def _resume(first: datetime, fold: DeskFold) -> datetime:
 def _first_instant(start: date | None) -> datetime:
     """10:00 New York on the first session from `start` (or from the machine's date) on."""
     day = start or exchange_date(SystemClock().now())
-    if not is_session(day):
-        day = next_session(day)
+    try:
+        day = day if is_session(day) else next_session(day)
+    except CalendarError as error:
+        raise UserError(f"The market cannot start on {day}: {error}.", "Give another day with --start.") from error
     return datetime.combine(day, time(10, 0), EXCHANGE_ZONE).astimezone(UTC)
 
 

@@ -5,9 +5,10 @@ The file holds accounts, market source, watch list and `settings` by full key. S
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from datetime import date
 from decimal import Decimal
 from pathlib import Path
@@ -19,6 +20,7 @@ from core.domain.money import MoneyError, exact
 from core.errors import DeskError
 from core.settings import Kind, Loosens, Parameters, Setting, Value
 
+FASTEST = 100_000  # simulated seconds per real second
 DESK_SETTINGS: tuple[Setting, ...] = (
     Setting(
         name="ticket_life_seconds",
@@ -300,15 +302,24 @@ def _read_yaml(path: Path) -> dict[str, Any]:
     Strict.add_constructor(yaml.resolver.BaseResolver.DEFAULT_MAPPING_TAG, mapping)
     try:
         plain = yaml.load(path.read_text(encoding="utf-8"), Loader=Strict)  # noqa: S506 - a SafeLoader subclass
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError((f"{path} cannot be read: {error}",)) from error
+    except OSError as error:
+        raise ConfigError((f"{path} cannot be read: {error.strerror}",)) from error
+    except UnicodeDecodeError as error:
+        raise ConfigError((f"{path} cannot be read: it is not UTF-8 text",)) from error
     except yaml.YAMLError as error:
-        raise ConfigError((f"{path.name} is not valid YAML: {' '.join(str(error).split())}",)) from error
+        raise ConfigError((f"{path.name} is not valid YAML: {_yaml_words(error)}",)) from error
     if plain is None:
         return {}
     if not isinstance(plain, dict):
         raise ConfigError((f"{path.name} must be a mapping of keys such as accounts and market",))
     return plain
+
+
+def _yaml_words(error: Any) -> str:
+    """What is wrong and where, without the parser's drawing of it."""
+    mark, problem = getattr(error, "problem_mark", None), getattr(error, "problem", None)
+    where = "" if mark is None else f" (line {mark.line + 1}, column {mark.column + 1})"
+    return f"{problem or ' '.join(str(error).split())}{where}"
 
 
 def _accounts(plain: Any, errors: list[str]) -> tuple[Account, ...]:
@@ -390,7 +401,41 @@ def _market(plain: Any, errors: list[str]) -> tuple[str, dict[str, Any]]:
     for key, value in options.items():
         if not isinstance(value, str | int | float | bool | date):
             errors.append(f"market: {key} must be a single value")
+    if "speed" in options:
+        try:
+            speed_of(options["speed"])
+        except ValueError as error:
+            errors.append(f"market: {error}")
+    if provider in plugins.names("providers"):
+        errors += _option_errors(provider, options)
     return str(provider), options
+
+
+def speed_of(value: object) -> float:
+    """Simulated seconds per real second; raise ValueError with what would be right."""
+    try:
+        speed = float(str(value))
+    except ValueError:
+        speed = math.nan
+    if not 0 < speed <= FASTEST:
+        raise ValueError(f"speed must be a number above 0 and up to {FASTEST:,}, not {str(value)!r}")
+    return speed
+
+
+def _option_errors(provider: str, options: Mapping[str, Any]) -> list[str]:
+    """Options the provider does not have, or of another type than theirs."""
+    declared = {item.name: item.default for item in fields(plugins.load("providers", provider).PARAMETERS)}
+    declared.pop("cache_dir", None)
+    errors = [
+        f"market: {provider} has no option {key!r}; it has {', '.join(sorted({*declared, 'speed'}))}"
+        for key in options if key not in declared and key != "speed"
+    ]
+    for key, value in options.items():
+        if isinstance(declared.get(key), int) and (not isinstance(value, int) or isinstance(value, bool)):
+            errors.append(f"market: {key} must be a whole number, not {value!r}")
+        if key == "start" and not isinstance(value, date):
+            errors.append(f"market: start must be a day such as 2026-11-20, not {value!r}")
+    return errors
 
 
 def _settings(plain: Any, errors: list[str]) -> dict[str, Value]:
@@ -408,5 +453,5 @@ def _settings(plain: Any, errors: list[str]) -> dict[str, Value]:
                 "yes" if value is True else "no" if value is False else repr(value) if isinstance(value, float) else str(value)
             )
         except ValueError as error:
-            errors.append(f"settings: {error}")
+            errors.append(f"settings: {key.removesuffix(specs[key].name)}{error}")
     return values

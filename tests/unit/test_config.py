@@ -38,9 +38,15 @@ def test_shipped_file_when_read_then_is_the_default() -> None:
         ({"accounts": [{**ACCOUNT, "charter": {"long_only": "often"}}]}, "long_only must be true or false"),
         ({"accounts": [ACCOUNT, ACCOUNT]}, "two accounts have the name 'practice'"),
         ({"market": {"provider": "crystal_ball"}}, "there is no provider 'crystal_ball'"),
+        ({"market": {"speed": "fast"}}, "market: speed must be a number above 0 and up to 100,000, not 'fast'"),
+        ({"market": {"speed": -3}}, "market: speed must be a number above 0"),
+        ({"market": {"speed": True}}, "market: speed must be a number above 0"),
+        ({"market": {"sped": 2}}, "market: simulated has no option 'sped'; it has"),
+        ({"market": {"seed": "x"}}, "market: seed must be a whole number, not 'x'"),
+        ({"market": {"start": "soon"}}, "market: start must be a day such as 2026-11-20, not 'soon'"),
         ({"watch_list": ["spy"]}, "upper-case symbols"),
         ({"settings": {"rules.capital.max_fracton": 0.1}}, "there is no setting 'rules.capital.max_fracton'"),
-        ({"settings": {KEY: 7}}, "max_fraction must be from"),
+        ({"settings": {KEY: 7}}, f"settings: {KEY} must be from"),
         ({"settings": {"desk.walk_steps": 2.5}}, "whole number"),
         ({"fees": "free"}, "fees must be one of"),
     ],
@@ -61,9 +67,9 @@ def test_k1_configuration_when_several_mistakes_then_lists_them_all() -> None:
     ("text", "words"),
     [
         ("accounts: []\naccounts: []\n", "accounts is given twice"),
-        ("a: [1,\n", "not valid YAML"),
+        ("a: [1\nb: {\n", "is not valid YAML: expected ',' or ']', but got ':' (line 2, column 2)"),
         ("- 1\n", "must be a mapping"),
-        ("\xff", ""),
+        ("\xff", "cannot be read: it is not UTF-8 text"),
     ],
 )
 def test_k1_file_when_unreadable_then_says_so(tmp_path: Path, text: str, words: str) -> None:
@@ -73,6 +79,11 @@ def test_k1_file_when_unreadable_then_says_so(tmp_path: Path, text: str, words: 
         load_config(path)
     assert words in caught.value.errors[0]
     assert "config.yaml" in caught.value.errors[0]
+
+
+def test_k1_file_when_missing_then_says_so(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"config.yaml cannot be read: No such file or directory"):
+        load_config(tmp_path / "config.yaml")
 
 
 def test_settings_when_changed_from_chat_then_win_over_file_and_default() -> None:

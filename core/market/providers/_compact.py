@@ -82,7 +82,7 @@ def open_recording(folder: Path, *, cache_dir: Path | None, symbols: Mapping[str
     place = None if cache_dir is None else cache_dir / f"recorded-{key}"
     if place is not None and (place / _INDEX).is_file():
         return _stored(place)
-    note(f"reading the recorded data of {folder.name} for the first time; this takes some seconds")
+    note(f"reading the recorded data in {folder} for the first time; this takes some seconds")
     index, arrays = _parse(folder, symbols=symbols, note=note)
     if place is None:
         return _recording(index, arrays.__getitem__)

@@ -97,6 +97,11 @@ class RecordedProvider:
         )
 
     @property
+    def identity(self) -> str:
+        """Which market this is, by its first day: a recording may grow at its end, and a log belongs to one market."""
+        return f"recorded market that begins on {exchange_date(self._snapshots[0].at)}"
+
+    @property
     def notes(self) -> tuple[str, ...]:
         """What was left out of the files, and why."""
         days = ", ".join(head.day.isoformat() for head in self.dropped_repeats)

@@ -89,11 +89,18 @@ class SimulatedProvider:
 
     def __init__(self, parameters: Parameters, *, clock: Clock, runtime: Runtime | None = None) -> None:
         noise = Noise(parameters.seed)
+        self._parameters = parameters
         self._clock = clock
         self._runtime = runtime
         self._lock = threading.Lock()
         self._paths = Paths(noise, start=parameters.start, history_sessions=parameters.history_sessions)
         self._chains = Chains(self._paths, noise)
+
+    @property
+    def identity(self) -> str:
+        """Which market this is: a log belongs to one."""
+        of = self._parameters
+        return f"simulated market of seed {of.seed}, {of.history_sessions} sessions before {of.start}"
 
     @property
     def capabilities(self) -> ProviderCapabilities:
