@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import contextlib
 import json
 import os
 import signal
@@ -14,6 +15,7 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
+from bot.streams import open_streams, write_out
 from core import runtime as machine
 from core.errors import DeskError, LeaseHeld, Unavailable
 from core.runtime import Runtime, SystemRuntime
@@ -28,18 +30,25 @@ DESCRIPTION = "An options desk you talk to. Without a command: the terminal chat
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a subcommand; returns the exit code: 0 done, 1 refused or a problem, 2 wrong usage."""
+    open_streams()
     options = _parser().parse_args(arguments)
     try:
         return machine.run(_COMMANDS[options.command](options))
     except KeyboardInterrupt:
         return 130
+    except DeskError as error:
+        sys.stderr.write(f"[x] {_capital(str(error))}\n")
+    except Exception as error:  # noqa: BLE001 - a person never sees a trace: it goes to the log of the desk
+        _logger(_home(options))("desk", error)
+        sys.stderr.write("[x] Something went wrong on our side; `desk.log` says what. The next start finds out what is on its way.\n")
+    return 1
 
 
 def _parser() -> argparse.ArgumentParser:
     common = argparse.ArgumentParser(add_help=False, argument_default=argparse.SUPPRESS)
     common.add_argument("--config", type=Path, metavar="FILE", help="configuration (default: config.yaml here, if there is one)")
-    common.add_argument("--home", type=Path, metavar="DIR", help="where the log lives (default: DESK_HOME or ./data)")
-    common.add_argument("--data", type=Path, metavar="DIR", help="a recorded market instead of the simulated one")
+    common.add_argument("--home", type=_directory, metavar="DIR", help="where the log lives (default: DESK_HOME or ./data)")
+    common.add_argument("--data", type=_directory, metavar="DIR", help="a recorded market instead of the simulated one")
     common.add_argument("--seed", type=int, help="seed of the simulated market")
     common.add_argument("--speed", type=_speed, help="simulated seconds per real second")
     common.add_argument("--start", type=_day, metavar="DATE", help="first day of a simulated or recorded market, as 2026-11-20")
@@ -65,22 +74,33 @@ def _add(commands: Any, name: str, text: str, common: argparse.ArgumentParser) -
     return parser
 
 
+def _directory(text: str) -> Path:
+    if not text.strip():
+        raise argparse.ArgumentTypeError("a directory has a name")
+    return Path(text)
+
+
 def _day(text: str) -> date:
-    return date.fromisoformat(text)
+    try:
+        return date.fromisoformat(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(f"a day is written as 2026-11-20, not {text!r}") from error
 
 
 def _speed(text: str) -> float:
-    speed = float(text)
-    if not 0 < speed <= 100_000:
-        raise ValueError
-    return speed
+    try:
+        from core.config import speed_of  # only where it is given
+
+        return speed_of(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
 
 
 # --- chat ----------------------------------------------------------------------------------------------------------------
 
 
 async def _chat(options: argparse.Namespace) -> int:
-    from bot.channels.terminal import LineReader, Terminal, write_out
+    from bot.channels.terminal import LineReader, Terminal
     from core.store.owner import OwnerServer
 
     opened = await _open(options, background=True, say=write_out)
@@ -153,7 +173,6 @@ async def _config(options: argparse.Namespace) -> int:
 
 async def _one(options: argparse.Namespace, line: str, *, as_json: bool, seconds: float) -> int:
     """Forward a command to the process that owns the desk, or open the desk for it."""
-    from bot.channels.terminal import write_out
 
     asking = SystemRuntime()
     try:
@@ -167,8 +186,8 @@ async def _one(options: argparse.Namespace, line: str, *, as_json: bool, seconds
         answer = await _here(options, line, say=_to_stderr)
     if answer is None:
         return 1
-    write_out(json.dumps(answer["json"], indent=2, ensure_ascii=False) + "\n" if as_json else answer["text"] + "\n")
-    return 0 if answer["ok"] else 1
+    written = write_out(json.dumps(answer["json"], indent=2, ensure_ascii=False) + "\n" if as_json else answer["text"] + "\n")
+    return 0 if answer["ok"] and written else 1
 
 
 async def _here(options: argparse.Namespace, line: str, *, say: Callable[[str], None]) -> dict[str, Any] | None:
@@ -229,7 +248,6 @@ def _handler(desk: Any, pins: Any) -> Callable[[bytes], Any]:
 
 async def _kill(options: argparse.Namespace) -> int:
     """Through the owner; without one by opening the desk; and where neither works, by the HALT file that every send looks at."""
-    from bot.channels.terminal import write_out
     from core.store.owner import write_halt
 
     line = "kill flatten=yes" if options.flatten else "kill"
@@ -246,14 +264,17 @@ async def _kill(options: argparse.Namespace) -> int:
     if answer is not None:
         write_out(answer["text"] + "\n")
     if answer is None or not answer["ok"]:
-        write_halt(_home(options), "kill from the command line")
+        try:
+            write_halt(_home(options), "kill from the command line")
+        except (DeskError, OSError) as error:
+            write_out(f"[x] No HALT file could be written: {error}. Nothing was stopped; end the desk's process, cancel at the broker.\n")
+            return 1
         write_out("[!] A HALT file was written: no process on this directory sends anything any more. Working orders were not cancelled.\n")
         return 0 if answer is None else 1
     return 0
 
 
 async def _doctor(options: argparse.Namespace) -> int:
-    from bot.channels.terminal import write_out
     from bot.doctor import examine
 
     home = _home(options)
@@ -318,9 +339,10 @@ def _logger(home: Path) -> Callable[[str, BaseException], None]:
 
     def log(name: str, error: BaseException) -> None:
         trace = "".join(traceback.format_exception(error))
-        fd = os.open(home / "desk.log", os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
-        with os.fdopen(fd, "a", encoding="utf-8") as file:
-            file.write(f"{name}: {error}\n{trace}\n")
+        with contextlib.suppress(OSError):  # a full disk is a common reason for being here; what failed is told in its own place
+            fd = os.open(home / "desk.log", os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
+            with os.fdopen(fd, "a", encoding="utf-8") as file:
+                file.write(f"{name}: {error}\n{trace}\n")
 
     return log
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import os
 import select
-import sys
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
@@ -52,15 +51,18 @@ class LineReader:
 
 def _read_some(fd: int) -> bytes | None:
     """What is there, b"" at the end, None where nothing came for a moment."""
-    ready, _, _ = select.select([fd], [], [], LOOK_SECONDS)
-    return os.read(fd, CHUNK_BYTES) if ready else None
+    try:
+        ready, _, _ = select.select([fd], [], [], LOOK_SECONDS)
+        return os.read(fd, CHUNK_BYTES) if ready else None
+    except OSError:
+        return b""  # the terminal went away
 
 
 class Terminal:
     """One conversation on a screen."""
 
     def __init__(
-        self, session: Session, *, lines: Callable[[], Awaitable[str | None]], write: Callable[[str], None], keyboard: bool = False,
+        self, session: Session, *, lines: Callable[[], Awaitable[str | None]], write: Callable[[str], object], keyboard: bool = False,
         greeting: Sequence[str] = (),
     ) -> None:
         self._session = session
@@ -153,12 +155,3 @@ class Terminal:
         working = [order.client_id for book in self._desk.books.accounts.values() for order in book.live.values()]
         if working:
             self._write(f"[!] Still working: {', '.join(working)}. The next start finds out what became of them.\n")
-
-
-def write_out(text: str) -> None:
-    """Write to standard output at once; a reader that went away is no error."""
-    try:
-        sys.stdout.write(text)
-        sys.stdout.flush()
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -178,3 +178,60 @@ def test_j2_signal_when_sent_then_the_chat_stops_cleanly(home: Path, owner: subp
     assert owner.returncode == 0, out
     assert "Traceback" not in out
     assert bot(home, "do", "positions").returncode == 0
+
+
+def shell(home: Path, redirected: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """`python -m bot` with its streams as a shell would set them."""
+    command = " ".join([sys.executable, "-m", "bot", *arguments, "--home", f"'{home}'", *FIXED, redirected])
+    return subprocess.run(["/bin/sh", "-c", command], capture_output=True, text=True, cwd=ROOT, timeout=60, check=False)
+
+
+def test_streams_when_closed_then_the_database_is_not_written_to_and_no_trace_shows(home: Path) -> None:
+    assert shell(home, "<&- >&- 2>&-", "do", "positions").returncode == 0
+    chat = shell(home, "<&-", "chat")
+    assert (chat.returncode, chat.stderr) == (0, "")
+    done = bot(home, "doctor", "--audit")
+    assert done.returncode == 0, done.stdout
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="this system has no /dev/full")
+def test_streams_when_the_answer_cannot_be_written_then_says_so_and_exits_1(home: Path) -> None:
+    done = shell(home, ">/dev/full", "do", "positions")
+    assert done.returncode == 1
+    assert done.stderr == "[x] The answer could not be written: No space left on device.\n"
+
+
+def test_streams_when_the_reader_left_then_ends_quietly(home: Path) -> None:
+    done = shell(home, "| true", "do", "help")
+    assert done.stderr == ""
+
+
+def test_streams_when_they_are_ascii_then_what_they_lack_is_a_question_mark(home: Path) -> None:
+    done = bot(home, "do", "positions", env={"PYTHONIOENCODING": "ascii"})
+    assert done.returncode == 0, done.stderr
+    assert "PAPER ? SIMULATED" in done.stdout
+
+
+def test_kill_when_not_even_the_halt_file_can_be_written_then_says_that_nothing_was_stopped(tmp_path: Path) -> None:
+    place = tmp_path / "file"
+    place.write_text("no directory")
+    done = bot(place, "kill")
+    assert done.returncode == 1
+    assert "No HALT file could be written" in done.stdout
+    assert "Nothing was stopped" in done.stdout
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("--speed", "0"), "speed must be a number above 0 and up to 100,000, not '0'"),
+        (("--speed", "nan"), "speed must be a number above 0"),
+        (("--start", "soon"), "a day is written as 2026-11-20, not 'soon'"),
+        (("--home", ""), "a directory has a name"),
+    ],
+)
+def test_options_when_wrong_then_exit_2_says_what_would_be_right(arguments: tuple[str, str], words: str) -> None:
+    done = subprocess.run([sys.executable, "-m", "bot", *arguments], capture_output=True, text=True, cwd=ROOT, timeout=60, check=False)
+    assert done.returncode == 2
+    assert words in done.stderr
