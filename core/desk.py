@@ -8,20 +8,24 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date, datetime
+from functools import partial
 from typing import TYPE_CHECKING
 
 from core.command import Caller
 from core.config import Config, SettingsTable
+from core.decisions import event_fields, event_level, without_secrets
 from core.domain.accounts import Account, AccountId
 from core.domain.events import Body, Draft, Event, Mode, SettingChanged, strictest
 from core.errors import DeskError, LeaseLost, Unavailable, UserError
 from core.fold import DeskFold
+from core.logs import Level, Logs, about
 from core.market.reader import Reader
 from core.orders.states import Order, Outcome
 from core.portfolio.book import Book, Books
 from core.ports import Archive, Broker, Provider, Store
+from core.redaction import Redaction
 from core.risk.exam import Rule
 from core.risk.registry import load_rules
 from core.runtime import Runtime
@@ -59,6 +63,7 @@ class Desk:
     brokers: Mapping[AccountId, Broker]
     halt_reason: Callable[[], str | None]  # the HALT file, settable without chat, model, data or network
     fold: DeskFold = field(default_factory=DeskFold)
+    logs: Logs = field(default_factory=Logs)  # what was decided and on what, for operators; the event log alone is believed
     epochs: dict[AccountId, int] = field(default_factory=dict)
     trouble: str = ""  # a storage failure: nothing is sent until an append works again
     lease_lost: bool = False
@@ -73,7 +78,7 @@ class Desk:
     def __post_init__(self) -> None:
         self._log = self.runtime.lock()
         self._lanes: dict[AccountId, asyncio.Lock] = {}
-        self._listeners: list[Listener] = []
+        self._listeners: list[Listener] = [self._write_down]
         self.reload_settings()
 
     # --- state ---------------------------------------------------------------------------------------------------------
@@ -81,6 +86,11 @@ class Desk:
     def now(self) -> datetime:
         """Desk time, UTC."""
         return self.runtime.clock.now()
+
+    @property
+    def redaction(self) -> Redaction:
+        """What strikes secrets out of everything said and written."""
+        return self.logs.redaction
 
     @property
     def books(self) -> Books:
@@ -168,7 +178,12 @@ class Desk:
         """
         if not drafts:
             return Recorded(events=(), outcomes=())
-        return await self.runtime.to_the_end(self._record(drafts, expected_seq), name="record")
+        clean = tuple(self._without_secrets(draft) for draft in drafts)
+        return await self.runtime.to_the_end(self._record(clean, expected_seq), name="record")
+
+    def _without_secrets(self, draft: Draft) -> Draft:
+        body = without_secrets(draft.body, self.redaction)
+        return draft if body is draft.body else replace(draft, body=body)
 
     async def _record(self, drafts: Sequence[Draft], expected_seq: int | None) -> Recorded:
         async with self._log:
@@ -235,5 +250,13 @@ class Desk:
     def report(self, where: str, error: BaseException) -> str:
         """Log an unexpected error with a short id and return the id, to be shown instead of a trace."""
         identity = self.runtime.entropy.id("E")
-        self.runtime.report(f"{identity} {where}", error)
+        with about(error_id=identity):
+            self.runtime.report(f"{identity} {where}", error)
         return identity
+
+    def log(self, level: Level, event: str, /, **facts: object) -> None:
+        """Make a record of a decision that is no event of its own, with the desk's time."""
+        self.logs.write(level, event, at=self.now(), **facts)
+
+    def _write_down(self, event: Event, outcomes: tuple[Outcome, ...]) -> None:
+        self.logs.write(Level(event_level(event)), event.kind, facts=partial(event_fields, event, outcomes))

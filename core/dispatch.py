@@ -17,9 +17,10 @@ from core.desk import Desk
 from core.domain.accounts import AccountId
 from core.domain.events import CancelRequested, Event, Mode, ModeSet, Replacing, Scope, ScopeKind, Submitting
 from core.errors import Conflict, DeskError, Unavailable, UserError
+from core.logs import Level, about
 from core.orders.card import badge_words
 from core.orders.states import Outcome
-from core.reply import Action, Block, Notice, Reply, Tone, refusal
+from core.reply import Action, Block, Notice, Reply, Text, Tone, refusal
 
 BY_A_PERSON = frozenset({Via.BUTTON, Via.LINE})
 ORDER_PATH = frozenset({"confirm", "cancel"})
@@ -45,10 +46,20 @@ async def dispatch(desk: Desk, call: Call) -> Reply:
         return stamped(desk, refusal(str(error)), call.caller)
     line = call_line(command, call.args)
     access = command.access_for(call.args, desk)
-    reply = _stands_in_the_way(command, call, access, line)
-    if reply is None:
-        reply = await _run(desk, command, call, access)
-    return stamped(desk, replace(reply, command=reply.command or line), call.caller)
+    caller = call.caller
+    with about(call=caller.message_id or desk.logs.call_id(), person=caller.person, via=caller.via.value):
+        reply = _stands_in_the_way(command, call, access, line)
+        if reply is None:
+            reply = await _run(desk, command, call, access)
+        _write_down(desk, line, access, reply)
+    return stamped(desk, replace(reply, command=reply.command or line), caller)
+
+
+def _write_down(desk: Desk, line: str, access: Access, reply: Reply) -> None:
+    """Who asked what and whether it was done; why not, where it was not."""
+    no = "" if reply.ok else " ".join(block.text for block in reply.blocks if isinstance(block, Notice | Text))
+    routine = access is Access.READ and reply.ok
+    desk.log(Level.DEBUG if routine else Level.INFO, "call", line=line, access=access.name.lower(), ok=reply.ok, no=no, cites=reply.cites)
 
 
 def call_line(command: Command, args: Mapping[str, Any]) -> str:
@@ -58,8 +69,8 @@ def call_line(command: Command, args: Mapping[str, Any]) -> str:
 
 
 def stamped(desk: Desk, reply: Reply, caller: Caller) -> Reply:
-    """A reply with the badge and time every answer carries."""
-    return replace(reply, badge=reply.badge or badge(desk, caller), at=reply.at or desk.now())
+    """A reply with the badge and time every answer carries, and without any secret."""
+    return desk.redaction.clean(replace(reply, badge=reply.badge or badge(desk, caller), at=reply.at or desk.now()))
 
 
 def badge(desk: Desk, caller: Caller) -> str:

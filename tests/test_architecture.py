@@ -39,10 +39,12 @@ PURE = f"domain errors settings plugins pricing margin fees {DATA}"
 EDGE = "ports domain pricing margin fees plugins errors clock runtime market.quote market.chain"
 RING = f"{PURE} portfolio portfolio.book risk strategies exits alerts reports announce schedule fold market.indicators orders.states"
 DESK = f"{RING} clock runtime config command reply market"
-INNER = f"{DESK} orders store.log store.codec"
+INNER = f"{DESK} orders store.log store.codec logs redaction decisions"
 CLIENTS = "ib_async ib_insync httpx httpx2 aiohttp requests websockets alpaca tastytrade structlog"
 BOT = "bot bot.charts bot.wake bot.intent.agent"
-FRONT = f"{BOT} domain errors settings reply command dispatch desk plugins ports clock runtime config announce schedule commands"
+FRONT = (
+    f"{BOT} domain errors settings reply command dispatch desk plugins ports clock runtime config announce schedule commands logs redaction"
+)
 
 TABLE = {
     # 1. words and pure functions
@@ -69,6 +71,8 @@ TABLE = {
     "schedule": row("domain errors command", pure=True),
     "fold": row("domain errors portfolio portfolio.book orders.states", pure=True),
     "orders.states": row("domain errors", pure=True),
+    "redaction": row(pure=True),
+    "decisions": row("domain errors orders.states risk redaction", pure=True),
     "reply": row("domain errors"),
     "command": row("domain errors settings reply plugins desk"),
     # the machine: time, tasks, chance, files of plug-ins
@@ -76,6 +80,7 @@ TABLE = {
     "simloop": row("clock errors"),
     "runtime": row("clock errors simloop"),
     "plugins": row("errors domain"),
+    "logs": row("redaction", "structlog"),
     "config": row("domain errors settings plugins risk schedule fees", "yaml pydantic pydantic_core pydantic_settings"),
     # 2. edge
     "brokers": row(f"{EDGE} links", f"numpy {CLIENTS}"),

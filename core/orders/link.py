@@ -7,7 +7,8 @@ recorded is shown and stops the instruments concerned.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Awaitable, Sequence
+from typing import TypeVar
 
 from core.desk import Desk, Recorded
 from core.domain.accounts import AccountId
@@ -26,10 +27,12 @@ from core.domain.events import (
 )
 from core.domain.orders import Fill
 from core.errors import BrokerTimeout, DeskError, Unavailable, UserError
+from core.logs import Level
 from core.orders.reconcile import ENDED, Finding, cash_body, differences, endings, facts, settled_body
 from core.orders.states import Order
 from core.ports import Broker, BrokerSnapshot, BrokerStatus, CashMovement, OrderReport, Settlement, Update
 
+T = TypeVar("T")
 RECONNECT_TRIES = 5
 RECONNECT_FIRST_SECONDS = 2
 NO_ANSWER = (BrokerTimeout, TimeoutError)
@@ -226,6 +229,24 @@ class BrokerLink:
 
     def _seconds(self) -> float:
         return float(self._desk.settings.desk.whole("broker_seconds"))
+
+    async def _wired(self, what: str, order: Order, call: Awaitable[T], **facts: object) -> T:
+        """Await a call over the wire within its time limit and write down what came of it; the record's loss changes nothing."""
+        runtime, level, answer = self._desk.runtime, Level.WARNING, "cancelled while waiting"
+        began_seconds = runtime.seconds()
+        try:
+            result = await runtime.wait_for(call, self._seconds())
+            level, answer = Level.INFO, "accepted"
+            return result
+        except Exception as error:
+            answer = f"{type(error).__name__}: {error}"
+            raise
+        finally:
+            took_seconds = round(runtime.seconds() - began_seconds, 3)
+            self._desk.log(
+                level, "wire", account=str(self._account), order=order.client_id, ticket=order.ticket_id, what=what, answer=answer,
+                quantity=order.quantity, took_seconds=took_seconds, **facts,
+            )
 
     def _order(self, client_id: str) -> Order:
         order = self._desk.book(self._account).orders.get(client_id)

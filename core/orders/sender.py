@@ -80,7 +80,6 @@ class AccountSender(BrokerLink):
                     await self._one(OrderEnded(client_id=order.client_id, outcome="denied", reason=f"never sent: {reason}"))
 
     async def _submit(self, order: Order, confirmed: Confirmed) -> str | None:
-        desk = self._desk
         try:
             permitted = gate.permit(
                 verdict=confirmed.verdict,
@@ -95,7 +94,7 @@ class AccountSender(BrokerLink):
             return str(error)
         self._sent.add(order.client_id)
         try:
-            ref = await desk.runtime.wait_for(self._broker.submit(permitted), self._seconds())
+            ref = await self._wired("submit", order, self._broker.submit(permitted), limit=permitted.limit)
         except BrokerRejected as error:
             await self._one(OrderEnded(client_id=order.client_id, outcome="rejected", reason=str(error)))
         except NO_ANSWER:
@@ -129,7 +128,7 @@ class AccountSender(BrokerLink):
 
     async def _replace_on_wire(self, order: Order, permitted: Permitted) -> None:
         try:
-            await self._desk.runtime.wait_for(self._broker.replace(order.client_id, permitted), self._seconds())
+            await self._wired("replace", order, self._broker.replace(order.client_id, permitted), limit=permitted.limit)
         except BrokerRejected as error:
             await self._one(ReplaceRefused(client_id=order.client_id, limit=order.limit, reason=str(error)))
         except NO_ANSWER:
@@ -160,7 +159,7 @@ class AccountSender(BrokerLink):
                 self._desk.report(f"cancel of {client_id}", error)
             self._cancel_tried_seconds[client_id] = self._desk.runtime.seconds()
             try:
-                await self._desk.runtime.wait_for(self._broker.cancel(client_id), self._seconds())
+                await self._wired("cancel", order, self._broker.cancel(client_id))
             except Exception as error:  # noqa: BLE001 - whatever the link does, the other cancels go on and this one is found out
                 self._desk.runtime.report(f"cancel of {client_id} not accepted", error)
         try:

@@ -12,6 +12,7 @@ from datetime import timedelta
 from decimal import Decimal
 
 from core.command import Caller, Role, Via
+from core.decisions import verdict_fields
 from core.desk import Desk
 from core.domain.encoding import digest
 from core.domain.events import Draft, Submitting, TicketClosed, TicketConfirmed, TicketDrafted, TicketShown
@@ -21,6 +22,7 @@ from core.domain.orders import Effect, Envelope, Intent, Limit, Side, TimeInForc
 from core.domain.structures import describe_legs
 from core.errors import BrokerRejected, BrokerTimeout, Unavailable, UserError
 from core.fold import Ticket
+from core.logs import Level
 from core.market.view import View
 from core.orders.card import draw_card
 from core.ports import Preview
@@ -80,6 +82,7 @@ async def draft(
         if sized != intent.quantity:
             priced = await price(desk, replace(intent, quantity=sized), limit=limit, second_order=second_order)
     ticket_id = _new_id(desk, "T", taken=desk.fold.tickets.__contains__)
+    _write_down(desk, "draft", ticket_id, priced)
     card = draw_card(
         ticket_id=ticket_id, priced=priced, now=desk.now(), mode=desk.mode(account=intent.account), label=priced.view.label, lead=lead
     )
@@ -156,6 +159,7 @@ async def confirm(desk: Desk, ticket_id: str, caller: Caller) -> Confirmed | Rep
             return await _ask_again(desk, ticket, caller, stale)
         drafted = ticket.drafted
         priced = await _price_undisturbed(desk, drafted)
+        _write_down(desk, "press", ticket_id, priced)
         if not find(desk, ticket_id).is_open:
             raise UserError(f"Ticket {ticket_id} was withdrawn meanwhile; nothing was sent.", "Ask again for a fresh card.")
         moved = _spent(desk, ticket) or _moved(desk, ticket, priced)
@@ -164,6 +168,12 @@ async def confirm(desk: Desk, ticket_id: str, caller: Caller) -> Confirmed | Rep
         client_id = _new_id(desk, "O", taken=lambda name: desk.books.order(name) is not None)
         recorded = await desk.record(*_confirmation(desk, ticket, priced.verdict, client_id, caller), expected_seq=desk.fold.seq)
     return Confirmed(client_id=client_id, ticket=find(desk, ticket_id), verdict=priced.verdict, seqs=recorded.seqs)
+
+
+def _write_down(desk: Desk, stage: str, ticket_id: str, priced: Priced) -> None:
+    """The gate's verdict with every finding: what was measured against which limit, on a view of what time."""
+    facts = verdict_fields(stage=stage, ticket=ticket_id, exam=priced.exam, envelope=priced.envelope, verdict=priced.verdict)
+    desk.log(Level.INFO if priced.verdict.allowed else Level.WARNING, "verdict", **facts)
 
 
 async def _price_undisturbed(desk: Desk, drafted: TicketDrafted) -> Priced:
@@ -287,7 +297,7 @@ async def _preview(desk: Desk, envelope: Envelope) -> tuple[Preview | None, str]
     try:
         return await desk.runtime.wait_for(desk.brokers[envelope.account].preview(envelope), seconds), ""
     except (Unavailable, BrokerRejected, BrokerTimeout, TimeoutError) as error:
-        return None, str(error) or "the broker did not answer in time"
+        return None, desk.redaction.redact(str(error)) or "the broker did not answer in time"
 
 
 def _sized(desk: Desk, priced: Priced) -> int:
