@@ -14,7 +14,7 @@ from core.desk import Desk
 from core.domain.instruments import Option
 from core.domain.money import ZERO
 from core.domain.structures import Trade
-from core.portfolio.pnl import Result, realised, settled_within, untraded_pnl
+from core.portfolio.pnl import OutsideResult, Result, closed_outside, exchange_day, realised, settled_within, untraded_pnl
 from core.reply import Block, Cell, Column, Fact, Facts, Format, Notice, Reply, Table, Tone
 
 BY_NOW = ("strategy", "symbol")
@@ -29,15 +29,16 @@ async def run(desk: Desk, call: Call) -> Reply:
     of = f" of {symbol}" if symbol else ""
     title = f"P&L{of} in {found.account.name}, {words_of(first, last)}"
     total = realised(trades, first=first, last=last)
-    blocks: list[Block] = [Facts(title=title, facts=(*_realised(total), *_open(found)))]
+    outside = _outside(found, first=first, last=last, symbol=symbol)
+    blocks: list[Block] = [Facts(title=title, facts=(*_realised(total, outside), *_open(found)))]
     if by is not None:
         groups = realised(trades, first=first, last=last, name=lambda trade: _group(trade, by))
-        blocks.append(_grouped(groups, by))
+        blocks.append(_grouped((*groups, *_outside_by(outside, by)), by))
     blocks += _settlements(found, first=first, last=last, symbol=symbol)
     stale = sorted({name for result in found.trades for name in result.stale} | set(_rest(found)[1]))
     if stale:
         blocks.append(Notice(text=f"Left out for want of a usable price: {', '.join(stale)}.", tone=Tone.WARNING))
-    net = sum((item.net for item in total), ZERO)
+    net = sum((item.net for item in total), ZERO) + sum((item.gross - item.fees for item in outside), ZERO)
     return Reply(blocks=tuple(blocks), data={"realised_net": net})
 
 
@@ -45,15 +46,28 @@ def _group(trade: Trade, by: str) -> str:
     return trade.strategy if by == "strategy" else trade.underlying
 
 
-def _realised(results: tuple[Result, ...]) -> list[Fact]:
-    if not results:
+def _outside(found: Holdings, *, first: date, last: date, symbol: str | None) -> tuple[OutsideResult, ...]:
+    """Results of the period on holdings that belong to no trade: assigned shares that were sold, external fills."""
+    book = found.book
+    results = closed_outside(fills=book.fills, orders=book.orders, trades=book.trades, settlements=book.settlements)
+    return tuple(item for item in results if first <= exchange_day(item.at) <= last and symbol in (None, item.underlying))
+
+
+def _realised(results: tuple[Result, ...], outside: tuple[OutsideResult, ...]) -> list[Fact]:
+    if not results and not any(item.gross or item.fees for item in outside):
         return [Fact(label="closed trades", value="none")]
-    found = results[0]
+    found = results[0] if results else Result(name="", trades=0, winners=0, gross=ZERO, fees=ZERO)
+    apart = sum((item.gross for item in outside), ZERO)
+    gross, fees = found.gross + apart, found.fees + sum((item.fees for item in outside), ZERO)
+    facts = [Fact(label="closed trades", value=found.trades, format=Format.INTEGER, note=f"{found.winners} with a profit")]
+    if apart:
+        note = "assigned shares and others, in the figures below"
+        facts.append(Fact(label="closed outside trades", value=apart, format=Format.MONEY, unit="USD", signed=True, note=note))
     return [
-        Fact(label="closed trades", value=found.trades, format=Format.INTEGER, note=f"{found.winners} with a profit"),
-        Fact(label="before commission", value=found.gross, format=Format.MONEY, unit="USD", signed=True),
-        Fact(label="commission and fees", value=found.fees, format=Format.MONEY, unit="USD"),
-        Fact(label="realised, net", value=found.net, format=Format.MONEY, unit="USD", signed=True),
+        *facts,
+        Fact(label="before commission", value=gross, format=Format.MONEY, unit="USD", signed=True),
+        Fact(label="commission and fees", value=fees, format=Format.MONEY, unit="USD"),
+        Fact(label="realised, net", value=gross - fees, format=Format.MONEY, unit="USD", signed=True),
     ]
 
 
@@ -63,11 +77,24 @@ def _open(found: Holdings) -> list[Fact]:
     if found.trades:
         note = f"{len(known)} of {len(found.trades)} trades at mids, net of fees paid so far"
         facts.append(Fact(label="open, at mids", value=sum(known, ZERO), format=Format.MONEY, unit="USD", signed=True, note=note))
+        facts += _taken(found)
     if found.rest:
         value, _ = _rest(found)
         note = "against average price"
         facts.append(Fact(label="held outside trades", value=value, format=Format.MONEY, unit="USD", signed=True, note=note))
     return facts or [Fact(label="open", value="nothing")]
+
+
+def _taken(found: Holdings) -> list[Fact]:
+    """What parts already closed brought: a share of the open figure that no price moves any more."""
+    parts = [result for result in found.trades if result.taken is not None]
+    if not parts:
+        return []
+    closed = sum(result.trade.opened_units - result.trade.open_units for result in parts)
+    units = sum(result.trade.opened_units for result in parts)
+    note = f"for {closed} of {units} units, before commission"
+    total = sum((result.taken for result in parts if result.taken is not None), ZERO)
+    return [Fact(label="of it from closed parts", value=total, format=Format.MONEY, unit="USD", signed=True, note=note)]
 
 
 def _rest(found: Holdings) -> tuple[Cell, tuple[str, ...]]:
@@ -84,6 +111,18 @@ def _grouped(groups: tuple[Result, ...], by: str) -> Table:
     return Table(title=f"Realised by {by}", columns=columns, rows=rows)
 
 
+def _outside_by(outside: tuple[OutsideResult, ...], by: str) -> list[Result]:
+    """The same as rows of a grouped table."""
+    groups: dict[str, list[OutsideResult]] = {}
+    for item in outside:
+        groups.setdefault(f"{item.underlying} outside trades" if by == "symbol" else "outside trades", []).append(item)
+    rows: list[Result] = []
+    for name, mine in sorted(groups.items()):
+        gross, fees = sum((item.gross for item in mine), ZERO), sum((item.fees for item in mine), ZERO)
+        rows.append(Result(name=name, trades=0, winners=0, gross=gross, fees=fees))
+    return [row for row in rows if row.gross or row.fees]
+
+
 def _settlements(found: Holdings, *, first: date, last: date, symbol: str | None) -> list[Block]:
     settled = [
         item
@@ -92,15 +131,17 @@ def _settlements(found: Holdings, *, first: date, last: date, symbol: str | None
     ]
     if not settled:
         return []
-    columns = (
+    columns: tuple[Column, ...] = (
         Column(title="settled", format=Format.DATE), Column(title="contract"), Column(title="change", format=Format.INTEGER, signed=True),
         Column(title="how"), Column(title="on", format=Format.PRICE), Column(title="cash", format=Format.MONEY, unit="USD", signed=True),
-        Column(title="shares", format=Format.INTEGER, signed=True),
     )
+    if any(item.shares for item in settled):
+        columns = (*columns, Column(title="shares", format=Format.INTEGER, signed=True))
     rows: list[tuple[Cell, ...]] = []
     for item in settled:
         name = item.instrument.label if isinstance(item.instrument, Option) else item.instrument.key
-        rows.append((item.at, name, item.quantity, item.outcome.replace("_", " "), item.value, item.cash, item.shares or ""))
+        row: tuple[Cell, ...] = (item.at, name, item.quantity, item.outcome.replace("_", " "), item.value, item.cash, item.shares)
+        rows.append(row[: len(columns)])
     return [Table(title="Settlements", columns=columns, rows=tuple(rows))]
 
 

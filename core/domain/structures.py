@@ -66,12 +66,26 @@ def describe_legs(legs: tuple[Leg, ...]) -> str:
     options = [leg.instrument for leg in legs if isinstance(leg.instrument, Option)]
     if len(options) == len(legs) == 1:
         return options[0].label
+    if len(legs) == 1:
+        return f"{legs[0].instrument.key} shares"
     same = {(option.root, option.expiry, option.right) for option in options}
     if len(options) == len(legs) == 2 and len(same) == 1 and legs[0].side is not legs[1].side:
         first, second = options
         strikes = "/".join(plain_number(option.strike) for option in (first, second))
         return f"{first.root} {first.expiry.day} {first.expiry:%b %y} {strikes} {first.right.value} spread"
     return " + ".join(f"{leg.side.value} {getattr(leg.instrument, 'label', leg.instrument.key)}" for leg in legs)
+
+
+def average_after(held: int, average: Decimal, quantity: int, price: Decimal) -> Decimal:
+    """Average opening price once `quantity` (signed) was added to `held` at a price; zero where that leaves nothing.
+
+    Additions average in, reductions leave the average, a flip through zero starts again at the flipping price.
+    """
+    if held + quantity == 0:
+        return Decimal(0)
+    if held == 0 or (held > 0) == (quantity > 0):
+        return (average * abs(held) + price * abs(quantity)) / abs(held + quantity)
+    return price if abs(quantity) > abs(held) else average
 
 
 def uncovered_short(positions: dict[str, tuple[Instrument, int]], underlying: str) -> dict[tuple[date, Right], int]:

@@ -19,7 +19,7 @@ from core.domain.encoding import from_plain, to_plain
 from core.domain.events import AccountOpened, CashMoved, Event, Filled, Settled, Submitting
 from core.domain.instruments import Equity, Instrument, Option
 from core.domain.orders import Effect, Fill, Leg, Side
-from core.domain.structures import Position, Trade
+from core.domain.structures import Position, Trade, average_after
 from core.orders.states import ORDER_BODIES, Order, OrderBody, Outcome, step
 
 ZERO = Decimal(0)
@@ -308,17 +308,12 @@ class BookFold:
 def average_price(lots: Iterable[tuple[int, Decimal]]) -> Decimal:
     """Average opening price of what is left after a sequence of (signed quantity, price) changes; zero where flat.
 
-    Additions average in, reductions leave the average, a flip through zero starts again at the flipping price.
+    See `average_after` for one of them.
     """
     held, average = 0, ZERO
     for quantity, price in lots:
-        if held == 0 or (held > 0) == (quantity > 0):
-            average = (average * abs(held) + price * abs(quantity)) / (abs(held) + abs(quantity))
-        elif abs(quantity) > abs(held):
-            average = price
+        average = average_after(held, average, quantity, price)
         held += quantity
-        if held == 0:
-            average = ZERO
     return average
 
 

@@ -13,10 +13,10 @@ from decimal import Decimal
 
 from core.domain.calendar import EXCHANGE
 from core.domain.events import Settled
-from core.domain.instruments import Instrument, Option
+from core.domain.instruments import Equity, Instrument, Option
 from core.domain.money import ZERO
 from core.domain.orders import Fill
-from core.domain.structures import Position, Trade
+from core.domain.structures import Position, Trade, average_after
 from core.errors import Unavailable
 from core.market.view import View
 from core.orders.states import Order
@@ -41,6 +41,16 @@ class Result:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class OutsideResult:
+    """What one execution or settlement brought on a holding that belongs to no trade, against its average price."""
+
+    underlying: str
+    at: datetime
+    gross: Decimal  # zero where it opened or added
+    fees: Decimal
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class OpenResult:
     """An open trade at mids. `pnl` is None where a held contract has no usable price; `stale` names those."""
 
@@ -49,6 +59,13 @@ class OpenResult:
     mark: Decimal | None  # money it would bring (+) or cost (-) to close at mid
     pnl: Decimal | None  # net of fees paid so far
     stale: tuple[str, ...] = ()
+
+    @property
+    def taken(self) -> Decimal | None:
+        """Of the P&L, what the closed part of the trade brought, before fees; None where no whole unit was closed."""
+        trade = self.trade
+        closed = trade.opened_units - trade.open_units
+        return trade.credit_per_unit * closed + trade.closing_cash if 0 < closed < trade.opened_units else None
 
     @property
     def fraction_of_credit(self) -> Decimal | None:
@@ -68,6 +85,38 @@ def realised(trades: Iterable[Trade], *, first: date, last: date, name: Callable
         if trade.closed_at is not None and not trade.is_open and first <= exchange_day(trade.closed_at) <= last:
             groups.setdefault(name(trade), []).append(trade)
     return tuple(_result(key, group) for key, group in sorted(groups.items()))
+
+
+def closed_outside(
+    *, fills: Iterable[Fill], orders: Mapping[str, Order], trades: Mapping[str, Trade], settlements: Iterable[Settled]
+) -> tuple[OutsideResult, ...]:
+    """Results on holdings outside trades (assigned shares, external fills), one for each change, oldest first.
+
+    Shares come in at the strike they were assigned at. Example: 100 shares assigned at 175.00 and sold at 171.89 for 1.15 of fees bring
+    -311.00 before and -312.15 after fees; the premium of the put is its trade's.
+    """
+    changes = [_fill_change(fill, orders, trades) for fill in fills]
+    for item in settlements:
+        changes += _settlement_changes(item)
+    inside: dict[str, int] = {}
+    outside: dict[str, tuple[int, Decimal]] = {}
+    found: list[OutsideResult] = []
+    for change in sorted(changes, key=lambda item: (item.at, item.id)):
+        key, quantity = change.instrument.key, change.quantity
+        if change.inside is None:  # a settlement: trades first, as the book does it
+            part = _closing_part(quantity, inside.get(key, 0))
+            inside[key] = inside.get(key, 0) + part
+            quantity = _closing_part(quantity - part, outside.get(key, (0, ZERO))[0])
+        elif change.inside:
+            inside[key] = inside.get(key, 0) + quantity
+            continue
+        held, average = outside.get(key, (0, ZERO))
+        closed = _closing_part(quantity, held)
+        gross = -closed * (change.price - average) * change.instrument.multiplier
+        if quantity:
+            outside[key] = (held + quantity, average_after(held, average, quantity, change.price))
+            found.append(OutsideResult(underlying=_underlying(change.instrument), at=change.at, gross=gross, fees=change.fees))
+    return tuple(found)
 
 
 def settled_within(settlements: Iterable[Settled], *, first: date, last: date) -> tuple[Settled, ...]:
@@ -149,6 +198,54 @@ def _result(name: str, trades: Sequence[Trade]) -> Result:
         gross=sum((trade.premium + trade.closing_cash for trade in trades), ZERO),
         fees=sum((trade.fees for trade in trades), ZERO),
     )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Change:
+    """A change of what is held; `inside` says whether it belongs to a trade, None where that is to be found out."""
+
+    at: datetime
+    id: str
+    instrument: Instrument
+    quantity: int
+    price: Decimal
+    fees: Decimal
+    inside: bool | None
+
+
+def _fill_change(fill: Fill, orders: Mapping[str, Order], trades: Mapping[str, Trade]) -> _Change:
+    order = orders.get(fill.client_id or "")
+    legs = () if order is None or order.trade_id not in trades else order.envelope.legs
+    inside = any(leg.instrument.key == fill.instrument.key for leg in legs)
+    return _Change(
+        at=fill.at, id=fill.exec_id, instrument=fill.instrument, quantity=fill.side.sign * fill.quantity, price=fill.price, fees=fill.fees,
+        inside=inside,
+    )
+
+
+def _settlement_changes(item: Settled) -> list[_Change]:
+    """The option ends, at its cash value or, delivered, at zero; shares come or go at the strike."""
+    units = abs(item.quantity) * item.instrument.multiplier
+    price = ZERO if item.shares or not units else abs(item.cash) / units
+    ended = _Change(
+        at=item.at, id=item.settlement_id, instrument=item.instrument, quantity=item.quantity, price=price, fees=ZERO, inside=None,
+    )
+    if not item.shares or not item.share_symbol:
+        return [ended]
+    stock, strike = Equity(symbol=item.share_symbol), abs(item.cash / item.shares)
+    shares = _Change(at=item.at, id=item.settlement_id, instrument=stock, quantity=item.shares, price=strike, fees=ZERO, inside=False)
+    return [ended, shares]
+
+
+def _closing_part(quantity: int, held: int) -> int:
+    """How much of a change closes what is held; zero where it adds."""
+    if not held or not quantity or (held > 0) == (quantity > 0):
+        return 0
+    return max(quantity, -held) if quantity < 0 else min(quantity, -held)
+
+
+def _underlying(instrument: Instrument) -> str:
+    return instrument.underlying if isinstance(instrument, Option) else instrument.key
 
 
 def _add(legs: dict[str, tuple[Instrument, int]], fill: Fill) -> None:

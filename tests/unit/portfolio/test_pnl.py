@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from datetime import UTC, date, datetime
 from decimal import Decimal
 
@@ -17,6 +18,8 @@ from core.market.quote import Quote
 from core.market.view import View
 from core.orders.states import Order, step
 from core.portfolio.pnl import (
+    OpenResult,
+    closed_outside,
     exchange_day,
     held_by_trade,
     market_value,
@@ -176,3 +179,54 @@ def test_settled_within_when_asked_for_days_then_gives_those(first: tuple[int, i
 
 def test_exchange_day_when_late_in_the_evening_utc_then_is_new_yorks() -> None:
     assert exchange_day(datetime(2026, 11, 21, 4, 59, tzinfo=UTC)) == date(2026, 11, 20)
+
+
+KO = Equity(symbol="KO")
+KO_PUT = option("KO", date(2026, 12, 18), Right.PUT, Decimal(65))
+
+
+def share_fill(identity: str, side: Side, quantity: int, price: str, *, fees: str = "0", day: int = 21) -> Fill:
+    return Fill(
+        exec_id=identity, account=ACCOUNT, client_id=None, instrument=KO, side=side, quantity=quantity, price=Decimal(price),
+        fees=Decimal(fees), at=datetime(2026, 12, day, 15, 0, tzinfo=UTC),
+    )
+
+
+def assigned() -> Settled:
+    """One short put of 65 assigned: 100 shares come in at 65."""
+    return Settled(
+        settlement_id="S9", account=ACCOUNT, instrument=KO_PUT, quantity=1, outcome="assigned", value=Decimal("63.50"),
+        cash=Decimal("-6500.00"), at=datetime(2026, 12, 18, 21, 0, tzinfo=UTC), shares=100, share_symbol="KO",
+    )
+
+
+def test_closed_outside_when_assigned_shares_are_sold_then_counts_from_the_strike() -> None:
+    sold = share_fill("X1", Side.SELL, 40, "63.00", fees="1.00"), share_fill("X2", Side.SELL, 60, "66.00", fees="1.15", day=22)
+    found = closed_outside(fills=sold, orders={}, trades={}, settlements=[assigned()])
+    assert [(item.underlying, item.gross, item.fees) for item in found] == [
+        ("KO", Decimal(0), Decimal(0)), ("KO", Decimal("-80.00"), Decimal("1.00")), ("KO", Decimal("60.00"), Decimal("1.15")),
+    ]
+
+
+def test_closed_outside_when_bought_in_two_lots_then_counts_from_their_average() -> None:
+    fills = [
+        share_fill("X1", Side.BUY, 100, "60.00", day=1), share_fill("X2", Side.BUY, 100, "70.00", day=2),
+        share_fill("X3", Side.SELL, 250, "66.00", day=3), share_fill("X4", Side.BUY, 50, "64.00", day=4),
+    ]
+    found = closed_outside(fills=fills, orders={}, trades={}, settlements=[])
+    # 200 at an average of 65 sold at 66; the other 50 are short from 66 and bought back at 64
+    assert [item.gross for item in found] == [Decimal(0), Decimal(0), Decimal(200), Decimal(100)]
+
+
+def test_closed_outside_when_it_belongs_to_a_trade_then_the_trade_alone_counts_it() -> None:
+    opening = fill("X1", SHORT, Side.SELL, 1)
+    orders = {"O1": order(opening, quantity=1)}
+    closed = trade(closed_at=datetime(2026, 12, 18, 21, 0, tzinfo=UTC))
+    assert closed_outside(fills=[opening], orders=orders, trades={"P1": closed}, settlements=[settled(1)]) == ()
+
+
+def test_taken_when_a_part_was_closed_then_is_its_premium_less_what_it_cost() -> None:
+    half = trade(premium="188.00", units=4)
+    half = dataclasses.replace(half, open_units=2, closing_cash=Decimal("-26.00"))
+    assert OpenResult(trade=half, held={}, mark=None, pnl=None).taken == Decimal("68.00")
+    assert OpenResult(trade=trade(units=4), held={}, mark=None, pnl=None).taken is None
