@@ -93,7 +93,7 @@ def _number(value: Decimal | float | int, form: Format, *, unit: str, signed: bo
 def _places(number: Decimal, form: Format) -> int:
     """Prices keep a third or fourth decimal where there is one: a quarter of a cent must not look like a cent."""
     if form is Format.PRICE:
-        exponent = number.normalize().as_tuple().exponent
+        exponent = _fixed(number, 4).normalize().as_tuple().exponent
         return min(4, max(2, -exponent)) if isinstance(exponent, int) else 2
     return PLACES[form]
 
