@@ -126,10 +126,10 @@ async def _chat(options: argparse.Namespace) -> int:
 
 
 def desk_stop(runtime: Runtime) -> asyncio.Event:
-    """An event that SIGTERM and SIGINT set: the chat then ends as if its input had."""
+    """An event that SIGTERM, SIGINT and SIGHUP set: the chat then ends as if its input had."""
     stopping = runtime.event()
     loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         loop.add_signal_handler(number, stopping.set)
     return stopping
 
@@ -223,7 +223,7 @@ def _live(desk: Any) -> list[Any]:
 async def _answer(desk: Any, pins: Any, line: str, *, chat: str) -> dict[str, Any]:
     from bot.render import render, to_json
 
-    shown = await _session(desk, pins, chat=chat).hear(line)
+    shown = await _session(desk, pins, chat=chat, one_line=True).hear(line)
     actions = "".join(f"\n  {action.label}: {action.line}" for action in shown.reply.actions)
     return {"ok": shown.reply.ok, "text": render(shown.reply) + actions, "json": to_json(shown.reply)}
 
@@ -320,11 +320,11 @@ async def _open(options: argparse.Namespace, *, background: bool, say: Callable[
     return app, pins, shown
 
 
-def _session(desk: Any, pins: Any, *, chat: str) -> Any:
+def _session(desk: Any, pins: Any, *, chat: str, one_line: bool = False) -> Any:
     from bot.auth import local_owner
     from bot.session import Session
 
-    return Session(desk, person=local_owner(), chat=chat, pins=pins)
+    return Session(desk, person=local_owner(), chat=chat, pins=pins, one_line=one_line)
 
 
 async def _ask(options: argparse.Namespace, runtime: Runtime, request: dict[str, Any], seconds: float) -> dict[str, Any] | None:

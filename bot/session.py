@@ -17,7 +17,7 @@ from bot.intent.line import Typed, Unclear, parse
 from core.command import Access, Call, Caller, Kind, Role, Via
 from core.desk import Desk
 from core.dispatch import call_line, command_of, dispatch, stamped
-from core.errors import DeskError, UserError
+from core.errors import DeskError, Unavailable, UserError
 from core.ports import Put
 from core.reply import Action, Notice, Reply, Text, Tone, refusal
 
@@ -25,6 +25,7 @@ REMEMBERED = 256  # messages whose answer can be repeated
 CARDS = 20  # answers whose buttons can still be pressed by label
 SHORTEST_LABEL = 3  # letters of a label that may stand for it
 NO_PIN = "This needs a PIN, and there is none in this place; use the terminal."
+NOT_DONE = "Nothing was done about what you typed, and nothing was sent."
 SECRET = re.compile(r"\bpin=[^\s']+", re.IGNORECASE)
 CANCEL_WORDS = frozenset({"cancel", "no", "stop", "never mind", "back"})
 
@@ -48,11 +49,13 @@ class _Handling:
 class Session:
     """One person in one chat."""
 
-    def __init__(self, desk: Desk, *, person: Person, chat: str, pins: Pins | None = None) -> None:
+    def __init__(self, desk: Desk, *, person: Person, chat: str, pins: Pins | None = None, one_line: bool = False) -> None:
+        """`one_line`: nothing can be typed after the first line, so a PIN has to stand in it."""
         self._desk = desk
         self._person = person
         self._chat = chat
         self._pins = pins
+        self._one_line = one_line
         self._buttons = Buttons(desk.archive, desk.runtime.entropy)
         self._last: tuple[Button, ...] = ()  # what a typed number means
         self._cards: list[tuple[Button, ...]] = []  # what a typed label means: the newest that has it
@@ -91,7 +94,11 @@ class Session:
     async def tell(self, reply: Reply) -> Shown:
         """Give an announcement's actions buttons. They are numbered after those already on the screen, whose numbers keep their meaning."""
         first = max((button.number for button in self._last), default=0) + 1
-        buttons = await self._issue(reply, first=first)
+        try:
+            buttons = await self._issue(reply, first=first)
+        except Unavailable as error:  # the news itself is worth more than its buttons
+            self._desk.runtime.report("buttons", error)
+            return Shown(reply=reply)
         self._last = (*self._last, *buttons)
         return Shown(reply=reply, buttons=buttons)
 
@@ -125,7 +132,14 @@ class Session:
             return True, fresh
 
     async def _answered(self, reply: Reply) -> Shown:
-        buttons = await self._issue(reply, first=1)
+        """The answer with its buttons; without them, and a word on how to do without, where they cannot be stored."""
+        try:
+            buttons = await self._issue(reply, first=1)
+        except Unavailable as error:
+            self._desk.runtime.report("buttons", error)
+            lines = ", ".join(f"`{action.line}`" for action in reply.actions)
+            notice = Notice(text=f"There are no buttons now ({error}). Type the line itself: {lines}.", tone=Tone.WARNING)
+            reply, buttons = replace(reply, blocks=(*reply.blocks, notice), actions=()), ()
         self._last = buttons
         return Shown(reply=reply, buttons=buttons)
 
@@ -145,12 +159,16 @@ class Session:
                     return await self._with_pin(waiting, text)
                 if text.lower() in CANCEL_WORDS:
                     return self._stamped(Reply(blocks=(Text(text="Left as it was."),)))
+                if text.isdecimal() and text not in {str(button.number) for button in self._last}:
+                    raise UserError("A PIN is 4 to 12 digits; nothing was changed.", "Ask for the change again.")
             button = self._named(text)
             if button is not None:
                 return await self._pressed(button.token, message_id)
             return await self._line(text, Via.LINE, message_id)
         except UserError as error:
             return self._stamped(refusal(without_pin(str(error))))
+        except DeskError as error:
+            return self._stamped(refusal(f"{_capital(str(error))}. {NOT_DONE}"))
 
     async def _pushed(self, what: str, message_id: str) -> Reply:
         try:
@@ -158,6 +176,8 @@ class Session:
             return await self._pressed(what if button is None else button.token, message_id)
         except UserError as error:
             return self._stamped(refusal(str(error)))
+        except DeskError as error:
+            return self._stamped(refusal(f"{_capital(str(error))}. {NOT_DONE}"))
 
     def _named(self, text: str) -> Button | None:
         """The button a number or label means, None where the text is neither. Raises UserError where it is a number without a button."""
@@ -210,6 +230,9 @@ class Session:
             return reply
         if self._pins is None:
             return replace(reply, blocks=(Notice(text=NO_PIN, tone=Tone.BAD),))
+        if self._one_line:
+            line = f"{call_line(read.command, read.args)} pin=..."
+            return replace(reply, blocks=(*reply.blocks, Text(text=f"Give the PIN with the command: `{line}`.")))
         self._waiting = call
         return replace(reply, blocks=(*reply.blocks, Text(text="Type your PIN now, or `no` to leave it as it is.")))
 
@@ -263,6 +286,10 @@ class Session:
 def without_pin(text: str) -> str:
     """Typed words with what stands for a PIN struck out."""
     return SECRET.sub("pin=****", text)
+
+
+def _capital(text: str) -> str:
+    return text[:1].upper() + text[1:]
 
 
 def _which(buttons: list[Button]) -> Button:

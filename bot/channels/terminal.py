@@ -9,7 +9,7 @@ from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
-from bot.render import render
+from bot.render import clean, render
 from bot.session import Session, Shown, without_pin
 from core.announce import Announcement, Urgency, announce
 from core.domain.events import Event
@@ -21,6 +21,7 @@ LAST_NEWS_SECONDS = 3.0
 LOOK_SECONDS = 0.25
 CHUNK_BYTES = 65_536
 REMEMBERED = 1_000
+LONGEST_ECHO = 200
 _BELL = {Urgency.HIGH: "\a", Urgency.CRITICAL: "\a"}
 
 
@@ -110,7 +111,7 @@ class Terminal:
         while (text := await queue.get()) is not None:
             async with self._screen:
                 if not self._keyboard:
-                    self._write(f"> {'****' if self._session.expects_secret else without_pin(text)}\n")
+                    self._write(f"> {'****' if self._session.expects_secret else _echo(text)}\n")
                 self._show(await self._session.hear(text))
 
     def _show(self, shown: Shown) -> None:
@@ -155,3 +156,9 @@ class Terminal:
         working = [order.client_id for book in self._desk.books.accounts.values() for order in book.live.values()]
         if working:
             self._write(f"[!] Still working: {', '.join(working)}. The next start finds out what became of them.\n")
+
+
+def _echo(text: str) -> str:
+    """A line as shown again: no PIN, nothing unseen, and not endless."""
+    shown = clean(without_pin(text))
+    return shown if len(shown) <= LONGEST_ECHO else f"{shown[:LONGEST_ECHO]}..."

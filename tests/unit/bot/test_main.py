@@ -171,7 +171,7 @@ def test_owner_when_asked_from_outside_then_answers_and_kills(home: Path, owner:
     assert not (home / "HALT").exists()
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
 def test_j2_signal_when_sent_then_the_chat_stops_cleanly(home: Path, owner: subprocess.Popen[str], number: signal.Signals) -> None:
     owner.send_signal(number)
     out, _ = owner.communicate(timeout=20)

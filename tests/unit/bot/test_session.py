@@ -15,6 +15,7 @@ from core.clock import ManualClock
 from core.command import Role
 from core.desk import Desk
 from core.domain.events import Mode
+from core.errors import Unavailable
 from core.ports import Put
 from core.reply import Action, Reply, Text
 from core.runtime import SystemRuntime
@@ -367,6 +368,53 @@ async def test_b9_pin_when_locked_then_halt_and_kill_still_work(pins: Pins) -> N
     assert (await talk.message("kill")).ok
     assert desk.mode()[0] is Mode.HALT
     assert "locked" in text(await talk.message("unhalt pin=471100"))
+
+
+@pytest.mark.parametrize("typed", ["123", "1", "1234567890123"])
+async def test_pin_when_digits_are_no_pin_then_says_so(pins: Pins, typed: str) -> None:
+    desk = await open_desk()
+    talk = session(desk, pins=pins)
+    await talk.message("halt")
+    await talk.message("unhalt")
+    assert "A PIN is 4 to 12 digits" in text(await talk.message(typed))
+    assert desk.mode()[0] is Mode.HALT
+
+
+async def test_pin_when_there_is_one_line_only_then_says_how_to_give_it_there(pins: Pins) -> None:
+    desk = await open_desk()
+    talk = Session(desk, person=OWNER, chat="do", pins=pins, one_line=True)
+    await talk.message("halt")
+    assert "`unhalt pin=...`" in said(await talk.message("unhalt"))
+    assert not talk.expects_secret
+
+
+async def test_h1_card_when_buttons_cannot_be_stored_then_it_comes_with_the_line_to_type(monkeypatch: pytest.MonkeyPatch) -> None:
+    desk = await open_desk()
+    talk = session(desk)
+    told: list[str] = []
+    desk.runtime.on_failure = lambda name, error: told.append(name)
+    monkeypatch.setattr(desk.archive, "write", _full)
+    shown = await talk.hear(OPEN)
+    assert shown.buttons == ()
+    assert "`confirm T" in text(shown.reply)
+    assert (await talk.tell(shown.reply)).buttons == ()
+    assert told == ["buttons"]
+
+
+async def test_h1_press_when_the_disk_refuses_then_nothing_is_sent_and_the_chat_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    desk = await open_desk()
+    talk = session(desk)
+    await talk.hear("halt")
+    monkeypatch.setattr(desk.archive, "select", _full)
+    reply = await talk.message("Kill")
+    assert not reply.ok
+    assert "the disk is full" in text(reply)
+    monkeypatch.undo()
+    assert (await talk.message("positions")).ok
+
+
+async def _full(*_: object, **__: object) -> None:
+    raise Unavailable("storage", why="the disk is full")
 
 
 async def test_pin_when_there_is_none_here_then_says_where(pins: Pins) -> None:

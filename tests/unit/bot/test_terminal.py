@@ -88,6 +88,13 @@ async def test_k2_chat_when_a_pin_is_typed_through_a_pipe_then_it_is_not_echoed(
     assert "> unhalt pin=****" in text
 
 
+async def test_a8_chat_when_a_line_through_a_pipe_is_hostile_then_its_echo_is_harmless() -> None:
+    desk = await open_desk()
+    text = await screen(desk, "\x1b[31mstatus\x00", "\u202equote SPY", "x" * 1_000_000)
+    assert all(character.isprintable() or character == "\n" for character in text)
+    assert max(map(len, text.split("\n"))) < 250
+
+
 async def test_l1_kill_when_typed_at_a_keyboard_then_does_not_wait_for_the_answer_before_it() -> None:
     desk = await open_desk()
     held = desk.runtime.event()
