@@ -34,12 +34,13 @@ venv:
 	@requirements/install.sh $(VENV) requirements/base.txt
 
 venv-dev:
-	@requirements/install.sh $(VENV) requirements/base.txt requirements/dev.txt
+	@requirements/install.sh $(VENV) requirements/base.txt requirements/dev.txt requirements/postgres.txt
 
 # Needs uv on the path. Versions already locked are kept unless UPGRADE=--upgrade.
 lock:
 	$(LOCK) $(UPGRADE) requirements/base.in -o requirements/base.txt
 	$(LOCK) $(UPGRADE) requirements/dev.in -o requirements/dev.txt
+	$(LOCK) $(UPGRADE) requirements/postgres.in -o requirements/postgres.txt
 
 clean:
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -14,10 +14,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from core.clock import Clock
-from core.errors import Corrupt, NewerSchema
+from core.errors import Corrupt, NewerSchema, Unavailable, UserError
 from core.ports import Delete, Put
 from core.store import sql
-from core.store.sqlitefile import SqliteFile
+from core.store.sqlitefile import SqliteFile, write_database
 from core.store.tables import (
     ADDED,
     BY_NAME,
@@ -52,6 +52,13 @@ class SqliteArchive(SqliteFile):
         await archive._begin(archive._start)
         return archive
 
+    @classmethod
+    async def open_read_only(cls, path: Path, *, clock: Clock, worker: Worker) -> SqliteArchive:
+        """Open an archive that somebody else may own, only to look at it."""
+        archive = cls(path, clock, worker)
+        await archive._begin(archive._start_reading)
+        return archive
+
     async def write(self, operations: Sequence[Put | Delete]) -> None:
         """Apply all operations in one durable transaction."""
         statements = [_statement(operation) for operation in operations]
@@ -79,16 +86,45 @@ class SqliteArchive(SqliteFile):
         rows = await self._run(lambda: self._connection.execute(text, arguments).fetchall())
         return tuple(dict(zip(found.columns, row, strict=True)) for row in rows)
 
+    async def everything(self) -> dict[str, tuple[Row, ...]]:
+        """All rows of all tables as of one instant, each table by its primary key."""
+        return await self._run(self._everything)
+
+    async def backup(self, target: Path) -> None:
+        """Write a complete copy to `target` (0600), as of one instant; an existing file is replaced only by a whole one."""
+        await self._run(lambda: write_database(target, self._connection.backup))
+
     def _start(self) -> None:
         connection, _ = self._open_to_write(_fill)
+        found = self._schema(connection)
+        if found < SCHEMA:
+            migrate(connection, found)
+        self._check_pages()
+
+    def _start_reading(self) -> None:
+        if not self.path.exists():
+            raise Unavailable("storage", why=f"there is no archive {self.path}")
+        sql.check_file(self.path)
+        self._open_connection = sql.connect_read_only(self.path)
+        if (found := self._schema(self._open_connection)) < SCHEMA:
+            raise UserError(f"{self.path} has an older schema ({found}).", "Start the desk once: that brings it up to date.")
+        sql.integrity(self._open_connection, self.path)
+
+    def _schema(self, connection: sqlite3.Connection) -> int:
         if connection.execute("PRAGMA application_id").fetchone()[0] != _APPLICATION_ID:
             raise Corrupt(f"{self.path} is not an archive of the desk; name another file, or restore a backup")
         found = int(connection.execute("PRAGMA user_version").fetchone()[0])
         if found > SCHEMA:
             raise NewerSchema(f"the archive {self.path}", found=found, supported=SCHEMA)
-        if found < SCHEMA:
-            migrate(connection, found)
-        self._check_pages()
+        return found
+
+    def _everything(self) -> dict[str, tuple[Row, ...]]:
+        with sql.one_view(self._connection):
+            return {table.name: self._all(table) for table in TABLES}
+
+    def _all(self, table: Table) -> tuple[Row, ...]:
+        text = f"SELECT {_names(table.columns)} FROM {_quoted(table.name)} ORDER BY {_names(table.key)}"
+        return tuple(dict(zip(table.columns, row, strict=True)) for row in self._connection.execute(text).fetchall())
 
     def _write(self, statements: Iterable[tuple[str, tuple[Value, ...]]]) -> None:
         connection = self._connection

@@ -50,15 +50,35 @@ def check_end(reached: Head, head: Head) -> None:
         raise Corrupt(f"the log ends at event {reached.seq}, but event {head.seq} was written: events are missing or were replaced")
 
 
+class Auditing:
+    """A reading of a whole log from its beginning, in parts: chain, versions and bodies, in constant memory."""
+
+    def __init__(self) -> None:
+        self._kinds: Counter[str] = Counter()
+        self._reached = START
+        self._first: str | None = None
+        self._last: str | None = None
+
+    def read(self, rows: Iterable[Row]) -> None:
+        """Read the next rows; raise Corrupt or NewerSchema at the first that cannot stand."""
+        for row in verify(rows, after=self._reached):
+            decode(row)
+            self._kinds[row.kind] += 1
+            self._first, self._last = self._first or row.recorded_at, row.recorded_at
+            self._reached = Head(seq=row.seq, hash=row.hash)
+
+    def done(self, head: Head | None = None) -> Audit:
+        """Return what was found; `head` is where the log must end."""
+        if head is not None:
+            check_end(self._reached, head)
+        return Audit(
+            events=self._reached.seq, head=self._reached, kinds=tuple(sorted(self._kinds.items())),
+            first_recorded_at=self._first, last_recorded_at=self._last,
+        )
+
+
 def audit(rows: Iterable[Row], *, head: Head | None = None) -> Audit:
-    """Read a whole log in one pass and constant memory: chain, versions and bodies; `head` is where it must end."""
-    kinds: Counter[str] = Counter()
-    reached, first, last = START, None, None
-    for row in verify(rows):
-        decode(row)
-        kinds[row.kind] += 1
-        first, last = first or row.recorded_at, row.recorded_at
-        reached = Head(seq=row.seq, hash=row.hash)
-    if head is not None:
-        check_end(reached, head)
-    return Audit(events=reached.seq, head=reached, kinds=tuple(sorted(kinds.items())), first_recorded_at=first, last_recorded_at=last)
+    """Read a whole log in one pass; `head` is where it must end."""
+    auditing = Auditing()
+    auditing.read(rows)
+    return auditing.done(head)

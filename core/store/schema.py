@@ -99,6 +99,19 @@ def write_lease(connection: sqlite3.Connection, lease: Lease) -> None:
     _put(connection, "lease", [lease.token, lease.owner, lease.pid])
 
 
+def sealed(key: str, value: Any) -> tuple[str, str]:
+    """Return a note as stored: its text, and a seal that a changed text does not fit."""
+    text = json.dumps(value)
+    return text, _seal(key, text)
+
+
+def unsealed(key: str, row: tuple[Any, ...] | None) -> Any:
+    """Return what a stored note says; raise Corrupt where it is missing or was changed."""
+    if row is None or row[1] != _seal(key, row[0]):
+        raise Corrupt(f"the database's own note of its {key} is damaged; restore a backup")
+    return json.loads(row[0])
+
+
 def _apply(connection: sqlite3.Connection, migrations: Migrations, found: int) -> None:
     for statements in migrations[found:]:
         for statement in statements:
@@ -107,15 +120,11 @@ def _apply(connection: sqlite3.Connection, migrations: Migrations, found: int) -
 
 
 def _put(connection: sqlite3.Connection, key: str, value: Any) -> None:
-    text = json.dumps(value)
-    connection.execute("INSERT OR REPLACE INTO meta VALUES (?, ?, ?)", (key, text, _seal(key, text)))
+    connection.execute("INSERT OR REPLACE INTO meta VALUES (?, ?, ?)", (key, *sealed(key, value)))
 
 
 def _get(connection: sqlite3.Connection, key: str) -> Any:
-    row = connection.execute("SELECT value, seal FROM meta WHERE key = ?", (key,)).fetchone()
-    if row is None or row[1] != _seal(key, row[0]):
-        raise Corrupt(f"the database's own note of its {key} is damaged; restore a backup")
-    return json.loads(row[0])
+    return unsealed(key, connection.execute("SELECT value, seal FROM meta WHERE key = ?", (key,)).fetchone())
 
 
 def _seal(key: str, text: object) -> str:

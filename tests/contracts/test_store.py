@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -18,7 +19,10 @@ from core.ports import Snapshot, Store
 from core.runtime import SystemRuntime
 from core.store.codec import GENESIS
 from core.store.memory import MemoryDisk, MemoryStore
+from core.store.postgres.address import Address
+from core.store.postgres.log import PostgresStore
 from core.store.sqlite import SqliteStore
+from tests import postgres_server
 
 NOW = datetime(2026, 11, 20, 15, 0, tzinfo=UTC)
 
@@ -75,10 +79,39 @@ class SqlitePlace:
         await self.runtime.aclose()
 
 
-@pytest.fixture(params=["memory", "sqlite"])
+@dataclass
+class PostgresPlace:
+    address: Address
+    runtime: SystemRuntime = field(default_factory=SystemRuntime)
+    opened: list[PostgresStore] = field(default_factory=list)
+
+    async def open(self) -> PostgresStore:
+        store = await PostgresStore.open(self.address, clock=ManualClock(NOW), runtime=self.runtime, patience_seconds=0.2)
+        self.opened.append(store)
+        return store
+
+    async def take_over(self) -> PostgresStore:
+        postgres_server.break_connections(self.address)
+        return await self.open()
+
+    async def aclose(self) -> None:
+        for store in self.opened:
+            await store.close()
+        await self.runtime.aclose()
+
+
+@pytest.fixture(params=["memory", "sqlite", "postgres"])
 async def place(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Place]:
     if request.param == "memory":
         yield MemoryPlace()
+        return
+    if request.param == "postgres":
+        with contextlib.contextmanager(postgres_server.new_schema)() as address:
+            server = PostgresPlace(address)
+            try:
+                yield server
+            finally:
+                await server.aclose()
         return
     made = SqlitePlace(tmp_path / "data" / "desk.db")
     yield made

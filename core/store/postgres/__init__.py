@@ -1,0 +1,1 @@
+"""The PostgreSQL adapters: the event log and the ordinary tables, in one schema of one database."""
