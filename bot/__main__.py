@@ -9,7 +9,6 @@ import json
 import os
 import signal
 import sys
-import traceback
 from collections.abc import Callable, Sequence
 from datetime import date
 from pathlib import Path
@@ -17,8 +16,11 @@ from typing import Any
 
 from bot.streams import open_streams, write_out
 from core import runtime as machine
+from core.clock import SystemClock
 from core.errors import DeskError, LeaseHeld, Unavailable
-from core.runtime import Runtime, SystemRuntime
+from core.logs import FILE_NAME, FileLogs, Logs, about, capture_libraries
+from core.redaction import Redaction
+from core.runtime import Runtime, SystemEntropy, SystemRuntime
 
 SOCKET = "desk.sock"
 OWNER_SECONDS = 60.0
@@ -32,15 +34,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run a subcommand; returns the exit code: 0 done, 1 refused or a problem, 2 wrong usage."""
     open_streams()
     options = _parser().parse_args(arguments)
+    options.redaction, options.logs = _secrets(options), None
     try:
         return machine.run(_COMMANDS[options.command](options))
     except KeyboardInterrupt:
         return 130
     except DeskError as error:
-        sys.stderr.write(f"[x] {_capital(str(error))}\n")
+        sys.stderr.write(options.redaction.redact(f"[x] {_capital(str(error))}\n"))
     except Exception as error:  # noqa: BLE001 - a person never sees a trace: it goes to the log of the desk
-        _logger(_home(options))("desk", error)
-        sys.stderr.write("[x] Something went wrong on our side; `desk.log` says what. The next start finds out what is on its way.\n")
+        sys.stderr.write(_bug(options, error))
+    finally:
+        if options.logs is not None:
+            options.logs.close()
     return 1
 
 
@@ -116,7 +121,7 @@ async def _chat(options: argparse.Namespace) -> int:
         lines = LineReader(desk.runtime, sys.stdin.fileno(), stopping=stopping.is_set)
         await Terminal(session, lines=lines, write=write_out, keyboard=sys.stdin.isatty(), greeting=await _greeting(app, greeting)).run()
     except DeskError as error:
-        write_out(f"[x] {error}\n")
+        write_out(options.redaction.redact(f"[x] {error}\n"))
         return 1
     finally:
         await server.close()
@@ -150,7 +155,7 @@ async def _greeting(app: Any, news: list[str]) -> list[str]:
         "     positions                    what is held, with P&L",
         "     help                         everything else. Buttons are typed as their number or label; `quit` ends.",
     ]
-    return [*lines, ""]
+    return [*map(desk.redaction.redact, lines), ""]
 
 
 def _first_symbol(desk: Any) -> str:
@@ -257,7 +262,7 @@ async def _kill(options: argparse.Namespace) -> int:
         if answer is None:
             answer = await _here(options, line, say=write_out)
     except (DeskError, OSError, TimeoutError) as error:
-        write_out(f"[!] {error}\n")
+        write_out(options.redaction.redact(f"[!] {error}\n"))
         answer = None
     finally:
         await asking.aclose()
@@ -279,7 +284,7 @@ async def _doctor(options: argparse.Namespace) -> int:
 
     home = _home(options)
     checks = await examine(home, _config_path(options), socket=home / SOCKET, audit=options.audit)
-    write_out("\n".join(check.line for check in checks) + "\n")
+    write_out(options.redaction.redact("\n".join(check.line for check in checks) + "\n"))
     return 1 if any(check.ok is False for check in checks) else 0
 
 
@@ -295,7 +300,7 @@ async def _open(options: argparse.Namespace, *, background: bool, say: Callable[
     home = _home(options)
     wanted = Options(
         home=home, config_path=_config_path(options), data_dir=getattr(options, "data", None), seed=getattr(options, "seed", None),
-        speed=getattr(options, "speed", None), start=getattr(options, "start", None), background=background,
+        speed=getattr(options, "speed", None), start=getattr(options, "start", None), background=background, redaction=options.redaction,
     )
     try:
         app = await open_app(wanted, note=lambda text: say(f"{text}\n"))
@@ -303,15 +308,16 @@ async def _open(options: argparse.Namespace, *, background: bool, say: Callable[
         say(f"[x] {_capital(str(error))}. Stop it first, or give this one another --home; nothing was changed.\n")
         return None
     except DeskError as error:
-        say(f"[x] {_capital(str(error))}\n")
+        say(options.redaction.redact(f"[x] {_capital(str(error))}\n"))
         return None
     desk = app.desk
-    desk.runtime.on_failure = _logger(home)
+    options.logs = desk.logs
+    _hear_everything(desk.logs)
     entropy = desk.runtime.entropy
     try:
         pins, made = open_pins(home, desk.runtime, make=pin_from(entropy.token()), salt=entropy.nonce(), given=os.environ.get("DESK_PIN"))
     except (ValueError, OSError) as error:
-        say(f"[x] The PIN cannot be used: {error}\n")
+        say(options.redaction.redact(f"[x] The PIN cannot be used: {error}\n"))
         await app.stop()
         await desk.runtime.aclose()
         return None
@@ -334,17 +340,35 @@ async def _ask(options: argparse.Namespace, runtime: Runtime, request: dict[str,
     return None if answer is None else json.loads(answer)
 
 
-def _logger(home: Path) -> Callable[[str, BaseException], None]:
-    """Unexpected errors go to `desk.log` (0600) with their trace; a person only ever sees the id."""
+def _secrets(options: argparse.Namespace) -> Redaction:
+    """What strikes out the secrets of the environment, and any that somebody wrote into the configuration after all."""
+    redaction = Redaction.of_environment(os.environ)
+    path = _config_path(options)
+    if path is not None:
+        with contextlib.suppress(OSError, UnicodeDecodeError):  # whoever reads it for its sake says so
+            redaction.learn(path.read_text(encoding="utf-8"))
+    return redaction
 
-    def log(name: str, error: BaseException) -> None:
-        trace = "".join(traceback.format_exception(error))
-        with contextlib.suppress(OSError):  # a full disk is a common reason for being here; what failed is told in its own place
-            fd = os.open(home / "desk.log", os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
-            with os.fdopen(fd, "a", encoding="utf-8") as file:
-                file.write(f"{name}: {error}\n{trace}\n")
 
-    return log
+def _hear_everything(logs: Logs) -> None:
+    """Warnings of libraries and errors of the event loop become records; the terminal is for sentences."""
+    capture_libraries(logs)
+
+    def heard(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+        message = str(context.get("message") or "the event loop")
+        logs.failed(message, context.get("exception") or DeskError(message))
+
+    asyncio.get_running_loop().set_exception_handler(heard)
+
+
+def _bug(options: argparse.Namespace, error: Exception) -> str:
+    """What to say of an error nobody expected. Its trace goes to the log; where that cannot be written, its kind is at least named."""
+    logs = options.logs or FileLogs(_home(options), options.redaction, now=SystemClock().now)
+    identity = SystemEntropy().id("E")
+    with about(error_id=identity):
+        logs.failed("desk", error)
+    where = f"`{FILE_NAME}` says what ({identity})" if not logs.lost else f"{type(error).__name__}; `{FILE_NAME}` cannot be written"
+    return f"[x] Something went wrong on our side: {where}. The next start finds out what is on its way.\n"
 
 
 def _home(options: argparse.Namespace) -> Path:

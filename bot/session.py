@@ -18,6 +18,7 @@ from core.command import Access, Call, Caller, Kind, Role, Via
 from core.desk import Desk
 from core.dispatch import call_line, command_of, dispatch, stamped
 from core.errors import DeskError, Unavailable, UserError
+from core.logs import Level
 from core.ports import Put
 from core.reply import Action, Notice, Reply, Text, Tone, refusal
 
@@ -93,6 +94,7 @@ class Session:
 
     async def tell(self, reply: Reply) -> Shown:
         """Give an announcement's actions buttons. They are numbered after those already on the screen, whose numbers keep their meaning."""
+        reply = self._desk.redaction.clean(reply)
         first = max((button.number for button in self._last), default=0) + 1
         try:
             buttons = await self._issue(reply, first=first)
@@ -237,9 +239,11 @@ class Session:
         return replace(reply, blocks=(*reply.blocks, Text(text="Type your PIN now, or `no` to leave it as it is.")))
 
     async def _with_pin(self, call: Call, pin: str) -> Reply:
+        self._desk.redaction.add(pin)
         no = NO_PIN if self._pins is None else self._pins.check(pin)
         line = call_line(command_of(call.command), call.args)
         if no is not None:
+            self._desk.log(Level.WARNING, "pin refused", person=self._person.id, chat=self._chat, line=line)
             return self._stamped(refusal(no, command=line))
         return await dispatch(self._desk, replace(call, caller=replace(call.caller, proved=True)))
 

@@ -24,10 +24,12 @@ from core.domain.events import AccountOpened, ClockMoved, ConfigSeen, Mode, Mode
 from core.domain.holidays import LAST_YEAR
 from core.errors import DeskError, UserError
 from core.fold import CODE_VERSION, DeskFold
+from core.logs import FileLogs, Logs
 from core.market.reader import Reader
 from core.marks import mark_session
 from core.orders.sender import AccountSender
 from core.ports import Archive, Broker, Provider, Put, Snapshot, Store
+from core.redaction import Redaction
 from core.runtime import Runtime, SystemRuntime
 from core.store.files import make_private_directory
 from core.store.owner import clear_halt, read_halt, write_halt
@@ -48,6 +50,7 @@ class Options:
     speed: float | None = None
     start: date | None = None
     background: bool = True  # False for one command: nothing runs but what the command needs
+    redaction: Redaction = field(default_factory=Redaction)  # the secrets this process was given
 
 
 @dataclass(kw_only=True)
@@ -192,7 +195,8 @@ async def open_app(options: Options, *, note: Callable[[str], None] | None = Non
     check_zone_data()
     config, errors = _config(options)
     make_private_directory(options.home)
-    runtime = SystemRuntime()
+    logs = FileLogs(options.home, options.redaction, now=SystemClock().now, patient=not options.background)
+    runtime = SystemRuntime(on_failure=logs.failed)
     store = await SqliteStore.open(options.home / "desk.db", clock=SystemClock(), worker=runtime.worker("log"))
     archive: SqliteArchive | None = None
     try:
@@ -220,6 +224,7 @@ async def open_app(options: Options, *, note: Callable[[str], None] | None = Non
         fold=fold,
         providers=providers,
         halt_reason=lambda: read_halt(options.home),
+        logs=logs,
     )
     desk.write_halt = lambda reason: write_halt(options.home, reason)
     desk.clear_halt = lambda: clear_halt(options.home)
@@ -263,6 +268,7 @@ async def assemble(
     providers: Sequence[Provider],
     halt_reason: Callable[[], str | None],
     brokers: Sequence[Broker] | None = None,
+    logs: Logs | None = None,
 ) -> Desk:
     """Join ports to a desk with a sender per account; accounts new in the configuration are opened in the log."""
     config, seen, held = hold_back(config, fold.config_seen)
@@ -281,6 +287,7 @@ async def assemble(
         brokers={broker.account: broker for broker in made},
         halt_reason=halt_reason,
         fold=fold,
+        logs=logs or Logs(),
     )
     wrong = [broker for broker in made if broker.capabilities.env != broker.account.env.value]
     if wrong:

@@ -138,7 +138,8 @@ class FileLogs(Logs):
         import structlog  # on the first line written: a command that only answers should not wait for it
 
         def redacted(logger: object, method: str, record: Any) -> dict[str, Any]:
-            return plain_record(record, self.redaction)
+            first = {key: record[key] for key in ("time", "level", "event")}
+            return plain_record({**first, **record}, self.redaction)
 
         every_level = structlog.make_filtering_bound_logger(logging.DEBUG)
         return structlog.wrap_logger(self._file, processors=[redacted, _as_line], wrapper_class=every_level, context_class=dict).bind()

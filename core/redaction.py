@@ -26,7 +26,7 @@ _TELLING = frozenset(
 _NUMBER = re.compile(r"[+-]?[\d.,]+")
 _SAFE_IN_URL = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~")
 
-_VALUE = r"""(?P<value>\\?"(?:[^"\\\n]|\\(?!"))*\\?"|'[^'\n]*'|[^\s"'&,;<>{}()\[\]]+)"""
+_VALUE = r"""(?P<value>\\?"(?:[^"\\\n]|\\(?!"))*\\?"|'[^'\n]*'|[^\s"'`&,;<>{}()\[\]]+)"""
 _NAMES = (
     r"api[_-]?key|secret(?:[_-]?key)?|passw(?:or)?d|passphrase|pwd|token|access[_-]?key|private[_-]?key|credentials?|signature|session[_-]?id"
     r"|(?:[_-])pin|(?<![\w])pin(?=\\?[\"']?\s{0,3}=)|(?<=[\"'])pin(?=\\?[\"'])"
@@ -153,9 +153,7 @@ def _keyed(found: re.Match[str]) -> str:
     value, between = found["value"], found["between"]
     bare = value.strip("\\\"'")
     password = "pass" in found["name"].lower() or "pin" in found["name"].lower()
-    if not bare or (not password and len(bare) < SHORTEST_WORD and (":" in between or _NUMBER.fullmatch(bare))):
-        return found[0]
-    if bare == MARK:
+    if not bare.strip("*.…") or (not password and len(bare) < SHORTEST_WORD and (":" in between or _NUMBER.fullmatch(bare))):
         return found[0]
     start = len(value) - len(value.lstrip("\\\"'"))
     end = len(value.rstrip("\\\"'"))

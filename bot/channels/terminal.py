@@ -111,7 +111,7 @@ class Terminal:
         while (text := await queue.get()) is not None:
             async with self._screen:
                 if not self._keyboard:
-                    self._write(f"> {'****' if self._session.expects_secret else _echo(text)}\n")
+                    self._write(f"> {'****' if self._session.expects_secret else _echo(self._desk.redaction.redact(text))}\n")
                 self._show(await self._session.hear(text))
 
     def _show(self, shown: Shown) -> None:
