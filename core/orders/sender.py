@@ -259,10 +259,10 @@ class AccountSender(BrokerLink):
             try:
                 if self._desk.trouble:
                     await self._cancel_again()
-                if failures or self._desk.trouble or not self._reconciled_now():
+                if failures or self._desk.trouble or not self._reconciled_now() or self._unknown_waits():
                     await self.connect()  # after a storage failure too: it shows whether the disk works, and what was not written down
                 await self.work()
-                if self._break_stands() and self._desk.runtime.seconds() - self._checked_at_seconds >= CHECK_AGAIN_SECONDS:
+                if self._break_stands() and self._check_due():
                     await self.reconcile()
                 failures = 0 if self._reconciled_now() else failures + 1
             except (DeskError, TimeoutError, OSError) as error:
@@ -277,6 +277,15 @@ class AccountSender(BrokerLink):
     def _reconciled_now(self) -> bool:
         state = self._desk.fold.reconciled(self._account)
         return state is not None and state.complete and state.epoch == self._desk.epochs.get(self._account)
+
+    def _check_due(self) -> bool:
+        return self._desk.runtime.seconds() - self._checked_at_seconds >= CHECK_AGAIN_SECONDS
+
+    def _unknown_waits(self) -> bool:
+        """An order is still UNKNOWN and nobody is finding out; one the complete books do not have waits for a person instead."""
+        live = self._desk.book(self._account).live.values()
+        waits = any(order.unknown and order.client_id not in self._lost for order in live)
+        return waits and not self._finding_out and self._check_due()
 
     def _break_stands(self) -> bool:
         state = self._desk.fold.reconciled(self._account)

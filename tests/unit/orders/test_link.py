@@ -1,0 +1,365 @@
+"""The ears of an account: what a broker says is kept once, in any order, and a bad link mends itself."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from decimal import Decimal
+
+import pytest
+
+from core.app import replay
+from core.domain.accounts import AccountId, Env
+from core.domain.events import Filled, Mode, ModeSet, Reconciled
+from core.domain.orders import Leg, OrderState, Side
+from core.errors import BrokerRejected, BrokerTimeout, Unavailable
+from core.ports import BrokerOrder, BrokerPosition, BrokerStatus
+from core.runtime import SimRuntime
+from tests.fake_broker import FOR_EVER, World, open_world, reopened, simulated
+from tests.unit.risk.market import PRACTICE, SPREAD, filled, put, sell
+
+SHORT, LONG = SPREAD
+STRANGER = AccountId(broker="paper", id="SUB1", env=Env.PAPER)
+
+
+def causes(world: World) -> list[str]:
+    return [entry.cause for entry in world.desk.fold.all_modes()]
+
+
+async def halts(world: World) -> int:
+    return sum(isinstance(event.body, ModeSet) and event.body.mode is Mode.HALT for event in await world.store.read())
+
+
+async def lift(world: World) -> None:
+    for entry in world.desk.fold.all_modes():
+        await world.record(ModeSet(scope=entry.scope, mode=Mode.ACTIVE, cause=entry.cause, reason="lifted"))
+
+
+# --- connecting ----------------------------------------------------------------------------------------------------------
+
+
+@simulated
+async def test_f5_snapshot_when_it_times_out_at_the_start_then_the_account_recovers_by_itself(runtime: SimRuntime) -> None:
+    world = await open_world(runtime, connect=False)
+    world.broker.fault("snapshot", seconds=1000, times=2)
+    world.run_accounts()
+    await runtime.sleep(15)
+    assert world.mode() is Mode.RECOVERY
+    await runtime.sleep(120)
+    assert world.mode() is Mode.ACTIVE
+
+
+@simulated
+async def test_f5_snapshot_when_incomplete_at_the_start_then_blocked_until_a_complete_one(runtime: SimRuntime) -> None:
+    world = await open_world(runtime, connect=False)
+    world.broker.complete = False
+    world.run_accounts()
+    await runtime.sleep(60)
+    assert world.mode() is Mode.RECOVERY
+    world.broker.complete = True
+    await runtime.sleep(120)
+    assert world.mode() is Mode.ACTIVE
+
+
+@pytest.mark.parametrize("error", [OSError("reset"), Unavailable("gateway"), BrokerTimeout()])
+@simulated
+async def test_f1_connect_when_refused_for_a_while_then_reconnects_with_growing_pauses(runtime: SimRuntime, error: Exception) -> None:
+    world = await open_world(runtime, connect=False)
+    fault = world.broker.fault("connect", error, times=FOR_EVER)
+    world.run_accounts()
+    await runtime.sleep(600)
+    assert FOR_EVER - fault.times < 20
+    assert world.mode() is Mode.RECOVERY
+    world.broker.heal()
+    await runtime.sleep(120)
+    assert world.mode() is Mode.ACTIVE
+
+
+@simulated
+async def test_j4_run_when_an_adapter_has_a_bug_then_the_loop_lives_and_entries_stop(runtime: SimRuntime) -> None:
+    world = await open_world(runtime)
+    world.run_accounts()
+    world.broker.fault("updates", ValueError("cannot parse"), times=3)
+    await runtime.sleep(120)
+    assert world.mode() is Mode.REDUCING
+    assert [cause.partition(":")[0] for cause in causes(world)] == ["bug"]
+    assert runtime.running() == ("account PRACTICE",)
+    world.broker.fill(SHORT, exec_id="E0", client_id=None)
+    await runtime.sleep(120)
+    assert world.desk.book(PRACTICE).positions[SHORT.instrument.key].quantity == -1
+
+
+@simulated
+async def test_h1_run_when_the_disk_was_full_then_goes_on_by_itself_once_there_is_space(runtime: SimRuntime) -> None:
+    world = await open_world(runtime)
+    world.run_accounts()
+    world.faults.full = True
+    world.broker.fill(SHORT, exec_id="E0", client_id=None)
+    await runtime.sleep(10)
+    assert world.mode() is Mode.RECOVERY
+    world.faults.full = False
+    await runtime.sleep(120)
+    assert world.mode() is Mode.ACTIVE
+    assert world.desk.book(PRACTICE).positions[SHORT.instrument.key].quantity == -1
+
+
+@simulated
+async def test_h1_run_when_the_acknowledgement_could_not_be_written_then_found_out_without_a_restart(runtime: SimRuntime) -> None:
+    world = await open_world(runtime)
+    world.run_accounts()
+    confirmed = await world.press()
+    world.faults.full = True
+    with pytest.raises(Unavailable):
+        await world.sender.send(confirmed)
+    assert world.mode() is Mode.HALT
+    world.faults.full = False
+    await runtime.sleep(10)
+    assert world.state() is OrderState.WORKING
+    assert world.mode() is Mode.ACTIVE
+    assert world.broker.sent("submit") == ["O1"]
+
+
+# --- hearing -------------------------------------------------------------------------------------------------------------
+
+
+@simulated
+async def test_e4_pump_when_executions_come_twice_and_in_any_order_then_counted_once(runtime: SimRuntime) -> None:
+    world = await open_world(runtime)
+    await world.send()
+    world.broker.fill_spread()
+    last = len(world.broker.journal)
+    world.broker.journal += [(last + 1, world.broker.journal[-1][1]), (last + 2, world.broker.journal[0][1])]
+    world.broker.journal.reverse()
+    await world.sender.pump(0)
+    assert world.state() is OrderState.FILLED
+    assert world.desk.book(PRACTICE).cash == world.broker.cash == Decimal(100_500)
+    await world.sender.pump(0)
+    assert len(world.desk.book(PRACTICE).fills) == 2
+
+
+@simulated
+async def test_e4_pump_when_an_execution_is_corrected_and_one_busted_then_the_books_agree(runtime: SimRuntime) -> None:
+    world = await open_world(runtime)
+    await world.send()
+    world.broker.fill_spread()
+    world.broker.fill(SHORT, 1, "31", exec_id="E0c", corrects="E0")
+    world.broker.fill(LONG, 1, "25", exec_id="E1b", corrects="E1", busted=True)
+    await world.sender.pump(0)
+    assert (await world.sender.reconcile()).differences == ()
+    assert world.state() is OrderState.PARTIALLY_FILLED
+    assert world.desk.book(PRACTICE).cash == Decimal(103_100)
+
+
+@simulated
+async def test_f8_pump_when_a_fill_is_of_another_account_then_refused_before_it_is_written(runtime: SimRuntime) -> None:
+    world = await open_world(runtime)
+    fill = world.broker.fill(SHORT, exec_id="X1", client_id=None)
+    world.broker.journal[-1] = (1, replace(fill, account=STRANGER))
+    before = await world.store.last_seq()
+    with pytest.raises(Unavailable, match="another account"):
+        await world.sender.pump(0)
+    assert await world.store.last_seq() == before
+
+
+@simulated
+async def test_f8_reconcile_when_a_fill_is_of_another_account_then_refused_before_it_is_written(runtime: SimRuntime) -> None:
+    world = await open_world(runtime)
+    fill = world.broker.fill(SHORT, exec_id="X1", client_id=None)
+    world.broker.fills[-1] = replace(fill, account=STRANGER)
+    before = await world.store.last_seq()
+    with pytest.raises(Unavailable, match="another account"):
+        await world.sender.reconcile()
+    assert await world.store.last_seq() == before
+
+
+@simulated
+async def test_replay_when_the_log_holds_a_fill_of_an_unknown_account_then_still_readable(runtime: SimRuntime) -> None:
+    world = await open_world(runtime)
+    body = filled(SHORT, 1, "30", exec_id="X1", client_id=None)
+    await world.record(Filled(fill=replace(body.fill, account=STRANGER)))
+    fold = await replay(world.store)
+    assert fold.digest() == world.desk.fold.digest()
+    assert fold.books.accounts[STRANGER].positions[SHORT.instrument.key].quantity == -1
+    assert fold.books.accounts[PRACTICE].positions == {}
+
+
+@simulated
+async def test_f10_fills_when_heard_while_a_snapshot_is_on_its_way_then_no_false_break(runtime: SimRuntime) -> None:
+    world = await open_world(runtime)
+    await world.send()
+    await world.sender.pump(0)
+    world.broker.fault("snapshot", seconds=0.5, after=True)
+    connecting = runtime.spawn(world.sender.connect(), name="connect")
+    await runtime.sleep(0.1)
+    world.broker.fill_spread()
+    await world.sender.pump(0)
+    await connecting
+    assert world.state() is OrderState.FILLED
+    assert await halts(world) == 0
+    assert world.mode(*SPREAD) is Mode.ACTIVE
+
+
+@simulated
+async def test_f10_snapshot_when_positions_run_ahead_of_executions_then_no_halt(runtime: SimRuntime) -> None:
+    world = await open_world(runtime)
+    ahead = BrokerPosition(instrument=SHORT.instrument, quantity=-1)
+    world.broker.positions[SHORT.instrument.key] = ahead
+    world.broker.cash += 3000
+    world.broker.fault("snapshot", seconds=1, after=True)
+    looking = runtime.spawn(world.sender.reconcile(), name="reconcile")
+    await runtime.sleep(0.5)  # the torn answer is taken; now the execution arrives
+    world.broker.positions.clear()
+    world.broker.cash -= 3000
+    world.broker.fill(SHORT, exec_id="E0", client_id=None)
+    assert (await looking).differences == ()
+    assert await halts(world) == 0
+
+
+@simulated
+async def test_f5_reconcile_when_incomplete_then_nothing_is_concluded(runtime: SimRuntime) -> None:
+    world = await open_world(runtime)
+    await world.send("O1")
+    world.broker.fill_spread()
+    await world.send("O2")
+    await world.sender.pump(0)
+    broker = world.broker
+    broker.positions, broker.cash, broker.complete = {}, Decimal(0), False
+    del broker.orders["O2"]
+    result = await world.sender.reconcile()
+    assert result.differences == ()
+    assert causes(world) == []
+    assert world.state("O2") is OrderState.WORKING
+    assert world.mode() is Mode.RECOVERY
+
+
+@simulated
+async def test_pump_when_a_batch_holds_old_and_new_reports_then_the_newest_stands(runtime: SimRuntime) -> None:
+    world = await open_world(runtime)
+    await world.send()
+    await world.sender.replace("O1", Decimal("4.80"))
+    world.broker.report("O1", BrokerStatus.WORKING, "4.80", cursor=2)
+    world.broker.report("O1", BrokerStatus.WORKING, "5.00", cursor=1)
+    await world.sender.pump(0)
+    assert world.order().limit == Decimal("4.80")
+
+
+@simulated
+async def test_pump_when_a_cursor_starts_over_with_a_connection_then_told_and_nothing_is_missed(runtime: SimRuntime) -> None:
+    world = await open_world(runtime)
+    await world.send()
+    for _ in range(20):
+        world.broker.report("O1", BrokerStatus.WORKING, "5.00")
+    await world.sender.pump(0)
+    await world.sender.reconcile()
+    world.broker.journal, world.broker.cursor = [], 0
+    await world.sender.connect()
+    world.broker.fill_spread()
+    await world.sender.pump(0)
+    assert world.state() is OrderState.FILLED
+    assert any("went back from 20 to 0" in str(error) for _, error in world.troubles)
+
+
+@simulated
+async def test_e2_report_when_it_works_after_all_then_counted_again_from_the_complete_books(runtime: SimRuntime) -> None:
+    world = await open_world(runtime)
+    world.broker.fault("submit", BrokerTimeout())
+    await world.send()
+    await runtime.sleep(10)
+    assert world.state() is OrderState.DENIED
+    world.broker.orders["O1"] = BrokerOrder(
+        client_id="O1", broker_ref="RO1", status=BrokerStatus.WORKING, limit=Decimal(5), quantity=1, filled=0
+    )
+    world.broker.report("O1", BrokerStatus.WORKING, "5.00")
+    await world.sender.pump(0)
+    await runtime.sleep(10)
+    assert world.state() is OrderState.WORKING
+
+
+@simulated
+async def test_e3_fill_when_the_order_was_rejected_then_counted_and_the_rest_found_out(runtime: SimRuntime) -> None:
+    world = await open_world(runtime)
+    world.broker.fault("submit", BrokerRejected("201", "rejected, says the gateway"), after=True)
+    await world.send(quantity=2)
+    assert world.state() is OrderState.REJECTED
+    for leg, price in zip(SPREAD, ("30", "25"), strict=True):
+        world.broker.fill(leg, 1, price, exec_id=leg.side.value)
+    await world.sender.pump(0)
+    await runtime.sleep(10)
+    assert world.state() is OrderState.PARTIALLY_FILLED
+    assert world.order().leaves == 1
+
+
+# --- overfills -----------------------------------------------------------------------------------------------------------
+
+
+@simulated
+async def test_e6_overfill_when_it_happens_then_a_fact_and_the_instrument_halts(runtime: SimRuntime) -> None:
+    world = await open_world(runtime)
+    await world.send()
+    world.broker.fill(SHORT, 2, exec_id="a")
+    await world.sender.pump(0)
+    assert world.desk.book(PRACTICE).positions[SHORT.instrument.key].quantity == -2
+    assert world.mode(SHORT) is Mode.HALT
+    assert world.mode(LONG) is Mode.ACTIVE
+
+
+@simulated
+async def test_e6_overfill_when_a_second_one_follows_a_lift_then_halts_again(runtime: SimRuntime) -> None:
+    world = await open_world(runtime)
+    await world.send()
+    world.broker.fill(SHORT, 2, exec_id="a")
+    await world.sender.pump(0)
+    await lift(world)
+    await world.sender.reconcile()
+    assert world.mode(SHORT) is Mode.ACTIVE
+    world.broker.fill(SHORT, 1, exec_id="b")
+    await world.sender.pump(0)
+    assert world.mode(SHORT) is Mode.HALT
+
+
+@simulated
+async def test_e6_overfill_when_busted_lifted_and_filled_again_then_halts_again(runtime: SimRuntime) -> None:
+    world = await open_world(runtime)
+    await world.send()
+    world.broker.fill(SHORT, 1, exec_id="a")
+    world.broker.fill(SHORT, 1, exec_id="b")
+    await world.sender.pump(0)
+    world.broker.fill(SHORT, 1, exec_id="b-", corrects="b", busted=True)
+    await world.sender.pump(0)
+    await lift(world)
+    world.broker.fill(SHORT, 1, exec_id="c")
+    await world.sender.pump(0)
+    assert world.mode(SHORT) is Mode.HALT
+
+
+@pytest.mark.parametrize(
+    "leg", [Leg(instrument=SHORT.instrument, side=Side.BUY, effect=SHORT.effect), sell(put(2600))], ids=["the_wrong_side", "no_leg_of_it"]
+)
+@simulated
+async def test_e6_fill_when_the_order_does_not_cover_it_then_halts_the_instrument(runtime: SimRuntime, leg: Leg) -> None:
+    world = await open_world(runtime)
+    await world.send()
+    world.broker.fill(leg, 1, exec_id="a")
+    await world.sender.pump(0)
+    assert world.desk.book(PRACTICE).cash == world.broker.cash
+    assert world.mode(leg) is Mode.HALT
+
+
+@simulated
+async def test_e6_overfill_when_the_desk_died_before_the_halt_then_halted_at_the_start(runtime: SimRuntime) -> None:
+    world = await open_world(runtime)
+    await world.send()
+    world.broker.fill(SHORT, 2, exec_id="a")
+    await world.record(*[Filled(fill=fill) for fill in world.broker.fills])
+    again = await reopened(world)
+    assert again.mode(SHORT) is Mode.HALT
+
+
+@simulated
+async def test_l6_reconcile_when_the_books_agree_then_nothing_but_the_reconciliation_is_written(runtime: SimRuntime) -> None:
+    world = await open_world(runtime)
+    await world.send()
+    world.broker.fill_spread()
+    await world.sender.pump(0)
+    before = await world.store.last_seq()
+    await world.sender.reconcile()
+    assert [type(event.body) for event in await world.store.read(after=before)] == [Reconciled]
