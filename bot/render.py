@@ -21,6 +21,7 @@ from core.reply import Block, Cell, Chart, Column, Fact, Facts, File, Format, No
 
 WIDTH = 80
 UNKNOWN = "unknown"
+UNSAID = "?"  # the same in a table
 MARKS = {Tone.INFO: "[i]", Tone.GOOD: "[ok]", Tone.WARNING: "[!]", Tone.BAD: "[x]"}
 PLACES = {Format.MONEY: 2, Format.PRICE: 2, Format.NUMBER: 1, Format.INTEGER: 0, Format.GREEK: 3}
 NUMERIC = frozenset({*PLACES, Format.PERCENT, Format.AGE})
@@ -197,12 +198,12 @@ def _cards(columns: Sequence[Column], cells: Sequence[Sequence[str]], width: int
 
 
 def _named_cell(column: Column, text: str) -> str:
-    named = f"{column.title} {text}{' ' + column.unit if column.unit else ''}"
+    named = f"{column.title} {text}{' ' + column.unit if column.unit and text != UNSAID else ''}"
     return _sticky(named) if column.format in NUMERIC else named
 
 
 def _cell(value: Cell, column: Column) -> str:
-    return "?" if value is None else value_text(value, column.format, signed=column.signed)
+    return UNSAID if value is None else value_text(value, column.format, signed=column.signed)
 
 
 def _row(cells: Sequence[str], widths: Sequence[int], rights: Sequence[bool]) -> str:

@@ -38,7 +38,7 @@ def net_liquidation(book: Book, view: View) -> tuple[Decimal, tuple[str, ...]]:
         try:
             mid = view.mid(position.instrument)
         except Unavailable:
-            stale.append(key.strip())
+            stale.append(getattr(position.instrument, "label", key.strip()))
             continue
         total += Decimal(str(round(mid, 6))) * position.quantity * position.instrument.multiplier
     return total, tuple(stale)

@@ -183,7 +183,7 @@ def flags_of(result: OpenResult, view: View, *, close_dte: Mapping[str, int]) ->
         elif dte == 0:
             words.append("expires today")
         elif dte <= close_dte.get(trade.strategy, -1):
-            words.append(f"{dte} days left: close or roll")
+            words.append(f"{dte} day{'' if dte == 1 else 's'} left: close or roll")
     if result.stale:
         words.append("no price")
     if any(leg.side is Side.SELL for leg in trade.legs) and distance is not None and 0 <= distance < 0.01:

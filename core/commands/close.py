@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from datetime import datetime
 from typing import Any
 
 from core.command import Access, Call, Command, Kind, Parameter, format_call
@@ -11,6 +12,8 @@ from core.commands._holdings import Closable, closables, matching
 from core.commands._proposals import ANY_PRICE, signed_limit
 from core.desk import Desk
 from core.domain.accounts import Account
+from core.domain.calendar import last_trade_at
+from core.domain.instruments import Option
 from core.domain.orders import Intent
 from core.errors import Unavailable, UserError
 from core.orders import ticket
@@ -40,6 +43,7 @@ async def run(desk: Desk, call: Call) -> Reply:
 
 async def _one(desk: Desk, call: Call, account: Account, item: Closable) -> Reply:
     args = call.args
+    _refuse_ended(item, desk.now())
     units = _free_units(item)
     if args.get("fraction") is not None and units == 1 and 0 < args["fraction"] < 1:
         return _half_of_one(item, args)
@@ -55,6 +59,17 @@ async def _one(desk: Desk, call: Call, account: Account, item: Closable) -> Repl
     )
     limit = signed_limit(intent, args.get("limit"), pays=item.pays)
     return await ticket.draft(desk, intent, call.caller, limit=limit)
+
+
+def _refuse_ended(item: Closable, now: datetime) -> None:
+    """Contracts whose trading is over settle by themselves; an order could not be sent any more."""
+    for leg in item.legs:
+        option = leg.instrument
+        if isinstance(option, Option) and last_trade_at(option.series, option.expiry) <= now:
+            raise UserError(
+                f"The {option.label} has stopped trading; it ends by its settlement value, as soon as that is published.",
+                "`positions` shows it until then.",
+            )
 
 
 def _free_units(item: Closable) -> int:

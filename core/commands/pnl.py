@@ -76,7 +76,8 @@ def _open(found: Holdings) -> list[Fact]:
     facts: list[Fact] = []
     if found.trades:
         note = f"{len(known)} of {len(found.trades)} trades at mids, net of fees paid so far"
-        facts.append(Fact(label="open, at mids", value=sum(known, ZERO), format=Format.MONEY, unit="USD", signed=True, note=note))
+        total = sum(known, ZERO) if known else None
+        facts.append(Fact(label="open, at mids", value=total, format=Format.MONEY, unit="USD", signed=True, note=note))
         facts += _taken(found)
     if found.rest:
         value, _ = _rest(found)

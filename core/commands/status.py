@@ -95,10 +95,11 @@ async def _account(desk: Desk, account: Account) -> Facts:
 
 def _worth(day: DayResult) -> list[Fact]:
     note = f"without {', '.join(day.stale)}: no usable price" if day.stale else ""
+    partly = "; what has no price now is left out" if day.stale else ""
     return [
         Fact(label="net liquidation value", value=day.net_liquidation, format=Format.MONEY, unit="USD", note=note or "at mids"),
         Fact(label="buying power", value=day.buying_power, format=Format.MONEY, unit="USD", note=f"margin in use {_amount(day.margin)}"),
-        Fact(label="day P&L", value=day.pnl, format=Format.MONEY, unit="USD", signed=True, note=f"since {day.since}"),
+        Fact(label="day P&L", value=day.pnl, format=Format.MONEY, unit="USD", signed=True, note=f"since {day.since}{partly}"),
     ]
 
 

@@ -38,11 +38,16 @@ MODE_WORDS = {Mode.HALT: "HALTED"}
 _ORDER_OF_LEVELS = (Level.BLOCK, Level.REDUCE, Level.PASS)
 
 
-def draw_card(*, ticket_id: str, priced: Priced, now: datetime, mode: tuple[Mode, str], label: str, lead: str = "") -> Reply:
-    """Draw the card of a priced intent; it has a Confirm button only where the verdict allows the order."""
+def draw_card(
+    *, ticket_id: str, priced: Priced, now: datetime, mode: tuple[Mode, str], label: str, lead: str = "", again: bool = False
+) -> Reply:
+    """Draw the card of a priced intent; it has a Confirm button only where the verdict allows the order.
+
+    `again` says that it stands for an earlier card, whose reasons it repeats.
+    """
     blocks: list[Block] = [
-        *_notices(priced, mode, lead), _order(ticket_id, priced), _legs(priced), _price(priced), _result(priced), _cost(priced),
-        _before_after(priced), _rules(priced), _events(priced), _tax(priced), _data(priced, now=now, label=label),
+        *_notices(priced, mode, lead), _order(ticket_id, priced, again=again), _legs(priced), _price(priced), _result(priced),
+        _cost(priced), _before_after(priced), _rules(priced), _events(priced), _tax(priced), _data(priced, now=now, label=label),
     ]
     return Reply(
         blocks=tuple(blocks), actions=_actions(ticket_id, priced), badge=badge_words(priced.envelope.account.env, mode[0], label), at=now,
@@ -89,7 +94,7 @@ def _notices(priced: Priced, mode: tuple[Mode, str], lead: str) -> list[Block]:
     return found
 
 
-def _order(ticket_id: str, priced: Priced) -> Facts:
+def _order(ticket_id: str, priced: Priced, *, again: bool) -> Facts:
     intent, account = priced.exam.intent, priced.exam.account
     verb = {Effect.OPEN: "open", Effect.CLOSE: "close", None: "roll"}[intent.effect]
     unsaid = "sized by rule" if intent.effect is Effect.OPEN else "all that is open"
@@ -100,7 +105,7 @@ def _order(ticket_id: str, priced: Priced) -> Facts:
         Fact(label="risk", value="reduces risk, as measured" if priced.exam.reducing else "adds risk"),
     ]
     if intent.thesis:
-        facts.append(Fact(label="why", value=intent.thesis))
+        facts.append(Fact(label="why", value=intent.thesis, note="when it was proposed" if again else ""))
     if intent.trade_id is not None:
         facts.append(Fact(label="trade", value=intent.trade_id))
     return Facts(title=f"Ticket {ticket_id}", facts=tuple(facts))

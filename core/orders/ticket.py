@@ -84,7 +84,8 @@ async def draft(
     ticket_id = _new_id(desk, "T", taken=desk.fold.tickets.__contains__)
     _write_down(desk, "draft", ticket_id, priced)
     card = draw_card(
-        ticket_id=ticket_id, priced=priced, now=desk.now(), mode=desk.mode(account=intent.account), label=priced.view.label, lead=lead
+        ticket_id=ticket_id, priced=priced, now=desk.now(), mode=desk.mode(account=intent.account), label=priced.view.label, lead=lead,
+        again=replaces is not None,
     )
     body = TicketDrafted(
         ticket_id=ticket_id,
