@@ -1,0 +1,423 @@
+"""Bugs planted on purpose: who watches the checkers. Each entry breaks one thing the way a careless change would, and names the
+invariants of which at least one must notice within a few seeds.
+
+`rates` is the mixture of faults under which the bug shows, `habits` what people do more often than usual.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+from datetime import timedelta
+from decimal import Decimal
+from typing import Any
+
+import pytest
+
+import core.dispatch
+import core.orders.link
+import core.orders.sender
+import core.orders.ticket
+from bot.buttons import Buttons, Stored
+from bot.session import Session
+from core.command import Caller
+from core.desk import Desk
+from core.domain.events import Draft, Event, Filled, Mode, NoteWritten, OrderEnded, OrderUnknown, Reconciled, Replacing
+from core.domain.orders import Permitted
+from core.errors import DeskError, UserError
+from core.fold import DeskFold, Ticket
+from core.orders.link import BrokerLink
+from core.orders.sender import AccountSender
+from core.orders.states import Order
+from core.portfolio.book import BookFold
+from core.reply import Reply
+from core.risk import gate
+from core.store.memory import MemoryDisk, MemoryStore
+from tests.sim.faults import Rates
+from tests.sim.invariants import Violation
+from tests.sim.world import episode
+
+CALM = Rates()
+LOSSY = Rates(request_lost=0.1, answer_lost=0.4, request_slow=0.1, snapshot_cut=0.5, disconnects_per_minute=1.0)
+CRASHY = Rates(crashes_per_minute=2.0)
+CHATTY = Rates(repeat_message=0.8, reorder_message=0.3)
+SLEEPY = Rates(clock_jumps_per_minute=1.0)
+LATE = Rates(late_report=0.9, expire_order=0.15, disconnects_per_minute=0.3)
+BROKEN = Rates(late_report=0.3, disconnects_per_minute=3.0)
+PARTIAL = Rates(answer_lost=0.5, snapshot_empty=0.5)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Planted:
+    """One planted bug."""
+
+    name: str
+    caught_by: frozenset[str]
+    plant: Callable[[pytest.MonkeyPatch], None]
+    rates: Rates = CALM
+    habits: Mapping[str, float] = field(default_factory=dict)  # what people do more of
+    first_seed: int = 1  # tried first: it was the quickest to show the bug when this was written
+
+
+def _sends_twice(patch: pytest.MonkeyPatch) -> None:
+    once = AccountSender._submit
+
+    async def twice(self: AccountSender, order: Order, confirmed: Any) -> str | None:
+        await once(self, order, confirmed)
+        return await once(self, order, confirmed)
+
+    patch.setattr(AccountSender, "_submit", twice)
+
+
+def _resends_under_a_new_id(patch: pytest.MonkeyPatch) -> None:
+    async def again(self: BrokerLink, order: Order, reason: str) -> None:
+        await self._one(OrderUnknown(client_id=order.client_id, reason=reason))
+        with suppress(DeskError):
+            await self._broker.submit(_permitted(order, client_id=order.client_id + "B"))
+
+    patch.setattr(BrokerLink, "_unknown", again)
+
+
+def _sends_before_it_is_written(patch: pytest.MonkeyPatch) -> None:
+    priced = core.orders.ticket._price_undisturbed
+
+    async def eager(desk: Desk, drafted: Any) -> Any:
+        found = await priced(desk, drafted)
+        envelope = drafted.envelope
+        order = Permitted(
+            account=envelope.account, client_id="O0EAGER", ticket_id=drafted.ticket_id, envelope=envelope, envelope_hash=drafted.envelope_hash,
+            limit=envelope.plan.start, quantity=envelope.quantity, reducing=False, verdict_hash="",
+        )
+        with suppress(DeskError):
+            await desk.brokers[envelope.account].submit(order)
+        return found
+
+    patch.setattr(core.orders.ticket, "_price_undisturbed", eager)
+
+
+def _replaces_without_writing(patch: pytest.MonkeyPatch) -> None:
+    record = BrokerLink._one
+
+    async def forgetful(self: BrokerLink, body: Any, **more: Any) -> Any:
+        return None if isinstance(body, Replacing) else await record(self, body, **more)
+
+    patch.setattr(BrokerLink, "_one", forgetful)
+
+
+def _spent_without(patch: pytest.MonkeyPatch, fields: tuple[str, ...], *, words: tuple[str, ...] = ()) -> None:
+    """The press looks at a ticket as if `fields` were empty, and overlooks the reasons that begin with `words`."""
+    look = core.orders.ticket._spent
+
+    def lax(desk: Desk, ticket: Ticket) -> str | None:
+        found = look(desk, replace(ticket, **dict.fromkeys(fields)) if fields else ticket)
+        return None if found is not None and found.startswith(words or ("\0",)) else found
+
+    patch.setattr(core.orders.ticket, "_spent", lax)
+
+
+def _accepts_expired(patch: pytest.MonkeyPatch) -> None:
+    _spent_without(patch, (), words=("That card had expired", "The clock went back"))
+
+
+def _accepts_after_halt(patch: pytest.MonkeyPatch) -> None:
+    _spent_without(patch, (), words=("The desk was halted or a setting changed",))
+
+
+def _accepts_twice(patch: pytest.MonkeyPatch) -> None:
+    _spent_without(patch, ("confirmed",))
+    patch.setattr(Ticket, "is_open", property(lambda self: self.closed is None))
+    _forgets_keys(patch)
+    _always_allowed(patch)
+
+
+def _accepts_dropped(patch: pytest.MonkeyPatch) -> None:
+    _spent_without(patch, ("closed",))
+    patch.setattr(Ticket, "is_open", property(lambda self: self.confirmed is None))
+
+
+def _accepts_blocked(patch: pytest.MonkeyPatch) -> None:
+    _spent_without(patch, (), words=("The rules did not allow",))
+    _always_allowed(patch)
+
+
+def _always_allowed(patch: pytest.MonkeyPatch) -> None:
+    """At the press the verdict is taken as yes."""
+    priced = core.orders.ticket._price_undisturbed
+
+    async def yes(desk: Desk, drafted: Any) -> Any:
+        found = await priced(desk, drafted)
+        return replace(found, verdict=replace(found.verdict, allowed=True))
+
+    patch.setattr(core.orders.ticket, "_price_undisturbed", yes)
+    patch.setattr(core.orders.ticket, "_moved", lambda desk, ticket, priced: None)
+
+
+def _anybody_confirms(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(core.orders.ticket, "_may_confirm", lambda ticket, caller: None)
+    patch.setattr(core.dispatch, "_stands_in_the_way", lambda *args, **more: None)
+
+
+def _guesses_after_a_timeout(patch: pytest.MonkeyPatch) -> None:
+    async def denied(self: BrokerLink, order: Order, reason: str) -> None:
+        await self._one(OrderEnded(client_id=order.client_id, outcome="denied", reason=reason))
+
+    patch.setattr(BrokerLink, "_unknown", denied)
+
+
+def _believes_half_an_answer(patch: pytest.MonkeyPatch) -> None:
+    judge = core.orders.link.endings
+    patch.setattr(core.orders.link, "endings", lambda book, snapshot, **more: judge(book, replace(snapshot, complete=True), **more))
+
+
+def _forgets_keys(patch: pytest.MonkeyPatch) -> None:
+    append = MemoryStore._append
+
+    def keyless(self: MemoryStore, drafts: Sequence[Draft], *more: Any) -> Any:
+        return append(self, [replace(draft, dedupe=None) for draft in drafts], *more)
+
+    patch.setattr(MemoryStore, "_append", keyless)
+
+
+def _counts_fills_twice(patch: pytest.MonkeyPatch) -> None:
+    _forgets_keys(patch)
+    count = BookFold._fill
+
+    def again(self: BookFold, fill: Any) -> None:
+        state = self._state(fill.account)
+        state.fills.pop(fill.exec_id, None)
+        count(self, fill)
+
+    patch.setattr(BookFold, "_fill", again)
+
+
+def _forgets_fees(patch: pytest.MonkeyPatch) -> None:
+    count = BookFold._book
+
+    def free(self: BookFold, state: Any, fill: Any, *, sign: int) -> None:
+        count(self, state, replace(fill, fees=Decimal(0)), sign=sign)
+
+    patch.setattr(BookFold, "_book", free)
+
+
+def _drops_fills_of_ended_orders(patch: pytest.MonkeyPatch) -> None:
+    hear, facts = BrokerLink._bodies, core.orders.link.facts
+
+    def alive(book: Any, body: Any) -> bool:
+        order = book.orders.get(body.fill.client_id or "") if isinstance(body, Filled) else None
+        return order is None or order.ended is None
+
+    def bodies(self: BrokerLink, update: Any) -> Any:
+        return [item for item in hear(self, update) if alive(self._desk.book(self._account), item[1])]
+
+    patch.setattr(BrokerLink, "_bodies", bodies)
+    patch.setattr(core.orders.link, "facts", lambda book, snapshot: [item for item in facts(book, snapshot) if alive(book, item[1])])
+
+
+def _leaves_fills_to_the_stream(patch: pytest.MonkeyPatch) -> None:
+    facts = core.orders.link.facts
+    patch.setattr(
+        core.orders.link, "facts", lambda book, snapshot: [item for item in facts(book, snapshot) if not isinstance(item[1], Filled)]
+    )
+
+
+def _sends_in_halt(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(core.orders.sender, "may_send", lambda mode, order: mode not in (Mode.RECOVERY, Mode.STANDBY))
+
+
+def _sends_unreconciled(patch: pytest.MonkeyPatch) -> None:
+    own = Desk._own_modes
+    patch.setattr(Desk, "_own_modes", lambda self, account: [item for item in own(self, account) if item[0] is not Mode.RECOVERY])
+
+
+def _walks_past_the_worst(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(core.orders.sender, "limit_at_step", lambda envelope, *, done, steps: envelope.plan.worst - Decimal("0.05"))
+    patch.setattr(core.orders.sender.gate, "permit_replace", lambda order, *, limit: replace(_permitted(order), limit=limit))
+
+
+def _sends_one_more(patch: pytest.MonkeyPatch) -> None:
+    permit = gate.permit
+
+    def more(**asked: Any) -> Permitted:
+        permitted = permit(**asked)
+        return replace(permitted, quantity=permitted.quantity + 1)
+
+    patch.setattr(core.orders.sender.gate, "permit", more)
+
+
+def _sends_another_envelope(patch: pytest.MonkeyPatch) -> None:
+    permit = gate.permit
+
+    def other(**asked: Any) -> Permitted:
+        permitted = permit(**asked)
+        return replace(permitted, envelope=replace(permitted.envelope, expires_at=permitted.envelope.expires_at + timedelta(hours=1)))
+
+    patch.setattr(core.orders.sender.gate, "permit", other)
+
+
+def _hashes_another_card(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(core.orders.ticket, "card_hash", lambda card: "0" * 64)
+
+
+def _answers_first(patch: pytest.MonkeyPatch) -> None:
+    drop = core.orders.ticket.drop
+
+    async def hasty(desk: Desk, ticket_id: str, caller: Caller) -> tuple[int, ...]:
+        if not core.orders.ticket.find(desk, ticket_id).is_open:
+            raise UserError("That card is over.")
+        desk.runtime.spawn(_quietly(drop(desk, ticket_id, caller)), name="drop later")
+        return (desk.fold.seq + 1,)
+
+    patch.setattr(core.orders.ticket, "drop", hasty)
+
+
+def _takes_every_delivery(patch: pytest.MonkeyPatch) -> None:
+    taken = Session._taken
+
+    async def always(self: Session, message_id: str) -> Any:
+        mine, handling = await taken(self, f"{message_id}-{self._desk.runtime.entropy.nonce()}")
+        return mine, handling
+
+    patch.setattr(Session, "_taken", always)
+
+
+def _finds_any_button(patch: pytest.MonkeyPatch) -> None:
+    issue, find = Buttons.issue, Buttons.find
+    newest: dict[int, str] = {}  # the newest Confirm button of each archive
+
+    async def issued(self: Buttons, reply: Reply, **more: Any) -> Any:
+        buttons = await issue(self, reply, **more)
+        for button in buttons:
+            if button.label.startswith("Confirm"):
+                newest[id(self._archive)] = button.token
+        return buttons
+
+    async def found(self: Buttons, token: str) -> Stored | None:
+        return await find(self, token) or await find(self, newest.get(id(self._archive), ""))
+
+    patch.setattr(Buttons, "issue", issued)
+    patch.setattr(Buttons, "find", found)
+
+
+def _keeps_a_secret_state(patch: pytest.MonkeyPatch) -> None:
+    apply = DeskFold.apply
+    live: set[int] = set()
+    tell = Desk._told
+
+    def told(self: Desk, events: tuple[Event, ...], outcomes: Any) -> None:
+        live.add(id(self.fold))
+        tell(self, events, outcomes)
+
+    def counted(self: DeskFold, event: Event) -> Any:
+        outcome = apply(self, event)
+        if id(self) in live and isinstance(event.body, NoteWritten | Reconciled):
+            self._desk.policy_version += 1
+        return outcome
+
+    patch.setattr(Desk, "_told", told)
+    patch.setattr(DeskFold, "apply", counted)
+
+
+def _edits_the_log(patch: pytest.MonkeyPatch) -> None:
+    append = MemoryStore._append
+
+    def tidy(self: MemoryStore, drafts: Sequence[Draft], *more: Any) -> Any:
+        events = append(self, drafts, *more)
+        if len(self.disk.rows) > 20:
+            self.disk.rows[9] = replace(self.disk.rows[9], actor="nobody", hash=self.disk.rows[8].hash)
+        return events
+
+    patch.setattr(MemoryStore, "_append", tidy)
+
+
+def _loses_the_last_write(patch: pytest.MonkeyPatch) -> None:
+    """What was acknowledged was not synced: a crash takes the newest event with it."""
+    image = MemoryDisk.image
+
+    def unsynced(self: MemoryDisk) -> Any:
+        whole = image(self)
+        return replace(whole, rows=whole.rows[:-1])
+
+    patch.setattr(MemoryDisk, "image", unsynced)
+
+
+def _gives_up_on_the_link(patch: pytest.MonkeyPatch) -> None:
+    run = AccountSender.run
+
+    async def once(self: AccountSender) -> None:
+        connect = self.connect
+
+        async def last() -> None:
+            with suppress(DeskError, TimeoutError):
+                await connect()
+                return
+            await self._desk.runtime.sleep(1e9)
+
+        self.connect = last  # type: ignore[method-assign]
+        await run(self)
+
+    patch.setattr(AccountSender, "run", once)
+
+
+def caught(bug: Planted, *, seeds: int, steps: int) -> tuple[int, tuple[Violation, ...]] | None:
+    """Run seeds with the bug in place until an invariant is broken: the seed and what was found, None where none did."""
+    for seed in dict.fromkeys((bug.first_seed, *range(1, seeds + 1))):
+        with pytest.MonkeyPatch.context() as patch:
+            bug.plant(patch)
+            found = episode(seed, steps=steps, rates=bug.rates, habits=bug.habits).violations
+        if found:
+            return seed, found
+    return None
+
+
+async def _quietly(work: Awaitable[Any]) -> None:
+    with suppress(DeskError):
+        await work
+
+
+def _permitted(order: Order, *, client_id: str | None = None) -> Permitted:
+    return Permitted(
+        account=order.account, client_id=client_id or order.client_id, ticket_id=order.ticket_id, envelope=order.envelope,
+        envelope_hash=order.envelope_hash, limit=order.limit, quantity=order.quantity, reducing=order.reducing, verdict_hash="",
+    )
+
+
+def _bug(
+    name: str, caught_by: str, plant: Callable[[pytest.MonkeyPatch], None], rates: Rates = CALM, *, first_seed: int = 1, **habits: float
+) -> Planted:
+    invariants = frozenset(caught_by.split())
+    return Planted(name=name, caught_by=invariants, plant=plant, rates=rates, habits=habits, first_seed=first_seed)
+
+
+PLANTED: tuple[Planted, ...] = (
+    _bug("sends every order twice", "1 4 6", _sends_twice),
+    _bug("sends an unanswered order again under a new id", "1 3 4 6", _resends_under_a_new_id, LOSSY, first_seed=3, press=20.0),
+    _bug("sends before anything is written", "1 3 6", _sends_before_it_is_written),
+    _bug("changes a price without writing it first", "3", _replaces_without_writing),
+    _bug("accepts a press on an expired card", "1", _accepts_expired, SLEEPY, press_old=20.0),
+    _bug("accepts a card from before a halt or a change of limits", "1", _accepts_after_halt, first_seed=2, limits=5.0, press_old=10.0),
+    _bug("accepts a second press", "1 4", _accepts_twice, press_often=10.0),
+    _bug("accepts a press on a dropped card", "1", _accepts_dropped, press_and_drop=10.0),
+    _bug("accepts a card the rules blocked", "1 11", _accepts_blocked),
+    _bug("does not judge again at the press", "11", _always_allowed),
+    _bug("lets anybody confirm", "1", _anybody_confirms, first_seed=2),
+    _bug("takes any button for the last one", "1", _finds_any_button, forge=10.0),
+    _bug("calls an unanswered order denied", "5 1", _guesses_after_a_timeout, LOSSY, first_seed=3, press=20.0),
+    _bug("concludes from half an answer", "5 1 7", _believes_half_an_answer, PARTIAL, first_seed=8, press=20.0),
+    _bug("counts a repeated fill again", "7 8", _counts_fills_twice, Rates(repeat_update=0.8)),
+    _bug("forgets the fees", "7", _forgets_fees),
+    _bug("drops fills of orders that ended", "7", _drops_fills_of_ended_orders, LATE, first_seed=3, press=20.0),
+    _bug("leaves fills to the stream", "7 27", _leaves_fills_to_the_stream, BROKEN, press=20.0),
+    _bug("goes on in HALT", "13", _sends_in_halt, first_seed=3, press=20.0, halt=2.0),
+    _bug("sends before the books were compared", "14", _sends_unreconciled, LOSSY, first_seed=4),
+    _bug("walks past the worst price", "1", _walks_past_the_worst),
+    _bug("sends one more than was confirmed", "1 6", _sends_one_more),
+    _bug("sends another envelope than was confirmed", "2", _sends_another_envelope),
+    _bug("hashes another card than it shows", "2", _hashes_another_card),
+    _bug("answers before it has written", "15", _answers_first),
+    _bug("acts on every delivery of a message", "17", _takes_every_delivery, CHATTY),
+    _bug("keeps state the log does not explain", "16", _keeps_a_secret_state, CRASHY),
+    _bug("rewrites an old event", "16 bug", _edits_the_log, CRASHY),
+    _bug("acknowledges what a crash takes back", "16", _loses_the_last_write, CRASHY),
+    _bug("does not come back after a lost connection", "27", _gives_up_on_the_link, Rates(disconnects_per_minute=1.0)),
+)

@@ -1,0 +1,81 @@
+"""The seeded simulation inside the default suite: every invariant after every step, and planted bugs to watch the checkers.
+
+`make sim SEED=1 STEPS=200000` runs the same thing for longer.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from dataclasses import fields
+from pathlib import Path
+
+import pytest
+
+from core.runtime import SeededEntropy
+from tests.sim.faults import HEALED, Rates, draw
+from tests.sim.planted import PLANTED, Planted, caught
+from tests.sim.world import Result, episode
+
+ROOT = Path(__file__).resolve().parents[2]
+SEEDS = range(1, 11)
+STEPS = 2_000  # for each seed: 20,000 in all
+KEPT = [line.split(maxsplit=2) for line in (Path(__file__).parent / "seeds.txt").read_text().splitlines() if line and line[0] != "#"]
+
+
+def told(result: Result) -> str:
+    return "\n".join(f"{found.invariant} at step {found.step}: {found.text}" for found in result.violations)
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_simulation_when_everything_may_fail_then_every_invariant_holds(seed: int) -> None:
+    result = episode(seed, steps=STEPS)
+
+    assert not result.violations, told(result)
+    assert result.steps >= STEPS
+    assert result.faults
+
+
+@pytest.mark.parametrize(("seed", "steps", "what"), KEPT, ids=[f"{seed} {what[:40]}" for seed, _, what in KEPT])
+def test_simulation_when_a_seed_once_failed_then_it_holds_now(seed: str, steps: str, what: str) -> None:
+    result = episode(int(seed), steps=min(int(steps), 900))
+
+    assert not result.violations, f"{what} is back?\n{told(result)}"
+
+
+def test_simulation_when_the_seed_is_the_same_then_so_is_every_byte() -> None:
+    first, again, other = episode(7, steps=500), episode(7, steps=500), episode(8, steps=500)
+
+    assert first == again
+    assert first.digest != other.digest
+
+
+def test_simulation_when_python_hashes_otherwise_then_nothing_changes() -> None:
+    told = {_in_a_process(hash_seed) for hash_seed in ("0", "1")}
+
+    assert len(told) == 1
+    assert "violations 0" in told.pop()
+
+
+def test_swarm_when_the_seeds_draw_then_every_fault_is_on_in_some_and_off_in_others() -> None:
+    drawn = [draw(SeededEntropy(seed).rng("rates")) for seed in SEEDS]
+
+    for field in fields(Rates):
+        on = [getattr(rates, field.name) > getattr(HEALED, field.name) for rates in drawn]
+        assert True in on and False in on, field.name
+
+
+@pytest.mark.parametrize("bug", PLANTED, ids=[bug.name for bug in PLANTED])
+def test_checkers_when_a_bug_is_planted_then_the_right_one_finds_it(bug: Planted) -> None:
+    found = caught(bug, seeds=12, steps=1_000)
+
+    assert found is not None, "no seed noticed"
+    assert {violation.invariant for violation in found[1]} & bug.caught_by, found
+
+
+def _in_a_process(hash_seed: str) -> str:
+    command = [sys.executable, "-m", "tests.sim", "--seed", "3", "--steps", "400"]
+    environment = {**os.environ, "PYTHONHASHSEED": hash_seed}
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=100, check=True)
+    return done.stdout
