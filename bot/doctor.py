@@ -11,7 +11,7 @@ from core.clock import SystemClock, check_zone_data
 from core.config import ConfigError, load_config
 from core.errors import DeskError, UserError
 from core.runtime import SystemRuntime
-from core.store.checkup import check_database, check_directory, check_library
+from core.store.checkup import check_archive, check_database, check_directory, check_library
 from core.store.owner import ask_owner, read_halt
 
 PING_SECONDS = 3.0
@@ -44,6 +44,10 @@ async def examine(home: Path, config_path: Path | None, *, socket: Path, audit: 
         else:
             found = await check_database(database, clock=SystemClock(), worker=runtime.worker("doctor"), audit=audit)
             checks.append(_named("database", found))
+        archive = home / "archive.db"
+        if _there(archive):
+            found = await check_archive(archive, clock=SystemClock(), worker=runtime.worker("archive"), audit=audit)
+            checks.append(_named("archive", found))
         return checks
     finally:
         await runtime.aclose()

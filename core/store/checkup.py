@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from core.clock import Clock
 from core.errors import DeskError, UserError
 from core.store import sql
-from core.store.files import make_private_directory
+from core.store.files import make_private_directory, refuse_access
 from core.store.reader import SqliteReader, open_read_only
 
 if TYPE_CHECKING:
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 LEAST_FREE_BYTES = 200 * 1024 * 1024
 TAIL = 1_000
+READABLE = "can be read by other users of this machine"
 Checked = tuple[bool | None, str]  # sound, not sound, or None: worth knowing; and the sentence
 
 
@@ -51,6 +52,7 @@ def check_directory(home: Path) -> Checked:
 async def check_database(path: Path, *, clock: Clock, worker: Worker, audit: bool) -> Checked:
     """Whether the log opens and its chain holds: its last part, or with `audit` every page and event."""
     try:
+        refuse_access(path, by_others=0o077, what=READABLE)
         reader = await open_read_only(path, clock=clock, worker=worker)
         try:
             return True, await (_whole(reader) if audit else _tail(reader))
@@ -58,6 +60,16 @@ async def check_database(path: Path, *, clock: Clock, worker: Worker, audit: boo
             await reader.close()
     except DeskError as error:
         return False, f"{error}; nothing was changed"
+
+
+async def check_archive(path: Path, *, clock: Clock, worker: Worker, audit: bool) -> Checked:
+    """Whether the archive beside the log is private and opens: with `audit`, every page of it."""
+    try:
+        refuse_access(path, by_others=0o077, what=READABLE)
+        await worker.run(sql.look_at, path, clock.now(), audit)
+    except DeskError as error:
+        return False, f"{error}; nothing was changed"
+    return True, "every page of it is sound" if audit else "it opens (--audit checks every page)"
 
 
 async def _whole(reader: SqliteReader) -> str:

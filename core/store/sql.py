@@ -81,6 +81,15 @@ def checkpoint(connection: sqlite3.Connection) -> None:
     connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
 
 
+def make_single(path: Path) -> None:
+    """Leave a database as one file that can be read where nothing can be written."""
+    connection = connect(path)
+    try:
+        connection.execute("PRAGMA journal_mode = DELETE").fetchall()
+    finally:
+        connection.close()
+
+
 def check_file(path: Path) -> None:
     """Raise Corrupt unless the file begins as a SQLite database does; called before SQLite gets to see it."""
     with path.open("rb") as file:
@@ -96,6 +105,18 @@ def integrity(connection: sqlite3.Connection, path: Path) -> None:
     found = str(connection.execute("PRAGMA integrity_check(1)").fetchone()[0])
     if found != "ok":
         raise Corrupt(f"{path} is damaged ({found.splitlines()[-1]}); restore a backup")
+
+
+def look_at(path: Path, now: datetime, every_page: bool) -> None:
+    """Open a database only to see that it can be read, all of it with `every_page`; raise Corrupt or Unavailable where it cannot."""
+    check_file(path)
+    try:
+        with contextlib.closing(connect_read_only(path)) as connection:
+            connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
+            if every_page:
+                integrity(connection, path)
+    except sqlite3.Error as error:
+        raise storage_error(error, path, since=now) from error
 
 
 def storage_error(error: sqlite3.Error, path: Path, *, since: datetime) -> DeskError:

@@ -134,6 +134,22 @@ def test_h5_doctor_when_a_row_was_edited_then_exits_1(home: Path) -> None:
     assert "Traceback" not in start.stderr
 
 
+@pytest.mark.parametrize("name", ["desk.db", "archive.db"])
+def test_k6_doctor_when_others_can_read_a_database_then_exits_1_as_the_start_does(home: Path, name: str) -> None:
+    (home / name).chmod(0o644)
+    done = bot(home, "doctor")
+    assert done.returncode == bot(home, "do", "positions").returncode == 1
+    assert f"{name} can be read by other users" in done.stdout
+    assert "chmod 600" in done.stdout
+
+
+def test_h5_doctor_when_the_archive_is_damaged_then_exits_1_as_the_start_does(home: Path) -> None:
+    (home / "archive.db").write_bytes(b"this is no database at all" * 100)
+    done = bot(home, "doctor")
+    assert done.returncode == bot(home, "do", "positions").returncode == 1
+    assert "[x]  archive" in done.stdout
+
+
 def test_doctor_when_the_configuration_is_bad_then_exits_1_with_each_error(home: Path) -> None:
     bad = home / "bad.yaml"
     bad.write_text("accounts: nobody\nmargin: 3\n")
