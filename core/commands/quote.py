@@ -6,6 +6,7 @@ import math
 from dataclasses import replace
 from decimal import Decimal
 
+from core.clock import exchange_date
 from core.command import Access, Call, Command, Kind, Parameter
 from core.commands._proposals import check_symbol
 from core.desk import Desk
@@ -21,7 +22,7 @@ async def run(desk: Desk, call: Call) -> Reply:
     symbol = str(call.args["symbol"])
     series = SERIES.get(symbol)
     symbol = symbol if series is None else series.underlying
-    view = await desk.reader.view(Needs.of_symbols(symbol) | Needs(bars=frozenset({BarsNeed(symbol=symbol, sessions=1)})))
+    view = await desk.reader.view(Needs.of_symbols(symbol) | Needs(bars=frozenset({BarsNeed(symbol=symbol, sessions=2)})))
     await check_symbol(desk, view, symbol)
     instrument = underlying_instrument(symbol)
     quote = view.quote(instrument)
@@ -48,13 +49,15 @@ def _prices(quote: Quote) -> list[Fact]:
 
 
 def _change(view: View, symbol: str, quote: Quote) -> list[Fact]:
-    """Against the last completed session's close, where that is known."""
+    """Against the close of the session before the quote's own, where that is known."""
     bars = view.bars.get(symbol)
-    if bars is None or not bars.close or not quote.state.usable or not math.isfinite(bars.close[-1]) or bars.close[-1] <= 0:
+    day = exchange_date(quote.at)
+    before = [pair for pair in zip(bars.days, bars.close, strict=True) if pair[0] < day] if bars is not None else []
+    if bars is None or not before or not quote.state.usable or not math.isfinite(before[-1][1]) or before[-1][1] <= 0:
         return [Fact(label="previous close", value=None, note=view.missing.get(f"bars:{symbol}", "not known"))]
-    close = bars.close[-1]
+    last, close = before[-1]
     return [
-        Fact(label="previous close", value=_price(close), format=Format.PRICE, note=f"{bars.days[-1]}", source=bars.source),
+        Fact(label="previous close", value=_price(close), format=Format.PRICE, note=f"{last}", source=bars.source),
         Fact(label="change", value=quote.mid / close - 1, format=Format.PERCENT, signed=True),
     ]
 

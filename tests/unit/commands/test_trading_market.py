@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from decimal import Decimal
 
 import pytest
@@ -17,6 +18,14 @@ async def test_quote_when_asked_then_price_age_and_source_are_told():
     assert fact(reply, "age").value == 0 and fact(reply, "source").value == "simulated"
     assert all(item.source for block in reply.blocks for item in getattr(block, "facts", ()))
     assert reply.data["symbol"] == "SPX"
+
+
+@pytest.mark.parametrize(("hour", "before"), [(15, "2026-11-19"), (22, "2026-11-19")])
+async def test_quote_when_the_session_is_over_then_the_change_is_still_from_the_day_before(hour: int, before: str):
+    reply = await say(await open_desk(at=datetime(2026, 11, 20, hour, 30, tzinfo=UTC)), "quote SPX")
+
+    assert fact(reply, "previous close").note == before
+    assert fact(reply, "change").value != 0
 
 
 @pytest.mark.parametrize("line", ["quote XYZQ", "chain XYZQ"])
