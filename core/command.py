@@ -156,12 +156,19 @@ ACCOUNT = Parameter(name="account", kind=Kind.ID, help="account name or id; the 
 _PERIODS = frozenset({"today", "yesterday", "week", "month", "ytd", "year", "all"})
 
 
+LONGEST_SAID = 60  # characters of a wrong value that are repeated to whoever typed it
+_HELD = "\0"
+
+
 def split_line(line: str) -> list[str]:
-    """Words of a typed line; quotes group words."""
+    """Words of a typed line; quotes group words, and an apostrophe inside a word (it's) is a letter."""
+    text = line.strip().removeprefix("/")
+    held = text if _HELD in text else re.sub(r"(?<=\w)'(?=\w)", _HELD, text)
     try:
-        return shlex.split(line.strip().removeprefix("/"))
+        words = shlex.split(held)
     except ValueError as error:
-        raise UserError(f"That line has an unfinished quote: {error}.", 'Close it, as in note "sold too early".') from error
+        raise UserError("That line has an unfinished quote.", 'Close it, as in note "sold too early".') from error
+    return words if held == text else [word.replace(_HELD, "'") for word in words]
 
 
 def parse_args(command: Command, words: list[str]) -> dict[str, Any]:
@@ -212,7 +219,8 @@ def read_value(parameter: Parameter, text: str) -> Any:
     try:
         return _READERS[parameter.kind](parameter, text)
     except (MoneyError, ValueError) as error:
-        raise UserError(f"{parameter.name} cannot be {text!r}: {error}.") from error
+        said = text if len(text) <= LONGEST_SAID else f"{text[:LONGEST_SAID]}..."
+        raise UserError(f"{parameter.name} cannot be {said!r}: {error}.") from error
 
 
 def format_call(command: Command, args: Mapping[str, Any]) -> str:

@@ -30,7 +30,7 @@ async def run(desk: Desk, call: Call) -> Reply:
     if term in TERMS:
         text, line = TERMS[term]
         own = (Action(label="Show mine", line=line),) if line else ()
-        return Reply(blocks=(Text(text=f"{term}: {text}"),), actions=own)
+        return Reply(blocks=(Text(text=f"{topic if topic.lower() == term else term}: {text}"),), actions=own)
     name = term.replace(" ", "_")
     if any(name in plugins.names(family) for family in ("commands", "strategies", "rules")):
         return Reply(blocks=(Text(text=f"`help {name}` explains it."),), actions=(Action(label=f"Help {name}", line=f"help topic={name}"),))

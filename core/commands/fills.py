@@ -38,7 +38,8 @@ async def run(desk: Desk, call: Call) -> Reply:
     fills = [fill for fill in book.fills if first <= exchange_day(fill.at) <= last]
     words = words_of(first, last)
     if not fills:
-        return Reply(blocks=(Text(text=f"No fills in {account.name}, {words}. `fills all` shows every one."),))
+        further = "" if call.args.get("period") == "all" else " `fills all` shows every one."
+        return Reply(blocks=(Text(text=f"No fills in {account.name}, {words}.{further}"),))
     orders = [book.orders[key] for key in dict.fromkeys(fill.client_id or "" for fill in fills) if key in book.orders]
     blocks: list[Block] = []
     if orders:

@@ -149,11 +149,11 @@ def write_halt(directory: Path, reason: str) -> None:
 def read_halt(directory: Path) -> str | None:
     """Return the reason in the HALT file, None where there is none; one that cannot be read halts all the same."""
     try:
-        return halt_file(directory).read_bytes().decode("utf-8", "replace") or "HALT file without a reason"
+        return halt_file(directory).read_bytes().decode("utf-8", "replace") or "no reason given"
     except FileNotFoundError:
         return None
     except OSError as error:
-        return f"HALT file that cannot be read ({error.strerror})"
+        return f"it cannot be read ({error.strerror})"
 
 
 def clear_halt(directory: Path) -> None:

@@ -108,3 +108,14 @@ def test_access_when_it_depends_on_arguments_then_they_decide():
     )
 
     assert (command.access_for({}), command.access_for({"remove": True})) == (Access.READ, Access.COMMIT)
+
+
+def test_split_when_a_word_has_an_apostrophe_then_it_is_a_letter_of_it() -> None:
+    assert split_line("note it's Bob's idea") == ["note", "it's", "Bob's", "idea"]
+    assert split_line("note 'it is' \"it's\"") == ["note", "it is", "it's"]
+
+
+def test_read_when_a_wrong_value_is_endless_then_only_its_beginning_is_repeated() -> None:
+    with pytest.raises(UserError) as caught:
+        parse_args(NOTE, ["x" * 3_000])
+    assert len(str(caught.value)) < 200

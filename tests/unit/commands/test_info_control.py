@@ -15,7 +15,7 @@ from core.domain.events import Mode, ModeSet, Scope, ScopeKind, SettingChanged
 from core.domain.orders import OrderState
 from core.errors import Unavailable
 from core.fold import DeskFold
-from core.reply import Reply
+from core.reply import Reply, Text
 from tests.paper_desk import call, lines, open_desk, say, table, text
 
 
@@ -260,6 +260,13 @@ async def test_explain_when_a_term_is_misspelt_then_offers_near_ones() -> None:
     reply = await say(desk, "explain thetta")
     assert not reply.ok
     assert 'explain topic="theta"' in lines(reply)
+
+
+@pytest.mark.parametrize(("line", "shown"), [("explain XSP", "XSP: "), ("explain what is delta?", "delta: ")])
+async def test_explain_when_a_term_is_known_then_begins_with_it(line: str, shown: str) -> None:
+    (block,) = (await say(await open_desk(), line)).blocks
+    assert isinstance(block, Text)
+    assert block.text.startswith(shown)
 
 
 async def test_desk_when_replayed_then_modes_and_settings_are_the_same() -> None:

@@ -193,3 +193,9 @@ async def test_pnl_when_the_period_makes_no_sense_then_says_so() -> None:
     desk = await open_desk()
     reply: Reply = await say(desk, "pnl 2026-10-09..2026-10-05")
     assert "ends before it begins" in text(reply)
+
+
+async def test_fills_when_all_of_them_are_none_then_does_not_send_the_person_in_a_circle() -> None:
+    desk = await open_desk()
+    assert "`fills all`" in repr((await say(desk, "fills")).blocks)
+    assert "`fills all`" not in repr((await say(desk, "fills all")).blocks)

@@ -214,11 +214,11 @@ def test_h1_halt_when_the_reason_cannot_be_written_then_the_halt_stands(tmp_path
 
     write_halt(tmp_path, "kill")
 
-    assert read_halt(tmp_path) == "HALT file without a reason"
+    assert read_halt(tmp_path) == "no reason given"
 
 
 def test_halt_when_the_file_cannot_be_read_then_halted_all_the_same(tmp_path: Path) -> None:
     halt_file(tmp_path).mkdir()
 
-    assert (read_halt(tmp_path) or "").startswith("HALT file that cannot be read")
+    assert (read_halt(tmp_path) or "").startswith("it cannot be read")
     assert os.path.exists(halt_file(tmp_path))
