@@ -130,6 +130,9 @@ class FileLogs(Logs):
                 self._why_lost = f"{type(error).__name__}: {_said(error)}"
 
     def _put(self, record: Mapping[str, Any]) -> None:
+        if self._patient:
+            self._file.info(_as_line(None, "info", self._redacted(None, "info", record)))  # the same steps, without loading structlog
+            return
         if self._logger is None:
             self._logger = self._open()
         self._logger.info(record["event"], **{key: value for key, value in record.items() if key != "event"})
@@ -137,12 +140,13 @@ class FileLogs(Logs):
     def _open(self) -> Any:
         import structlog  # on the first line written: a command that only answers should not wait for it
 
-        def redacted(logger: object, method: str, record: Any) -> dict[str, Any]:
-            first = {key: record[key] for key in ("time", "level", "event")}
-            return plain_record({**first, **record}, self.redaction)
-
         every_level = structlog.make_filtering_bound_logger(logging.DEBUG)
-        return structlog.wrap_logger(self._file, processors=[redacted, _as_line], wrapper_class=every_level, context_class=dict).bind()
+        steps = [self._redacted, _as_line]
+        return structlog.wrap_logger(self._file, processors=steps, wrapper_class=every_level, context_class=dict).bind()
+
+    def _redacted(self, logger: object, method: str, record: Mapping[str, Any]) -> dict[str, Any]:
+        first = {key: record[key] for key in ("time", "level", "event")}
+        return plain_record({**first, **record}, self.redaction)
 
 
 class RotatingFile:

@@ -14,6 +14,7 @@ from functools import cache
 from typing import Any, TypeVar
 
 T = TypeVar("T")
+Pens = tuple[re.Pattern[str] | None, re.Pattern[str] | None, re.Pattern[str] | None]
 
 MARK = "****"
 MOST_SECRETS = 512
@@ -58,7 +59,7 @@ class Redaction:
     def __init__(self) -> None:
         self._words: dict[str, None] = {}
         self._numbers: dict[str, None] = {}
-        self._pens: tuple[re.Pattern[str] | None, re.Pattern[str] | None, re.Pattern[str] | None] = (None, None, None)
+        self._pens: Pens | None = (None, None, None)
 
     @classmethod
     def of_environment(cls, environment: Mapping[str, str]) -> Redaction:
@@ -80,7 +81,7 @@ class Redaction:
             for form in _forms(secret):
                 if len(form) >= SHORTEST_WORD:
                     _remember(self._words, form)
-        self._pens = _pens(self._words, self._numbers)
+        self._pens = None  # made when next needed
 
     def learn(self, text: str) -> None:
         """Find the secrets in a text (a configuration file) and know them from now on, also where they stand alone."""
@@ -108,6 +109,8 @@ class Redaction:
         return cleaned
 
     def _once(self, text: str, strict: bool) -> str:
+        if self._pens is None:
+            self._pens = _pens(self._words, self._numbers)
         words, called, bare = self._pens
         if words is not None:
             text = words.sub(MARK, text)
@@ -200,9 +203,7 @@ def _remember(known: dict[str, None], secret: str) -> None:
         del known[next(iter(known))]
 
 
-def _pens(
-    words: Mapping[str, None], numbers: Mapping[str, None]
-) -> tuple[re.Pattern[str] | None, re.Pattern[str] | None, re.Pattern[str] | None]:
+def _pens(words: Mapping[str, None], numbers: Mapping[str, None]) -> Pens:
     """Patterns of the known words, of the known numbers where they are called a PIN, and of those numbers standing alone."""
     one_word = _either(words)
     one_number = _either(numbers)
