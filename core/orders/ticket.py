@@ -321,7 +321,7 @@ def _spent(desk: Desk, ticket: Ticket) -> str | None:
         )
     if ticket.closed is not None:
         raise UserError(
-            f"Ticket {ticket.id} is {ticket.closed.outcome} ({ticket.closed.reason}). Nothing was sent.", "Ask again for a fresh card."
+            f"Ticket {ticket.id} is over: {ticket.closed.reason}. Nothing was sent.", "Ask again for a fresh card."
         )
     if desk.now() >= ticket.drafted.envelope.expires_at:
         return "That card had expired"

@@ -132,7 +132,7 @@ async def test_reprice_when_pressed_then_the_old_card_dies_and_the_new_one_count
     assert new.ok and new.data["ticket"] != old.data["ticket"]
     assert desk.fold.tickets[str(old.data["ticket"])].closed is not None
     dead = await say(desk, f"confirm {old.data['ticket']}")
-    assert not dead.ok and "is replaced" in text(dead)
+    assert not dead.ok and "is over: replaced by" in text(dead)
 
 
 async def test_size_when_a_number_is_said_then_the_card_is_drawn_for_it():
@@ -163,7 +163,7 @@ async def test_drop_when_pressed_then_the_ticket_can_no_longer_be_confirmed():
 
     assert dropped.ok and dropped.cites == (desk.fold.seq,)
     refused = await say(desk, f"confirm {card.data['ticket']}")
-    assert not refused.ok and "dropped" in text(refused)
+    assert not refused.ok and "withdrawn by a person" in text(refused)
     assert not (await say(desk, f"drop {card.data['ticket']}")).ok
 
 
