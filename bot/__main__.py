@@ -388,7 +388,8 @@ def _to_stderr(text: str) -> None:
 
 
 def _capital(text: str) -> str:
-    return text[:1].upper() + text[1:]
+    """A sentence begun with a capital; the name of a file in front keeps its letters."""
+    return text if "." in text.split(" ", 1)[0] else text[:1].upper() + text[1:]
 
 
 _COMMANDS = {"chat": _chat, "do": _do, "doctor": _doctor, "config": _config, "kill": _kill}

@@ -59,7 +59,7 @@ class Pins:
             return None
         self._wrong += 1
         if self._wrong < TRIES:
-            return f"That is not the PIN; nothing was changed ({TRIES - self._wrong} tries left)."
+            return f"That is not the PIN; nothing was changed ({_tries(TRIES - self._wrong)} left)."
         self._locked_until = self._ticks.seconds() + LOCKED_SECONDS
         return f"That is not the PIN; it is locked now for {_minutes(LOCKED_SECONDS)}. `halt` and `kill` work as always."
 
@@ -112,3 +112,7 @@ def _write_private(path: Path, content: bytes) -> None:
 
 def _minutes(seconds: float) -> str:
     return f"{max(1, round(seconds / 60))} minutes" if seconds >= 90 else "a minute"
+
+
+def _tries(count: int) -> str:
+    return "1 try" if count == 1 else f"{count} tries"

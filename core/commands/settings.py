@@ -22,6 +22,7 @@ LOOSENING = {
     Loosens.UP: "raising it loosens", Loosens.DOWN: "lowering it loosens", Loosens.ANY: "every change counts as loosening",
     Loosens.EXIT: "concerns exits: only you change it", Loosens.NEVER: "no protection depends on it",
 }
+_UNWEIGHED = {Loosens.EXIT: "It concerns exits, which no limit weighs.", Loosens.NEVER: "No protection depends on it."}
 
 
 async def run(desk: Desk, call: Call) -> Reply:
@@ -36,7 +37,7 @@ async def run(desk: Desk, call: Call) -> Reply:
         raise UserError(f"{name} is {_with_unit(setting, old)} already; nothing was changed.")
     body = SettingChanged(key=name, old=setting.write(old), new=setting.write(new), loosens=setting.is_looser(old, new))
     recorded = await desk.record(desk.draft(body, actor=actor_of(call), causation=call.caller.message_id))
-    looser = "This is looser than before." if body.loosens else "This is no looser than before."
+    looser = "This is looser than before." if body.loosens else _UNWEIGHED.get(setting.loosens, "This is no looser than before.")
     words = f"{name}: {_with_unit(setting, old)} is now {_with_unit(setting, new)}. {looser}"
     notice = Notice(text=words, tone=Tone.WARNING if body.loosens else Tone.GOOD)
     return Reply(blocks=(notice, Text(text="Cards drawn before this are void; ask again for fresh ones.")), cites=recorded.seqs)

@@ -46,6 +46,7 @@ def test_b9_pin_when_tried_too_often_then_locks_even_the_right_one_for_a_quarter
     pins = made(tmp_path, ticks)
     said = [pins.check("000000") for _ in range(TRIES)]
     assert "4 tries left" in str(said[0])
+    assert "(1 try left)" in str(said[-2])
     assert "locked" in str(said[-1])
     assert "locked" in str(pins.check("471100"))
     assert "kill" in str(pins.check("471100"))

@@ -251,3 +251,10 @@ def test_options_when_wrong_then_exit_2_says_what_would_be_right(arguments: tupl
     done = subprocess.run([sys.executable, "-m", "bot", *arguments], capture_output=True, text=True, cwd=ROOT, timeout=60, check=False)
     assert done.returncode == 2
     assert words in done.stderr
+
+
+def test_data_when_a_file_is_damaged_then_names_it_as_it_is_called(home: Path, tmp_path: Path) -> None:
+    (tmp_path / "chain.csv").write_bytes(bytes(range(128, 256)))
+    done = bot(home, "do", "status", "--data", str(tmp_path))
+    assert done.returncode == 1
+    assert "[x] chain.csv cannot be read" in done.stderr

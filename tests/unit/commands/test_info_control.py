@@ -279,3 +279,12 @@ async def test_desk_when_replayed_then_modes_and_settings_are_the_same() -> None
         fold.apply(event)
     assert fold.digest() == desk.fold.digest()
 
+
+
+@pytest.mark.parametrize(("line", "words"), [
+    ("settings strategies.put_credit_spread.profit_target 0.6", "concerns exits"),
+    ("settings desk.walk_steps 4", "No protection depends on it"),
+    ("settings rules.capital.max_fraction 0.04", "no looser than before"),
+])
+async def test_settings_when_changed_then_says_what_it_means_for_protection(line: str, words: str) -> None:
+    assert words in text(await say(await open_desk(), line))
