@@ -16,7 +16,7 @@ def test_transcript_when_played_then_reads_as_written(path: Path, tmp_path_facto
     data = os.environ.get("DESK_REAL_DATA")
     if "market: recorded" in path.read_text(encoding="utf-8") and not data:
         pytest.skip("DESK_REAL_DATA is not set")
-    cache = Path(os.environ.get("GOLDEN_CACHE") or tmp_path_factory.mktemp("cache"))
+    cache = Path(os.environ.get("GOLDEN_CACHE") or tmp_path_factory.getbasetemp() / "recorded")
     written, played = perform(path, data_dir=Path(data) if data else None, cache_dir=cache)
     if os.environ.get("GOLDEN_WRITE"):
         path.write_text(played, encoding="utf-8")

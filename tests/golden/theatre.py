@@ -3,41 +3,58 @@
 A transcript is Markdown a trader can read. Its first comment sets the stage:
 
     <!-- market: simulated; start: 2026-11-20; cash: 100000 -->
-    <!-- market: recorded; start: 2019-04-25 -->
+    <!-- market: recorded; start: 2019-04-25; cards: short -->
 
 Inside ```desk fences a line that starts with `> ` is said by the person; what follows, up to the next such line, is the desk's answer, word
-for word. Three stage directions stand beside what is said: `> !wait 130` lets that many seconds pass, `> !kill before the wire` and
-`> !kill after the wire` end the process at the next order like `kill -9` would, and start it again from what was on the disk,
-`> !events` lists the log's new events.
+for word. Stage directions stand beside what is said:
+
+    > !wait 130                     that many seconds pass (on a recorded day, where the clock stands, only the process gets older)
+    > !press Confirm of T1A2B3C     that button of that card, however old the card is
+    > !pin                          the owner's PIN is typed, unseen
+    > !kill before the wire         the next order ends the process like `kill -9` just before it leaves; it is started again from the disk
+    > !kill after the wire          the same, just after the broker took the order and before anybody heard of it
+    > !kill                         the process ends now and is started again
+    > !events                       what the log took down since the last time
+
+With `cards: short` a card shows what is ordered, at which price, and its buttons; the stories that are about the card show all of it.
+
+The simulated market runs with its time; on a recorded one the clock stands at a snapshot, as in a real process. The process is the one
+`core.app` makes, with its background work; store and archive are in memory, time and order are a seeded `SimLoop`'s.
 """
 
 from __future__ import annotations
 
+import asyncio
 import re
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
-from datetime import UTC, date, datetime, time, timedelta
+from dataclasses import dataclass, field, replace
+from datetime import UTC, date, datetime, time
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
-from bot.auth import local_owner
+from bot.auth import local_owner, open_pins
 from bot.render import render
-from bot.session import Session
+from bot.session import Session, Shown
 from core import plugins
-from core.announce import announce
+from core.announce import Announcement, announce
 from core.app import App, assemble, replay
 from core.clock import EXCHANGE_ZONE, ManualClock
 from core.config import parse_config
-from core.runtime import SimLoop, SimRuntime
+from core.domain.events import Event
+from core.reply import Facts, Notice, Reply, Text
+from core.runtime import SimRuntime
+from core.simloop import Abandoned, SimLoop
 from core.store.archive import MemoryArchive
 from core.store.memory import MemoryStore
 
 FENCE = re.compile(r"```desk\n(.*?)```", re.DOTALL)
 STAGE = re.compile(r"<!--(.*?)-->")
-
-
-class Killed(BaseException):
-    """The process ended here, as by kill -9."""
+PRESS = re.compile(r"press (.+) of (\w+)")
+KILL = re.compile(r"kill (before|after) the wire")
+PIN = "271828"
+SHORT = ("Ticket", "Price", "Result")  # the parts of a card that are shown where cards are short
+NAMED = ("ticket_id", "client_id", "outcome")  # what of an event's body says which one it is
 
 
 @dataclass(kw_only=True)
@@ -48,6 +65,7 @@ class Stage:
     start: date = date(2026, 11, 20)
     seed: int = 1
     cash: str = "100000"
+    short_cards: bool = False
     data_dir: Path | None = None
 
     @classmethod
@@ -57,8 +75,8 @@ class Stage:
         pairs = dict(part.split(":", 1) for part in found.group(1).split(";")) if found else {}
         said = {key.strip(): value.strip() for key, value in pairs.items()}
         return cls(
-            market=said.get("market", "simulated"), start=date.fromisoformat(said.get("start", "2026-11-20")), seed=int(said.get("seed", "1")),
-            cash=said.get("cash", "100000"), data_dir=data_dir,
+            market=said.get("market", "simulated"), start=date.fromisoformat(said.get("start", "2026-11-20")),
+            seed=int(said.get("seed", "1")), cash=said.get("cash", "100000"), short_cards=said.get("cards") == "short", data_dir=data_dir,
         )
 
 
@@ -74,13 +92,13 @@ class Theatre:
 
     def __post_init__(self) -> None:
         self.loop = SimLoop(seed=self.stage.seed, start=datetime(2026, 1, 1, tzinfo=UTC))
-        self.clock = ManualClock(datetime.combine(self.stage.start, time(10, 0), EXCHANGE_ZONE).astimezone(UTC))
-        self.provider = self._provider()
+        self.clock, self.provider = self._market()
         self.store = MemoryStore(clock=self.clock)
         self.archive = MemoryArchive()
         self.app: App | None = None
-        self.news: list[tuple[Any, Any]] = []
+        self.news: list[Announcement] = []
         self.told: set[str] = set()
+        self.buttons: dict[tuple[str, str], str] = {}
 
     def play(self, script: str) -> str:
         """Perform a fence's lines; returns the fence as it should read."""
@@ -88,62 +106,66 @@ class Theatre:
         parts = [f"{line}\n{self._perform(line[2:])}".rstrip() for line in said]
         return "\n\n".join(parts) + "\n"
 
-    # --- inside ----------------------------------------------------------------------------------------------------------
+    def end(self) -> None:
+        """The curtain: nothing runs on."""
+        self.runtime.kill()
 
-    def _provider(self) -> Any:
-        module = plugins.load("providers", self.stage.market)
-        if self.stage.market == "recorded":
-            parameters = module.PARAMETERS(data_dir=self.stage.data_dir, cache_dir=self.cache_dir, start=self.stage.start)
-            provider = module.build(parameters, clock=self.clock)
-            self.clock.set(provider.first_instant, allow_backward=True)
-            return provider
-        return module.build(module.PARAMETERS(seed=self.stage.seed), clock=self.clock)
+    # --- what happens on the stage -----------------------------------------------------------------------------------------
 
     def _perform(self, line: str) -> str:
-        if line.startswith("!"):
-            return self._direct(line[1:].strip())
-        try:
-            return self._run(lambda: self._said(line))
-        except Killed:
-            self._restart()
-            return "(the process is killed here, and started again)\n" + self._flush()
-
-    def _direct(self, order: str) -> str:
+        if not line.startswith("!"):
+            return self._saying(lambda: self.session.hear(line))
+        order = line[1:].strip()
         if order.startswith("wait "):
-            self.clock.advance(timedelta(seconds=float(order[5:])))
-            return ""
+            return str(self._run(lambda: self._wait(float(order[5:]))))
         if order == "events":
-            return self._run(self._events)
-        if order in ("kill before the wire", "kill after the wire"):
-            self._run(lambda: self._arm(before=order == "kill before the wire"))
-            return ""
+            return str(self._run(self._events))
+        if order == "pin":
+            return self._saying(lambda: self.session.hear(PIN))
+        if pressed := PRESS.fullmatch(order):
+            return self._saying(lambda: self.session.push(self.buttons[pressed[1], pressed[2]]))
+        if armed := KILL.fullmatch(order):
+            return str(self._run(lambda: self._arm(before=armed[1] == "before")))
         if order == "kill":
-            self._restart()
-            return self._flush()
+            return self._killed()
         raise ValueError(f"there is no stage direction {order!r}")
 
-    async def _said(self, line: str) -> str:
-        shown = await self.session.hear(line)
-        return self._flush() + render(shown.reply, shown.buttons)
+    def _saying(self, say: Callable[[], Awaitable[Shown]]) -> str:
+        try:
+            return str(self._run(lambda: self._answer(say)))
+        except Abandoned:
+            return self._killed()
 
-    def _flush(self) -> str:
-        if self.app is None:
-            return ""
-        text = ""
-        for event, outcomes in self.news:
-            told = announce(event, outcomes, self.app.desk.books)
-            if told is not None and told.key not in self.told:
-                self.told.add(told.key)
-                text += f"{render(told.reply)}\n\n"
-        self.news.clear()
-        return text
+    async def _answer(self, say: Callable[[], Awaitable[Shown]]) -> str:
+        """As the terminal shows it: the answer, then the news it does not tell itself."""
+        shown = await say()
+        self._keep(shown)
+        said = set(shown.reply.cites)
+        self.news = [item for item in self.news if not said.issuperset(item.cites)]
+        reply = _shortened(shown.reply) if self.stage.short_cards else shown.reply
+        return f"{render(reply, shown.buttons)}\n\n{await self._tell()}"
+
+    async def _wait(self, seconds: float) -> str:
+        await self.runtime.sleep(seconds)
+        return await self._tell()
+
+    async def _tell(self) -> str:
+        news, self.news = self.news, []
+        return "\n\n".join([self._keep(await self.session.tell(item.reply)) for item in news])
+
+    def _keep(self, shown: Shown) -> str:
+        for button, action in zip(shown.buttons, shown.reply.actions, strict=True):
+            for word in action.line.replace("=", " ").split():
+                self.buttons[button.label, word] = button.token
+        return render(shown.reply, shown.buttons)
 
     async def _events(self) -> str:
         events = await self.store.read(after=self.seen)
         self.seen = events[-1].seq if events else self.seen
-        return "\n".join(f"{event.seq:>3} {event.kind}" for event in events)
+        lines = [(words, len(list(same))) for words, same in groupby(_event_words(event) for event in events)]
+        return "\n".join(words if count == 1 else f"{words}, {count} times" for words, count in lines) or "nothing"
 
-    async def _arm(self, *, before: bool) -> None:
+    async def _arm(self, *, before: bool) -> str:
         assert self.app is not None
         for broker in self.app.desk.brokers.values():
             submit = broker.submit
@@ -151,19 +173,35 @@ class Theatre:
             async def killed(order: Any, submit: Callable[[Any], Awaitable[str]] = submit) -> str:
                 if not before:
                     await submit(order)
-                raise Killed
+                self.runtime.kill()
+                await asyncio.Event().wait()
+                return ""
 
-            broker.submit = killed  # type: ignore[method-assign]
+            broker.submit = killed
+        return ""
 
-    def _restart(self) -> None:
+    def _killed(self) -> str:
+        """The process ends, and a new one finds what was on the disk."""
         self.runtime.kill()
         self.store = MemoryStore.from_image(self.store.durable_image(), clock=self.clock)
         self.archive = MemoryArchive.from_image(self.archive.durable_image())
         self.app = None
-        self._run(self._nothing)
+        self.news.clear()
+        return f"(the process is killed and started again)\n{self._run(self._tell)}"
 
-    async def _nothing(self) -> str:
-        return ""
+    # --- the house -------------------------------------------------------------------------------------------------------
+
+    def _market(self) -> tuple[Any, Any]:
+        module = plugins.load("providers", self.stage.market)
+        morning = datetime.combine(self.stage.start, time(10, 0), EXCHANGE_ZONE).astimezone(UTC)
+        if self.stage.market == "recorded":
+            clock = ManualClock(morning)
+            parameters = module.PARAMETERS(data_dir=self.stage.data_dir, cache_dir=self.cache_dir, start=self.stage.start)
+            provider = module.build(parameters, clock=clock)
+            clock.set(provider.first_instant, allow_backward=True)
+            return clock, provider
+        running = module.simulated_clock(morning, 1.0, self.loop.time)
+        return running, module.build(module.PARAMETERS(seed=self.stage.seed), clock=running)
 
     def _run(self, work: Callable[[], Awaitable[Any]]) -> Any:
         if self.app is None:
@@ -183,13 +221,43 @@ class Theatre:
             config=config, runtime=self.runtime, store=self.store, archive=self.archive, token=token, fold=await replay(self.store),
             providers=(self.provider,), halt_reason=lambda: None,
         )
-        self.app = App(desk=desk, home=None, background=False)
         desk.listen(self._heard)
+        self.app = App(desk=desk, home=None)
         await self.app.start()
-        self.session = Session(desk, person=local_owner(), chat="terminal")
+        pins, _ = open_pins(Path(), self.runtime, make="", salt="theatre", given=PIN)
+        self.session = Session(desk, person=local_owner(), chat="terminal", pins=pins)
+        if self.boots == 1:
+            self.seen = desk.fold.seq  # what a first start writes is no part of a story
 
-    def _heard(self, event: Any, outcomes: Any) -> None:
-        self.news.append((event, outcomes))
+    def _heard(self, event: Event, outcomes: Any) -> None:
+        news = announce(event, outcomes, self.app.desk.books) if self.app is not None else None
+        if news is not None and news.key not in self.told:
+            self.told.add(news.key)
+            self.news.append(news)
+
+
+def _shortened(reply: Reply) -> Reply:
+    """A card without its lower parts; any other answer as it is."""
+    if "ticket" not in reply.data or not any(isinstance(block, Facts) and block.title == "Price" for block in reply.blocks):
+        return reply
+    kept = [block for block in reply.blocks if isinstance(block, Notice) or (isinstance(block, Facts) and block.title.startswith(SHORT))]
+    return replace(reply, blocks=(*kept, Text(text="...")))
+
+
+def _event_words(event: Event) -> str:
+    """An event in one line: its kind and what it is about."""
+    body = event.body
+    fill = getattr(body, "fill", None)
+    if fill is not None:
+        name = getattr(fill.instrument, "label", fill.instrument.key)
+        return f"Filled {fill.client_id}: {fill.side.value} {fill.quantity} {name} at {fill.price:.2f}"
+    if event.kind == "ModeSet":
+        return f"ModeSet {body.mode.value}: {body.reason}"
+    if event.kind == "Settled":
+        return f"Settled {abs(body.quantity)} x {body.instrument.label}: {body.outcome.replace('_', ' ')}"
+    named = [str(getattr(body, name)) for name in NAMED if getattr(body, name, None) is not None]
+    limit = getattr(body, "limit", None)
+    return " ".join([event.kind, *named]) + (f" at {limit:+.2f}" if limit is not None else "")
 
 
 def perform(path: Path, *, data_dir: Path | None, cache_dir: Path) -> tuple[str, str]:
@@ -197,4 +265,5 @@ def perform(path: Path, *, data_dir: Path | None, cache_dir: Path) -> tuple[str,
     written = path.read_text(encoding="utf-8")
     theatre = Theatre(stage=Stage.of(written, data_dir), cache_dir=cache_dir)
     played = FENCE.sub(lambda found: f"```desk\n{theatre.play(found.group(1))}```", written)
+    theatre.end()
     return written, played
