@@ -35,6 +35,7 @@ from core.risk.sizing import units_for
 
 DUPLICATE_WINDOW = timedelta(minutes=10)
 UNDISTURBED_TRIES = 3
+CLOCK_TOLERANCE_SECONDS = 1  # a clock is kept right by less; one that was set back by more kills the cards
 SIZE_CUSHION = Decimal("1.03")  # sized by rule stays this far under the limit, so that a tick of drift does not refuse the press
 
 
@@ -325,8 +326,9 @@ def _spent(desk: Desk, ticket: Ticket) -> str | None:
         )
     if desk.now() >= ticket.drafted.envelope.expires_at:
         return "That card had expired"
-    drawn, life = desk.ticket_seconds.get(ticket.id), (ticket.drafted.envelope.expires_at - ticket.at).total_seconds()
-    if desk.now() < ticket.at or (drawn is not None and desk.runtime.clock.monotonic() - drawn >= life):
+    drawn, shown_seconds = desk.ticket_seconds.get(ticket.id), (desk.now() - ticket.at).total_seconds()
+    gone_seconds = shown_seconds if drawn is None else desk.runtime.clock.monotonic() - drawn
+    if shown_seconds < 0 or gone_seconds - shown_seconds > CLOCK_TOLERANCE_SECONDS:
         return "The clock went back since that card"
     if ticket.drafted.envelope.policy_version != desk.fold.policy_version:
         return "The desk was halted or a setting changed since that card"
