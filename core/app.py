@@ -62,6 +62,7 @@ class App:
     background: bool = True
     config_errors: tuple[str, ...] = ()
     _saved_seq: int = field(default=0, repr=False)
+    _stopped: bool = field(default=False, repr=False)
 
     def __post_init__(self) -> None:
         self.desk.step_clock = self.step_clock
@@ -88,14 +89,23 @@ class App:
     async def stop(self) -> None:
         """End the background work, keep a snapshot, give up the lease and close everything. Safe to call twice."""
         desk = self.desk
+        if self._stopped:
+            return
+        self._stopped = True
         for sender in desk.senders.values():
             await sender.at_rest(STOP_SECONDS)  # what is on its way gets its answer; what gets none is found out at the next start
         await desk.runtime.stop()
-        for broker in desk.brokers.values():
-            await broker.close()
+        for account, broker in desk.brokers.items():
+            try:
+                await desk.runtime.wait_for(broker.close(), STOP_SECONDS)
+            except Exception as error:  # noqa: BLE001 - whatever a link does at the end, the log is closed properly
+                desk.runtime.report(f"close of {account.id}", error)
         if not desk.lease_lost and not desk.trouble:
-            await self._save_snapshot()
-            await desk.store.release_lease(desk.token)
+            try:
+                await self._save_snapshot()
+                await desk.store.release_lease(desk.token)
+            except DeskError as error:
+                desk.runtime.report("last snapshot", error)
         await desk.store.close()
         close = getattr(desk.archive, "close", None)
         if close is not None:
@@ -225,6 +235,7 @@ async def open_app(options: Options, *, note: Callable[[str], None] | None = Non
         providers=providers,
         halt_reason=lambda: read_halt(options.home),
         logs=logs,
+        read_only=bool(errors),
     )
     desk.write_halt = lambda reason: write_halt(options.home, reason)
     desk.clear_halt = lambda: clear_halt(options.home)
@@ -269,12 +280,17 @@ async def assemble(
     halt_reason: Callable[[], str | None],
     brokers: Sequence[Broker] | None = None,
     logs: Logs | None = None,
+    read_only: bool = False,
 ) -> Desk:
-    """Join ports to a desk with a sender per account; accounts new in the configuration are opened in the log."""
+    """Join ports to a desk with a sender per account; accounts new in the configuration are opened in the log.
+
+    `read_only` is the desk of a wrong configuration: nothing will be connected, so it may stand beside whatever market there is.
+    """
     config, seen, held = hold_back(config, fold.config_seen)
     config, kept = loosened_accounts(config, {key: book.account for key, book in fold.books.accounts.items()})
     reader = Reader(providers, clock=runtime.clock, runtime=runtime)
-    _refuse_pretended_markets(config.accounts, providers)
+    if not read_only:
+        _refuse_pretended_markets(config.accounts, providers)
     made = brokers if brokers is not None else [_broker(account, config, providers[0], runtime, archive) for account in config.accounts]
     desk = Desk(
         runtime=runtime,
@@ -293,7 +309,7 @@ async def assemble(
     if wrong:
         raise UserError(f"Broker {wrong[0].capabilities.name} is {wrong[0].capabilities.env}, its account {wrong[0].account} is not.")
     desk.notes.extend((*held, *kept))
-    if fold.config_seen != seen:
+    if fold.config_seen != seen and not read_only:  # what a wrong file stands for was never accepted
         await desk.record(desk.draft(ConfigSeen(settings=seen), actor="config"))
     known = desk.books.accounts
     new = [account for account in config.accounts if account.id not in known or known[account.id].account != account]
