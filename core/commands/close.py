@@ -7,7 +7,7 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
-from core.command import Access, Call, Command, Kind, Parameter, format_call
+from core.command import Access, Call, Command, Kind, Parameter, format_call, read_value
 from core.commands._holdings import Closable, closables, matching
 from core.commands._proposals import ANY_PRICE, signed_limit
 from core.desk import Desk
@@ -20,10 +20,13 @@ from core.orders import ticket
 from core.reply import Action, Block, Column, Format, Notice, Reply, Table, Tone
 from core.risk.sizing import part_of
 
+QUANTITY = Parameter(name="quantity", kind=Kind.QUANTITY, help="units to close; all where left out")
+
 
 async def run(desk: Desk, call: Call) -> Reply:
     """Find what is meant and draft a closing ticket for it; ask where several fit."""
-    args = call.args
+    args = _sized(call.args)
+    call = replace(call, args=args)
     account = desk.account(call.caller, args.get("account"))
     if args.get("quantity") is not None and args.get("fraction") is not None:
         raise UserError("quantity and fraction are both given.", "Give one of them.")
@@ -39,6 +42,14 @@ async def run(desk: Desk, call: Call) -> Reply:
     if len(found) > 1:
         return _which(found, args)
     return await _one(desk, call, account, found[0])
+
+
+def _sized(args: Mapping[str, Any]) -> dict[str, Any]:
+    """`close XSP 1` means one unit: a bare number after the symbol is no trade's id."""
+    said = args.get("position_id")
+    if said is None or not said.isdecimal() or args.get("symbol") is None or args.get("quantity") is not None:
+        return dict(args)
+    return {**args, "position_id": None, "quantity": read_value(QUANTITY, said)}
 
 
 async def _one(desk: Desk, call: Call, account: Account, item: Closable) -> Reply:
@@ -144,7 +155,7 @@ COMMAND = Command(
         Parameter(name="scope", kind=Kind.CHOICE, choices=("all",), help="all: a card for everything that is open"),
         Parameter(name="symbol", kind=Kind.SYMBOL, help="what is open on this underlying"),
         Parameter(name="position_id", kind=Kind.ID, help="trade id, or contract symbol without spaces"),
-        Parameter(name="quantity", kind=Kind.QUANTITY, help="units to close; all where left out"),
+        QUANTITY,
         Parameter(name="fraction", kind=Kind.FRACTION, help="part to close, 0.5 or 50%; rounded down, at least 1", positional=False),
         Parameter(name="limit", kind=Kind.MONEY, help="net price per share to close at", positional=False),
     ),

@@ -164,7 +164,7 @@ async def test_close_when_everything_is_meant_then_each_trade_has_its_own_card()
 
 
 @pytest.mark.parametrize(("held", "words", "closed"), [
-    (5, "fraction=0.5", 2), (5, "fraction=10%", 1), (4, "quantity=3", 3), (2, "fraction=1", 2),
+    (5, "fraction=0.5", 2), (5, "fraction=10%", 1), (4, "quantity=3", 3), (4, "3", 3), (2, "fraction=1", 2),
 ])
 async def test_close_when_a_part_is_said_then_it_is_rounded_down_to_at_least_one(held: int, words: str, closed: int):
     desk = await open_desk(cash=1_000_000)
@@ -189,6 +189,8 @@ async def test_close_when_half_of_one_is_said_then_it_is_asked():
     ("close SPY", "There is no open SPY position in practice"),
     ("close position_id=P999", "There is no open P999 position"),
     ("close SPX quantity=2", "2 is more than the 1 that may be closed"),
+    ("close SPX 2", "2 is more than the 1 that may be closed"),
+    ("close SPX 0", "quantity cannot be"),
     ("close SPX quantity=1 fraction=0.5", "both given"),
     ("close SPX fraction=2", "more than nothing and at most all"),
     ("close SPX limit=2.03", "between price steps of 0.05"),
