@@ -190,7 +190,7 @@ async def test_close_when_half_of_one_is_said_then_it_is_asked():
     ("close position_id=P999", "There is no open P999 position"),
     ("close SPX quantity=2", "2 is more than the 1 that may be closed"),
     ("close SPX 2", "2 is more than the 1 that may be closed"),
-    ("close SPX 0", "quantity cannot be"),
+    ("close SPX 0", "whole number from 1"),
     ("close SPX quantity=1 fraction=0.5", "both given"),
     ("close SPX fraction=2", "more than nothing and at most all"),
     ("close SPX limit=2.03", "between price steps of 0.05"),
