@@ -24,6 +24,7 @@ SHORTEST_LINE = 16  # of a secret of several lines, such as a private key
 _TELLING = frozenset(
     "PIN TOKEN TOKENS SECRET SECRETS KEY APIKEY PASSWORD PASSWD PASSPHRASE PASS PWD CREDENTIAL CREDENTIALS AUTH DSN COOKIE".split()
 )
+_PLACES = frozenset({"PWD", "OLDPWD", "SSH_AUTH_SOCK"})  # directories and sockets in spite of their names
 _NUMBER = re.compile(r"[+-]?[\d.,]+")
 _SAFE_IN_URL = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~")
 
@@ -66,7 +67,7 @@ class Redaction:
         """Knows the value of every variable whose name speaks of a secret, and the passwords in addresses of all the others."""
         made = cls()
         for name, value in environment.items():
-            if _TELLING.intersection(re.split(r"[^A-Z]+", name.upper())):
+            if name not in _PLACES and _TELLING.intersection(re.split(r"[^A-Z]+", name.upper())):
                 made.add(value)
             made._learn_addresses(value)
         return made

@@ -232,20 +232,20 @@ class BrokerLink:
 
     async def _wired(self, what: str, order: Order, call: Awaitable[T], **facts: object) -> T:
         """Await a call over the wire within its time limit and write down what came of it; the record's loss changes nothing."""
-        runtime, level, answer = self._desk.runtime, Level.WARNING, "cancelled while waiting"
+        runtime, level, answer, why = self._desk.runtime, Level.WARNING, "given up", ""
         began_seconds = runtime.seconds()
         try:
             result = await runtime.wait_for(call, self._seconds())
             level, answer = Level.INFO, "accepted"
             return result
         except Exception as error:
-            answer = f"{type(error).__name__}: {error}"
+            answer, why = type(error).__name__, str(error)
             raise
         finally:
             took_seconds = round(runtime.seconds() - began_seconds, 3)
             self._desk.log(
                 level, "wire", account=str(self._account), order=order.client_id, ticket=order.ticket_id, what=what, answer=answer,
-                quantity=order.quantity, took_seconds=took_seconds, **facts,
+                error=why, quantity=order.quantity, took_seconds=took_seconds, **facts,
             )
 
     def _order(self, client_id: str) -> Order:

@@ -9,6 +9,8 @@ import os
 import stat
 import warnings
 from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from pathlib import Path
@@ -46,15 +48,15 @@ def of(records: list[dict[str, Any]], event: str) -> list[dict[str, Any]]:
     return [record for record in records if record["event"] == event]
 
 
-@pytest.fixture
-def quiet_root() -> Iterator[None]:
-    """The process's own handlers are put back afterwards."""
+@contextmanager
+def bare_root() -> Iterator[None]:
+    """The root logger as a new process has it."""
     root = logging.getLogger()
-    before = list(root.handlers)
-    root.handlers = []
-    yield
-    logging.captureWarnings(False)
-    root.handlers = before
+    before, root.handlers = root.handlers, []
+    try:
+        yield
+    finally:
+        root.handlers = before
 
 
 # --- the file --------------------------------------------------------------------------------------------------------------
@@ -193,21 +195,21 @@ def test_about_when_left_then_its_ids_are_in_no_later_record() -> None:
     assert logs.records() == [{"level": "info", "event": "inside", "call": "c1", "person": "owner"}, {"level": "info", "event": "outside"}]
 
 
-@pytest.mark.usefixtures("quiet_root")
 def test_capture_when_a_library_warns_then_it_is_a_record_and_not_on_the_terminal(capsys: pytest.CaptureFixture[str]) -> None:
     logs = Logs(secretive())
-    capture_libraries(logs)
-    capture_libraries(logs)  # a second time adds nothing
-    logging.getLogger("vendor").warning("GET https://x/bot123456:AAcanaryAAcanaryAAcanary/getMe %s", SECRET)
-    logging.getLogger("vendor").info("chatter")
-    logging.getLogger("vendor").warning("%d apples", "two")
-    with warnings.catch_warnings():
+    with bare_root(), warnings.catch_warnings():
         warnings.simplefilter("always")
+        capture_libraries(logs)
+        capture_libraries(logs)  # a second time adds nothing
+        logging.getLogger("vendor").warning("GET https://x/bot123456:AAcanaryAAcanaryAAcanary/getMe %s", SECRET)
+        logging.getLogger("vendor").info("chatter")
+        logging.getLogger("vendor").warning("%d apples", "two")
         warnings.warn("old call", DeprecationWarning, stacklevel=1)
+        logging.captureWarnings(False)
     records = of(logs.records(), "library")
     assert [record["library"] for record in records] == ["vendor", "vendor", "py.warnings"]
     assert records[0]["message"] == f"GET https://x/bot{MARK}/getMe {MARK}"
-    assert "canary" not in "".join(capsys.readouterr())
+    assert "".join(capsys.readouterr()) == ""
 
 
 # --- what the desk records ---------------------------------------------------------------------------------------------------
@@ -273,16 +275,12 @@ async def test_bug_when_a_command_fails_then_the_id_shown_is_the_id_recorded(mon
     async def broken(*_: object) -> None:
         raise RuntimeError("inside")
 
-    monkeypatch.setattr(note, "COMMAND", note.COMMAND.__class__(**{**_fields(note.COMMAND), "run": broken}))
+    monkeypatch.setattr(note, "COMMAND", replace(note.COMMAND, run=broken))
     reply = await say(desk, "note hello")
     (record,) = of(desk.logs.records(), "failed")
     assert f"({record['error_id']})" in text(reply)
     assert (record["where"], record["error"], record["call"]) == ("command note", "inside", "c1")
     assert "Traceback" in record["trace"]
-
-
-def _fields(command: object) -> dict[str, Any]:
-    return {name: getattr(command, name) for name in command.__dataclass_fields__}  # type: ignore[attr-defined]  # any dataclass
 
 
 async def test_k2_event_when_a_broker_or_a_person_says_a_secret_then_the_log_of_events_never_holds_it() -> None:
