@@ -1,10 +1,14 @@
-"""A real process in which a broker, a provider, a command and a library fail with secrets in their words: `canary_child.py HOME`."""
+"""A real process in which a broker, a command and a library fail with secrets in their words: `canary_child.py HOME end|die`.
+
+`die` ends it as kill -9 does, with the write-ahead files of its databases left behind.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import logging
 import os
+import signal
 import sys
 from dataclasses import replace
 from datetime import date
@@ -26,7 +30,7 @@ PIN = os.environ["DESK_PIN"]
 SECRET = os.environ["BROKER_SECRET"]
 
 
-async def main(home: Path) -> None:
+async def main(home: Path, end: str) -> None:
     redaction = Redaction.of_environment(os.environ)
     app = await open_app(Options(home=home, start=date(2026, 11, 20), background=False, redaction=redaction))
     desk = app.desk
@@ -72,10 +76,12 @@ async def main(home: Path) -> None:
     asyncio.get_running_loop().call_exception_handler({"message": f"lost: {SECRET}", "exception": lost})
     desk.runtime.report(f"link {SECRET}", OSError(f"{PIN}"))
     await say("status")
+    if end == "die":
+        os.kill(os.getpid(), signal.SIGKILL)
     await app.stop()
     await desk.runtime.aclose()
     desk.logs.close()
 
 
 if __name__ == "__main__":
-    run(main(Path(sys.argv[1])))
+    run(main(Path(sys.argv[1]), sys.argv[2]))

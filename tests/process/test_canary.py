@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import stat
 import subprocess
 import sys
@@ -109,15 +110,17 @@ def test_k2_canary_when_secrets_stand_in_the_configuration_then_not_even_its_err
 
 
 @pytest.mark.timeout(300)
-def test_k2_canary_when_broker_store_and_commands_fail_with_secrets_then_only_their_ids_are_left(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("end", "code"), [("end", 0), ("die", -signal.SIGKILL)])
+def test_k2_canary_when_broker_and_commands_fail_with_secrets_then_only_their_ids_are_left(tmp_path: Path, end: str, code: int) -> None:
     home = tmp_path / "home"
     around = {**os.environ, **ENVIRONMENT, "PYTHONPATH": str(ROOT)}
     done = subprocess.run(
-        [sys.executable, "-m", "tests.process.canary_child", str(home)], cwd=ROOT, capture_output=True, text=True, timeout=LIMIT_SECONDS,
-        check=False, env=around,
+        [sys.executable, "-m", "tests.process.canary_child", str(home), end], cwd=ROOT, capture_output=True, text=True,
+        timeout=LIMIT_SECONDS, check=False, env=around,
     )
 
-    assert done.returncode == 0, done.stderr
+    assert done.returncode == code, done.stderr
+    assert ("desk.db-wal" in dict(artefacts(home))) is (end == "die")
     assert found(home, done.stdout, done.stderr) == []
     assert done.stderr == ""
     failed = [record for record in records(home) if record["event"] in ("failed", "library")]
