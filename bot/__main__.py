@@ -53,6 +53,7 @@ def _parser() -> argparse.ArgumentParser:
     common = argparse.ArgumentParser(add_help=False, argument_default=argparse.SUPPRESS)
     common.add_argument("--config", type=Path, metavar="FILE", help="configuration (default: config.yaml here, if there is one)")
     common.add_argument("--home", type=_directory, metavar="DIR", help="where the log lives (default: DESK_HOME or ./data)")
+    common.add_argument("--database", metavar="URL", help="a PostgreSQL database for the log (default: DESK_DATABASE, or files at home)")
     common.add_argument("--data", type=_directory, metavar="DIR", help="a recorded market instead of the simulated one")
     common.add_argument("--seed", type=int, help="seed of the simulated market")
     common.add_argument("--speed", type=_speed, help="simulated seconds per real second")
@@ -70,6 +71,14 @@ def _parser() -> argparse.ArgumentParser:
     config.add_argument("--json", action="store_true", help="the answer as data")
     kill = _add(commands, "kill", "stop all sending and cancel all working orders, whatever else is down", common)
     kill.add_argument("--flatten", action="store_true", help="also draft tickets that close everything")
+    backup = _add(commands, "backup", "copy log and tables of a desk, running or not, and verify the copy", common)
+    backup.add_argument("folder", nargs="?", type=_directory, help="a new directory (default: one in the home's backups)")
+    restore = _add(commands, "restore", "put a backup in the place of a desk that is not running", common)
+    restore.add_argument("folder", type=_directory, help="the directory that `backup` made")
+    restore.add_argument("--force", action="store_true", help="also where there is a log; that one is kept under another name")
+    move = _add(commands, "move", "carry log and tables to another directory or database", common)
+    move.add_argument("--from", dest="source", required=True, metavar="PLACE", help="a directory, or postgresql://...")
+    move.add_argument("--to", dest="target", required=True, metavar="PLACE", help="an empty one of either")
     return parser
 
 
@@ -283,9 +292,34 @@ async def _doctor(options: argparse.Namespace) -> int:
     from bot.doctor import examine
 
     home = _home(options)
-    checks = await examine(home, _config_path(options), socket=home / SOCKET, audit=options.audit)
+    checks = await examine(home, _config_path(options), socket=home / SOCKET, audit=options.audit, database=_database(options))
     write_out(options.redaction.redact("\n".join(check.line for check in checks) + "\n"))
     return 1 if any(check.ok is False for check in checks) else 0
+
+
+async def _backup(options: argparse.Namespace) -> int:
+    from bot.upkeep import write_backup
+
+    return _said(options, await write_backup(_place(options), _home(options), options.folder))
+
+
+async def _restore(options: argparse.Namespace) -> int:
+    from bot.upkeep import restore_backup
+
+    return _said(options, await restore_backup(_place(options), options.folder, force=options.force))
+
+
+async def _move(options: argparse.Namespace) -> int:
+    from bot.upkeep import move_log
+
+    for text in (options.source, options.target):
+        options.redaction.learn(text)
+    return _said(options, await move_log(options.source, options.target))
+
+
+def _said(options: argparse.Namespace, lines: Sequence[str]) -> int:
+    write_out(options.redaction.redact("\n".join(lines) + "\n"))
+    return 0
 
 
 # --- shared --------------------------------------------------------------------------------------------------------------
@@ -301,6 +335,7 @@ async def _open(options: argparse.Namespace, *, background: bool, say: Callable[
     wanted = Options(
         home=home, config_path=_config_path(options), data_dir=getattr(options, "data", None), seed=getattr(options, "seed", None),
         speed=getattr(options, "speed", None), start=getattr(options, "start", None), background=background, redaction=options.redaction,
+        database=_database(options),
     )
     try:
         app = await open_app(wanted, note=lambda text: say(f"{text}\n"))
@@ -343,6 +378,7 @@ async def _ask(options: argparse.Namespace, runtime: Runtime, request: dict[str,
 def _secrets(options: argparse.Namespace) -> Redaction:
     """What strikes out the secrets of the environment, and any that somebody wrote into the configuration after all."""
     redaction = Redaction.of_environment(os.environ)
+    redaction.learn(_database(options) or "")
     path = _config_path(options)
     if path is not None:
         with contextlib.suppress(OSError, UnicodeDecodeError):  # whoever reads it for its sake says so
@@ -375,6 +411,16 @@ def _home(options: argparse.Namespace) -> Path:
     return Path(getattr(options, "home", None) or os.environ.get("DESK_HOME") or "data")
 
 
+def _database(options: argparse.Namespace) -> str | None:
+    return getattr(options, "database", None) or os.environ.get("DESK_DATABASE") or None
+
+
+def _place(options: argparse.Namespace) -> Any:
+    from core.app import Options, where
+
+    return where(Options(home=_home(options), config_path=_config_path(options), database=_database(options)))
+
+
 def _config_path(options: argparse.Namespace) -> Path | None:
     given: Path | None = getattr(options, "config", None)
     if given is not None:
@@ -392,7 +438,9 @@ def _capital(text: str) -> str:
     return text if "." in text.split(" ", 1)[0] else text[:1].upper() + text[1:]
 
 
-_COMMANDS = {"chat": _chat, "do": _do, "doctor": _doctor, "config": _config, "kill": _kill}
+_COMMANDS = {
+    "chat": _chat, "do": _do, "doctor": _doctor, "config": _config, "kill": _kill, "backup": _backup, "restore": _restore, "move": _move,
+}
 
 
 if __name__ == "__main__":

@@ -8,11 +8,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from core.clock import SystemClock, check_zone_data
-from core.config import ConfigError, load_config
+from core.config import ConfigError, configured_database, load_config
 from core.errors import DeskError, UserError
 from core.runtime import SystemRuntime
-from core.store.checkup import check_archive, check_database, check_directory, check_library
+from core.store.checkup import check_archive, check_database, check_directory, check_library, check_server
 from core.store.owner import ask_owner, read_halt
+from core.store.place import place_of
 
 PING_SECONDS = 3.0
 
@@ -32,25 +33,35 @@ class Check:
         return f"{mark} {self.name:<11} {self.text}"
 
 
-async def examine(home: Path, config_path: Path | None, *, socket: Path, audit: bool) -> list[Check]:
+async def examine(home: Path, config_path: Path | None, *, socket: Path, audit: bool, database: str | None = None) -> list[Check]:
     """Look at everything; a check that finds a fault says what to do, and the others go on."""
     runtime = SystemRuntime()
     try:
         checks = [_python(), _named("sqlite", check_library()), _zones(), *_config(config_path)]
         checks += [_named("directory", check_directory(home)), _halt(home), await _owner(runtime, socket)]
-        database = home / "desk.db"
-        if not _there(database):
-            checks.append(Check(name="database", ok=True, text="none yet; the first start makes it"))
-        else:
-            found = await check_database(database, clock=SystemClock(), worker=runtime.worker("doctor"), audit=audit)
-            checks.append(_named("database", found))
-        archive = home / "archive.db"
-        if _there(archive):
-            found = await check_archive(archive, clock=SystemClock(), worker=runtime.worker("archive"), audit=audit)
-            checks.append(_named("archive", found))
-        return checks
+        return [*checks, *await _stores(home, config_path, database, runtime, audit=audit)]
     finally:
         await runtime.aclose()
+
+
+async def _stores(home: Path, config_path: Path | None, database: str | None, runtime: SystemRuntime, *, audit: bool) -> list[Check]:
+    """The log and the tables, wherever they are."""
+    try:
+        address = database or configured_database(config_path)
+        if address is not None:
+            found = await check_server(home, address, clock=SystemClock(), runtime=runtime, audit=audit)
+            return [_named(name, one) for name, one in zip(("database", "archive"), found, strict=False)]
+        place_of(home, None)
+    except DeskError as error:
+        return [Check(name="database", ok=False, text=f"{error}")]
+    log, archive = home / "desk.db", home / "archive.db"
+    if not _there(log):
+        checks = [Check(name="database", ok=True, text="none yet; the first start makes it")]
+    else:
+        checks = [_named("database", await check_database(log, clock=SystemClock(), worker=runtime.worker("doctor"), audit=audit))]
+    if _there(archive):
+        checks.append(_named("archive", await check_archive(archive, clock=SystemClock(), worker=runtime.worker("archive"), audit=audit)))
+    return checks
 
 
 def _named(name: str, found: tuple[bool | None, str]) -> Check:

@@ -11,11 +11,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, fields, replace
 from datetime import UTC, date, datetime, time
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from core import plugins
 from core.clock import EXCHANGE_ZONE, Clock, ManualClock, ScaledClock, SystemClock, check_zone_data, exchange_date, exchange_time
-from core.config import Config, ConfigError, hold_back, load_config, loosened_accounts, parse_config, speed_of
+from core.config import Config, ConfigError, configured_database, hold_back, load_config, loosened_accounts, parse_config, speed_of
 from core.desk import Desk
 from core.domain.accounts import Account, Env
 from core.domain.calendar import CalendarError, is_session, next_session
@@ -34,6 +34,9 @@ from core.runtime import Runtime, SystemRuntime
 from core.store.files import make_private_directory
 from core.store.owner import clear_halt, read_halt, write_halt
 
+if TYPE_CHECKING:
+    from core.store.place import Place
+
 SNAPSHOT_EVERY = 5_000  # events between snapshots; a start replays at most this many
 TICK_SECONDS = 5.0
 STOP_SECONDS = 5.0  # for answers of brokers at a clean stop
@@ -50,6 +53,7 @@ class Options:
     speed: float | None = None
     start: date | None = None
     background: bool = True  # False for one command: nothing runs but what the command needs
+    database: str | None = None  # a PostgreSQL database's address; None: what the configuration says, or files in `home`
     redaction: Redaction = field(default_factory=Redaction)  # the secrets this process was given
 
 
@@ -199,18 +203,22 @@ class App:
 
 async def open_app(options: Options, *, note: Callable[[str], None] | None = None) -> App:
     """The desk of a real process. `note` hears of slow steps. Raises DeskError with a sentence where it cannot start at all."""
-    from core.store.archive import SqliteArchive
-    from core.store.sqlite import SqliteStore
+    from core.store.place import Tables, open_archive, open_log
 
     check_zone_data()
     config, errors = _config(options)
     make_private_directory(options.home)
+    place = where(options)
     logs = FileLogs(options.home, options.redaction, now=SystemClock().now, patient=not options.background)
     runtime = SystemRuntime(on_failure=logs.failed)
-    store = await SqliteStore.open(options.home / "desk.db", clock=SystemClock(), worker=runtime.worker("log"))
-    archive: SqliteArchive | None = None
     try:
-        archive = await SqliteArchive.open(options.home / "archive.db", clock=SystemClock(), worker=runtime.worker("archive"))
+        store = await open_log(place, clock=SystemClock(), runtime=runtime)
+    except BaseException:
+        await runtime.aclose()
+        raise
+    archive: Tables | None = None
+    try:
+        archive = await open_archive(place, clock=SystemClock(), runtime=runtime)
         token = await store.acquire_lease(f"pid {os.getpid()}")
         fold = await replay(store)
         providers, clock = _market(config, options, fold, runtime, note)
@@ -250,6 +258,13 @@ async def open_app(options: Options, *, note: Callable[[str], None] | None = Non
             desk.draft(ModeSet(scope=Scope(), mode=Mode.ACTIVE, cause="config", reason="the configuration is sound again"), actor="desk")
         )
     return App(desk=desk, home=options.home, background=options.background, config_errors=errors)
+
+
+def where(options: Options) -> Place:
+    """Where the log of a desk is: as the process was told, or as the configuration says, or in its directory."""
+    from core.store.place import place_of
+
+    return place_of(options.home, options.database or configured_database(options.config_path))
 
 
 async def replay(store: Store) -> DeskFold:

@@ -13,6 +13,7 @@ from datetime import date
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qsl, urlsplit
 
 from core import plugins
 from core.domain.accounts import Account, AccountId, AccountKind, Charter, Env
@@ -144,6 +145,7 @@ class Config:
     watch_list: tuple[str, ...] = ("SPX", "XSP", "SPY")
     settings: Mapping[str, Value] = field(default_factory=dict)
     fee_schedule: str = "us_retail"
+    database: str | None = None  # the address of a PostgreSQL database; None: files in the data directory
     path: str = ""
 
 
@@ -256,7 +258,7 @@ def load_config(path: Path | None, *, overrides: Mapping[str, Any] | None = None
 def parse_config(plain: Mapping[str, Any], *, path: str = "") -> Config:
     """Check a mapping as read from YAML; raise ConfigError with every mistake found."""
     errors: list[str] = []
-    known = {"accounts", "market", "watch_list", "settings", "fees"}
+    known = {"accounts", "market", "watch_list", "settings", "fees", "database"}
     errors += [f"unknown key {key!r}; known are {', '.join(sorted(known))}" for key in plain if key not in known]
     accounts = _accounts(plain.get("accounts", _DEFAULT_ACCOUNTS), errors)
     provider, options = _market(plain.get("market", {}), errors)
@@ -268,6 +270,7 @@ def parse_config(plain: Mapping[str, Any], *, path: str = "") -> Config:
     if fees not in plugins.names("fees"):
         errors.append(f"fees must be one of {', '.join(plugins.names('fees'))}, not {fees!r}")
     settings = _settings(plain.get("settings", {}), errors)
+    database = _database(plain.get("database"), errors)
     if errors:
         raise ConfigError(tuple(errors))
     return Config(
@@ -277,8 +280,22 @@ def parse_config(plain: Mapping[str, Any], *, path: str = "") -> Config:
         watch_list=tuple(watch),
         settings=settings,
         fee_schedule=str(fees),
+        database=database,
         path=path,
     )
+
+
+def configured_database(path: Path | None) -> str | None:
+    """The database a configuration names, also where the rest of it has errors; raise ConfigError where it cannot be used."""
+    try:
+        named = _read_yaml(path).get("database") if path is not None else None
+    except ConfigError:
+        return None  # not even a mapping: it names nothing, and the start lists why
+    errors: list[str] = []
+    database = _database(named, errors)
+    if errors:
+        raise ConfigError(tuple(errors))
+    return database
 
 
 _DEFAULT_ACCOUNTS: list[dict[str, Any]] = [
@@ -436,6 +453,24 @@ def _option_errors(provider: str, options: Mapping[str, Any]) -> list[str]:
         if key == "start" and not isinstance(value, date):
             errors.append(f"market: start must be a day such as 2026-11-20, not {value!r}")
     return errors
+
+
+def _database(plain: Any, errors: list[str]) -> str | None:
+    if plain is None:
+        return None
+    if not isinstance(plain, str) or not plain.startswith(("postgresql://", "postgres://")):
+        errors.append("database must be an address such as postgresql://user@host:5432/desk")
+        return None
+    try:
+        parts = urlsplit(plain)
+        secret = parts.password is not None or "password" in dict(parse_qsl(parts.query))
+    except ValueError:
+        errors.append("database is not an address that can be read")
+        return None
+    if secret:
+        errors.append("database must hold no password; secrets come from the environment: DESK_DATABASE, or the server's password file")
+        return None
+    return plain
 
 
 def _settings(plain: Any, errors: list[str]) -> dict[str, Value]:

@@ -92,7 +92,10 @@ TABLE = {
     "store.postgres": row("ports domain errors clock runtime plugins store store.log store.codec store.files", "psycopg structlog"),
     "store.files": row("errors store.log store.codec"),
     "store.owner": row("errors clock runtime store.files"),
-    "store.checkup": row("errors clock runtime store store.files"),
+    "store.place": row("errors clock runtime store store.files store.log store.postgres"),
+    "store.move": row("ports domain errors clock runtime fold store store.files store.log store.codec store.place"),
+    "store.backup": row("ports domain errors clock runtime fold store store.files store.log store.codec store.place store.move"),
+    "store.checkup": row("errors clock runtime store store.files store.place store.postgres"),
     "store.codec": row("domain errors"),
     "store.log": row("domain errors ports store.codec"),
     # 3. the desk
@@ -107,13 +110,14 @@ TABLE = {
     "backtest": row(f"{DESK} desk", "numpy scipy pandas"),
     "app": row(
         f"{INNER} desk dispatch commands journal learning backtest brokers market.providers links writers writers.claude store"
-        " store.postgres store.files store.owner marks",
+        " store.postgres store.files store.owner store.place marks",
         "structlog",
     ),
     # 4. how people reach it
     "bot": row(f"{FRONT} store.owner", "structlog rapidfuzz"),
-    "bot.__main__": row(f"{FRONT} app store.owner bot.channels bot.doctor", "structlog"),
-    "bot.doctor": row(f"{FRONT} store.checkup store.owner", "structlog"),
+    "bot.__main__": row(f"{FRONT} app store.owner bot.channels bot.doctor bot.upkeep", "structlog"),
+    "bot.doctor": row(f"{FRONT} store.checkup store.owner store.place", "structlog"),
+    "bot.upkeep": row(f"{FRONT} store.backup store.move store.place"),
     "bot.charts": row("reply errors domain", "matplotlib numpy"),
     "bot.wake": row(FRONT, "apscheduler structlog"),
     "bot.intent.agent": row(FRONT, "anthropic structlog"),
@@ -439,6 +443,7 @@ def test_module_when_parsed_then_keeps_to_the_table(module: str, path: Path) -> 
 
 # --- the table itself says what docs/architecture.md says ------------------------------------------------------------------------
 
+PICKERS = frozenset("app store.checkup store.place store.move store.backup".split())  # and what works on stores as a whole
 EDGE_ROWS = frozenset("brokers market.providers links writers writers.claude store store.postgres".split())
 
 
@@ -449,7 +454,7 @@ def test_table_when_a_row_is_read_then_it_names_rows_and_crosses_no_border(name:
 
     assert may <= set(TABLE)
     assert of_bot or not any(other == "bot" or other.startswith("bot.") for other in may), "core imports bot"
-    assert name in EDGE_ROWS | {"app", "store.checkup"} or not may & EDGE_ROWS, "only core/app.py picks an adapter"
+    assert name in EDGE_ROWS | PICKERS or not may & EDGE_ROWS, "only core/app.py picks an adapter"
     assert not (TABLE[name].pure and may & {"clock", "runtime", "config", "store", "desk"}), "a pure row sees the machine"
 
 
@@ -475,6 +480,7 @@ def test_table_when_an_edge_row_is_read_then_it_sees_the_ports_and_nothing_of_th
         ("ib_async", "brokers links market.providers"),
         ("httpx", "brokers links market.providers"),
         ("sqlite_utils", "store"),
+        ("psycopg", "store.postgres"),
         ("pandas", "backtest learning market.providers"),
         ("scipy", "backtest fees learning margin pricing"),
     ],

@@ -11,10 +11,11 @@ from core.clock import Clock
 from core.errors import DeskError, UserError
 from core.store import sql
 from core.store.files import make_private_directory, refuse_access
+from core.store.place import Reader, is_used, place_of, read_archive, read_log
 from core.store.reader import SqliteReader, open_read_only
 
 if TYPE_CHECKING:
-    from core.runtime import Worker
+    from core.runtime import Runtime, Worker
 
 LEAST_FREE_BYTES = 200 * 1024 * 1024
 TAIL = 1_000
@@ -72,12 +73,34 @@ async def check_archive(path: Path, *, clock: Clock, worker: Worker, audit: bool
     return True, "every page of it is sound" if audit else "it opens (--audit checks every page)"
 
 
-async def _whole(reader: SqliteReader) -> str:
+async def check_server(home: Path, address: str, *, clock: Clock, runtime: Runtime, audit: bool) -> tuple[Checked, ...]:
+    """The same of a log and tables on a server, which is asked for nothing but to be read."""
+    try:
+        place = place_of(home, address)
+        if not await is_used(place, clock=clock, runtime=runtime):
+            return ((True, f"nothing yet at {place}, which answers; the first start makes it"),)
+        reader = await read_log(place, clock=clock, runtime=runtime)
+        try:
+            log = await (_whole(reader) if audit else _tail(reader))
+        finally:
+            await reader.close()
+        archive = await read_archive(place, clock=clock, runtime=runtime)
+        try:
+            rows = f"; {sum(map(len, (await archive.everything()).values())):,} rows read" if audit else ""
+        finally:
+            await archive.close()
+    except DeskError as error:
+        return ((False, f"{error}; nothing was changed"),)
+    return (True, f"{place}: {log}"), (True, f"it opens{rows}")
+
+
+async def _whole(reader: Reader) -> str:
     found = await reader.audit()
-    return f"audit: {found.events:,} events, every page and hash checked, the chain ends in {found.head.hash[:12]}"
+    parts = "page" if isinstance(reader, SqliteReader) else "event"
+    return f"audit: {found.events:,} events, every {parts} and hash checked, the chain ends in {found.head.hash[:12]}"
 
 
-async def _tail(reader: SqliteReader) -> str:
+async def _tail(reader: Reader) -> str:
     last = await reader.last_seq()
     await reader.read(after=max(0, last - TAIL))
     return f"{last:,} events; the chain of the last {min(last, TAIL):,} holds (--audit checks all of it)"

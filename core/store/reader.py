@@ -13,9 +13,9 @@ from core.errors import Corrupt, Unavailable
 from core.ports import Snapshot
 from core.store import schema, sql
 from core.store.codec import COLUMNS, Row, decode, row_from
-from core.store.files import noted_head
+from core.store.files import make_private_directory, noted_head
 from core.store.log import START, Audit, Head, audit, check_end, verify
-from core.store.sqlitefile import SqliteFile
+from core.store.sqlitefile import SqliteFile, write_database
 
 if TYPE_CHECKING:
     from core.runtime import Worker
@@ -36,13 +36,33 @@ class SqliteLog(SqliteFile):
         """Events with seq > `after` in order, their chain checked."""
         return await self._run(lambda: tuple(map(decode, self._read(after, limit))))
 
+    async def rows(self, *, after: int = 0, limit: int | None = None) -> tuple[Row, ...]:
+        """As `read`, the rows as they are stored."""
+        return await self._run(lambda: self._read(after, limit))
+
+    async def head(self) -> Head:
+        """Where the log ends."""
+        return await self._run(lambda: schema.read_head(self._connection))
+
     async def last_seq(self) -> int:
         """Sequence number of the last event, 0 for an empty log."""
-        return await self._run(lambda: schema.read_head(self._connection).seq)
+        return (await self.head()).seq
+
+    async def last_token(self) -> int:
+        """The greatest lease token ever given, valid or not."""
+        return await self._run(lambda: schema.read_lease(self._connection).token)
+
+    async def backup(self, target: Path) -> None:
+        """Write a complete copy of the log to `target` (0600), as of one instant; an existing file is replaced only by a whole one."""
+        await self._run(lambda: self._backup(target))
 
     async def load_snapshot(self, name: str, *, code_version: str) -> Snapshot | None:
         """The snapshot of that name and code version if it still fits the log, else None."""
         return await self._run(lambda: self._load_snapshot(name, code_version))
+
+    def _backup(self, target: Path) -> None:
+        make_private_directory(target.parent)
+        write_database(target, self._connection.backup)
 
     def _read(self, after: int, limit: int | None) -> tuple[Row, ...]:
         with sql.one_view(self._connection):

@@ -18,11 +18,9 @@ from core.domain.events import Draft, Event
 from core.errors import Conflict, LeaseLost
 from core.ports import Snapshot
 from core.store import schema, sql
-from core.store.codec import COLUMNS, Row, check_text, stored
-from core.store.files import make_private_directory
-from core.store.log import Head
+from core.store.codec import COLUMNS, Row, check_text, decode, stored
+from core.store.log import Head, verify
 from core.store.reader import SqliteLog, SqliteReader, open_read_only
-from core.store.sqlitefile import write_database
 
 if TYPE_CHECKING:
     from core.runtime import Worker
@@ -75,9 +73,9 @@ class SqliteStore(SqliteLog):
         """Give the lease up, if the token still holds it."""
         await self._run(lambda: self._release(token))
 
-    async def backup(self, target: Path) -> None:
-        """Write a complete copy of the log to `target` (0600), as of one instant; an existing file is replaced only by a whole one."""
-        await self._run(lambda: self._backup(target))
+    async def adopt(self, rows: Sequence[Row], *, token: int) -> None:
+        """Take the next rows of another store's log as they are; lease tokens go on above `token`. For moves and restores."""
+        await self._run(lambda: self._adopt(rows, token))
 
     def _start(self, accept_older: bool, migrations: schema.Migrations) -> None:
         connection, lock = self._open_to_write(lambda new: schema.create(new, migrations))
@@ -100,12 +98,25 @@ class SqliteStore(SqliteLog):
                 head = Head(seq=row.seq, hash=row.hash)
                 rows.append(row)
                 events.append(event)
-            if rows:
-                connection.executemany(_INSERT, [tuple(getattr(row, name) for name in COLUMNS) for row in rows])
-                schema.write_head(connection, head)
+            self._insert(rows)
         if rows and self._lock is not None:
             self._lock.note(head)
         return tuple(events)
+
+    def _adopt(self, rows: Sequence[Row], token: int) -> None:
+        connection = self._connection
+        with sql.transaction(connection):
+            for row in verify(rows, after=schema.read_head(connection)):
+                decode(row)
+            self._insert(rows)
+            schema.write_lease(connection, schema.Lease(token=max(token, schema.read_lease(connection).token)))
+        if rows and self._lock is not None:
+            self._lock.note(Head(seq=rows[-1].seq, hash=rows[-1].hash))
+
+    def _insert(self, rows: Sequence[Row]) -> None:
+        if rows:
+            self._connection.executemany(_INSERT, [tuple(getattr(row, name) for name in COLUMNS) for row in rows])
+            schema.write_head(self._connection, Head(seq=rows[-1].seq, hash=rows[-1].hash))
 
     def _new(self, drafts: Sequence[Draft]) -> Iterator[Draft]:
         seen: set[str] = set()
@@ -138,10 +149,6 @@ class SqliteStore(SqliteLog):
         with sql.transaction(self._connection):
             if _valid_token(schema.read_lease(self._connection)) == token:
                 schema.write_lease(self._connection, schema.Lease(token=token))
-
-    def _backup(self, target: Path) -> None:
-        make_private_directory(target.parent)
-        write_database(target, self._connection.backup)
 
 
 def _valid_token(lease: schema.Lease) -> int:

@@ -12,6 +12,7 @@ from core.clock import Clock
 from core.errors import Corrupt, DeskError, Unavailable
 from core.store import sql
 from core.store.files import LockFile, make_private_directory, refuse_access, sync_directory
+from core.store.log import START
 
 if TYPE_CHECKING:
     from core.runtime import Worker
@@ -79,6 +80,8 @@ class SqliteFile:
         wal = self.path.with_name(self.path.name + "-wal")
         if not self.path.exists() and wal.exists():
             raise Corrupt(f"{self.path} is missing although its write-ahead file {wal.name} is there; restore a backup")
+        if not self.path.exists() and lock.noted not in (None, START):
+            raise Corrupt(f"{self.path} is missing, but events were written here; put it back, or restore a backup")
         if not self.path.exists():
             write_database(self.path, fill)
         refuse_access(self.path, by_others=0o077, what="can be read by other users of this machine")

@@ -23,7 +23,7 @@ class Address:
     server: str  # host, port and database
 
     def __str__(self) -> str:
-        return f"postgresql://{self.server}" + ("" if self.schema == SCHEMA else f"?schema={self.schema}")
+        return f"postgresql://{self.server}" + ("" if self.schema == SCHEMA else f" (schema {self.schema})")
 
     def __repr__(self) -> str:
         return f"Address({self})"
@@ -61,12 +61,6 @@ def read_address(text: str) -> Address:
     server = parts.netloc.rpartition("@")[2] + parts.path
     conninfo = urlunsplit(("postgresql", parts.netloc, parts.path, rest, ""))
     return Address(conninfo=conninfo, schema=_checked_schema(schemas[-1] if schemas else SCHEMA), server=server)
-
-
-def has_password(text: str) -> bool:
-    """Whether an address holds a password, which has no place in a file of settings."""
-    parts = urlsplit(text)
-    return ":" in parts.netloc.rpartition("@")[0] or "password" in dict(parse_qsl(parts.query))
 
 
 def _checked_schema(name: str) -> str:

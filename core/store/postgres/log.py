@@ -43,6 +43,7 @@ _SELECT = f"SELECT {', '.join(COLUMNS)} FROM event"
 _INSERT = f"INSERT INTO event ({', '.join(COLUMNS)}) SELECT * FROM unnest(" + ", ".join(
     f"%s::{_TYPES.get(name, 'text')}[]" for name in COLUMNS
 ) + ")"
+_KNOWN = "SELECT dedupe FROM event WHERE dedupe = ANY(%s::text[])"
 _VIEW = "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY"
 
 
@@ -71,6 +72,10 @@ class PostgresLog:
     async def last_seq(self) -> int:
         """Sequence number of the last event, 0 for an empty log."""
         return (await self.head()).seq
+
+    async def last_token(self) -> int:
+        """The greatest lease token ever given, valid or not."""
+        return (await self._session.run(self._lease)).token
 
     async def load_snapshot(self, name: str, *, code_version: str) -> Snapshot | None:
         """The snapshot of that name and code version if it still fits the log, else None."""
@@ -180,8 +185,10 @@ class PostgresStore(PostgresLog):
             store = cls(await _owner(address, clock, runtime, patience_seconds), clock=clock, runtime=runtime)
             store._lock = lock
             try:
-                await store._session.write(lambda connection: prepare_log(connection, store._notes, migrations))
                 noted = lock.noted if lock is not None and not accept_older else None
+                if noted not in (None, START) and not await store._session.run(store._notes.exist):
+                    raise Corrupt(f"there is no log at {address}, but events were written from here; put it back, or restore a backup")
+                await store._session.write(lambda connection: prepare_log(connection, store._notes, migrations))
                 head = await store._session.run(lambda connection: store._check_end(connection, noted))
             except BaseException:
                 await store.close()
@@ -268,14 +275,18 @@ class PostgresStore(PostgresLog):
         at: datetime,
         planned: list[tuple[Row, Event]],
     ) -> None:
-        async with connection.transaction():
-            notes = await self._notes.read(connection, "head", "lease", lock=True)
+        # A pipeline: what needs no answer first travels together, so an append takes two ways to the server and back instead of six.
+        keys = _keys(drafts)
+        async with connection.pipeline(), connection.transaction():
+            locked = await self._notes.ask(connection, "head", "lease", lock=True)
+            asked = await connection.execute(_KNOWN, (keys,)) if keys else None
+            notes = await self._notes.answer(locked)
             if token is not None and token != _valid_token(lease_of(notes)):
                 raise LeaseLost()
             head = head_of(notes)
             if expected_seq is not None and expected_seq != head.seq:
                 raise Conflict(expected_seq=expected_seq, actual_seq=head.seq)
-            known = await self._known(connection, drafts)
+            known = frozenset(from_server(key) for (key,) in await asked.fetchall()) if asked is not None else frozenset()
             planned += await self._aside(_planned, drafts, known, head, at)
             await self._insert(connection, [row for row, _ in planned])
 
@@ -283,15 +294,6 @@ class PostgresStore(PostgresLog):
         if rows:
             await connection.execute(_INSERT, [[_value(getattr(row, name)) for row in rows] for name in COLUMNS])
             await write_head(connection, self._notes, Head(seq=rows[-1].seq, hash=rows[-1].hash))
-
-    async def _known(self, connection: AsyncConnection[Any], drafts: Sequence[Draft]) -> frozenset[str]:
-        keys = [draft.dedupe for draft in drafts if draft.dedupe is not None]
-        for key in keys:
-            check_text(key)
-        if not keys:
-            return frozenset()
-        found = await fetch(connection, "SELECT dedupe FROM event WHERE dedupe = ANY(%s::text[])", (list(map(to_server, keys)),))
-        return frozenset(from_server(key) for (key,) in found)
 
     async def _was_kept(self, planned: Sequence[Row], lost: ConnectionLost) -> bool:
         """Find out, after a lost connection, whether what was being written is there."""
@@ -372,6 +374,13 @@ async def _owner(address: Address, clock: Clock, runtime: Runtime, patience_seco
         finally:
             await onlooker.close()
         raise LeaseHeld(f"{lease.owner or 'another desk process'}, which owns {address}") from error
+
+
+def _keys(drafts: Sequence[Draft]) -> list[str]:
+    keys = [draft.dedupe for draft in drafts if draft.dedupe is not None]
+    for key in keys:
+        check_text(key)
+    return list(map(to_server, keys))
 
 
 def _planned(drafts: Sequence[Draft], known: frozenset[str], head: Head, at: datetime) -> list[tuple[Row, Event]]:

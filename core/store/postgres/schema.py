@@ -12,7 +12,9 @@ from core.store.postgres.session import fetch
 from core.store.schema import Lease, sealed, unsealed
 
 if TYPE_CHECKING:
-    from psycopg import AsyncConnection
+    from psycopg import AsyncConnection, AsyncCursor
+
+    Asked = tuple[tuple[str, ...], AsyncCursor[Any]]
 
 Migrations = Sequence[Sequence[str]]
 
@@ -43,7 +45,7 @@ class Notes:
         self._table = table
 
     async def make(self, connection: AsyncConnection[Any]) -> bool:
-        """Make schema and table; False where the table is there. Raises Corrupt where other tables are and it is not."""
+        """Make schema and table; False where the table is there."""
         await connection.execute(f'CREATE SCHEMA IF NOT EXISTS "{self._address.schema}"')
         if await self.exist(connection):
             return False
@@ -66,8 +68,17 @@ class Notes:
 
     async def read(self, connection: AsyncConnection[Any], *keys: str, lock: bool = False) -> Mapping[str, Any]:
         """Notes by key; with `lock`, nobody else may change or so read them before this transaction ends."""
+        return await self.answer(await self.ask(connection, *keys, lock=lock))
+
+    async def ask(self, connection: AsyncConnection[Any], *keys: str, lock: bool = False) -> Asked:
+        """Ask as `read` does; in a pipeline, without waiting for the answer."""
         statement = f"SELECT key, value, seal FROM {self._table} WHERE key = ANY(%s) ORDER BY key" + (" FOR UPDATE" if lock else "")
-        rows = {key: (value, seal) for key, value, seal in await fetch(connection, statement, (list(keys),))}
+        return keys, await connection.execute(statement, (list(keys),))
+
+    async def answer(self, asked: Asked) -> Mapping[str, Any]:
+        """The answer to what was asked."""
+        keys, cursor = asked
+        rows = {key: (value, seal) for key, value, seal in await cursor.fetchall()}
         return {key: unsealed(key, rows.get(key)) for key in keys}
 
     async def write(self, connection: AsyncConnection[Any], key: str, value: Any) -> None:
@@ -133,3 +144,10 @@ async def drop(connection: AsyncConnection[Any], address: Address) -> None:
 async def rename(connection: AsyncConnection[Any], address: Address, to: Address) -> None:
     """Give a schema another name, in one step with all in it."""
     await connection.execute(f'ALTER SCHEMA "{address.schema}" RENAME TO "{to.schema}"')
+
+
+async def replace_empty(connection: AsyncConnection[Any], address: Address, to: Address) -> None:
+    """Give a schema the name of an empty one, or of none, in one step; a schema that holds anything is not replaced."""
+    async with connection.transaction():
+        await connection.execute(f'DROP SCHEMA IF EXISTS "{to.schema}"')
+        await rename(connection, address, to)

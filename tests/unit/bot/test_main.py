@@ -68,7 +68,7 @@ def test_do_when_refused_then_exits_1_with_a_sentence_and_no_trace(home: Path) -
 
 def test_do_when_used_wrongly_then_exits_2(home: Path) -> None:
     assert bot(home, "do").returncode == 2
-    assert bot(home, "backup").returncode == 2
+    assert bot(home, "backups").returncode == 2
 
 
 def test_do_when_json_is_asked_then_is_data(home: Path) -> None:
