@@ -141,7 +141,7 @@ class FileLogs(Logs):
         import structlog  # on the first line written: a command that only answers should not wait for it
 
         every_level = structlog.make_filtering_bound_logger(logging.DEBUG)
-        steps = [self._redacted, _as_line]
+        steps: list[Any] = [self._redacted, _as_line]
         return structlog.wrap_logger(self._file, processors=steps, wrapper_class=every_level, context_class=dict).bind()
 
     def _redacted(self, logger: object, method: str, record: Mapping[str, Any]) -> dict[str, Any]:

@@ -19,6 +19,8 @@ Pens = tuple[re.Pattern[str] | None, re.Pattern[str] | None, re.Pattern[str] | N
 MARK = "****"
 MOST_SECRETS = 512
 MOST_PASSES = 8
+MOST_HARMLESS = 2_048
+SHORT_TEXT = 80
 SHORTEST_WORD = 6  # a shorter "secret" would strike out ordinary words
 SHORTEST_LINE = 16  # of a secret of several lines, such as a private key
 _TELLING = frozenset(
@@ -61,6 +63,7 @@ class Redaction:
         self._words: dict[str, None] = {}
         self._numbers: dict[str, None] = {}
         self._pens: Pens | None = (None, None, None)
+        self._harmless: set[str] = set()  # labels and words that every answer repeats
 
     @classmethod
     def of_environment(cls, environment: Mapping[str, str]) -> Redaction:
@@ -83,6 +86,7 @@ class Redaction:
                 if len(form) >= SHORTEST_WORD:
                     _remember(self._words, form)
         self._pens = None  # made when next needed
+        self._harmless.clear()
 
     def learn(self, text: str) -> None:
         """Find the secrets in a text (a configuration file) and know them from now on, also where they stand alone."""
@@ -97,17 +101,28 @@ class Redaction:
 
         `strict`, for the texts of errors, also strikes out a known secret of digits where it stands as a number of its own.
         """
+        if not strict and text in self._harmless:
+            return text
+        after = self._once(text, strict)
+        if after == text:
+            if not strict and len(text) <= SHORT_TEXT:
+                self._remember_harmless(text)
+            return text
         for _ in range(MOST_PASSES):
-            after = self._once(text, strict)
+            text, after = after, self._once(after, strict)
             if after == text:
-                return text
-            text = after
+                break
         return text
 
     def clean(self, value: T) -> T:
         """A value (a reply, a list, a mapping, any dataclass) with every text in it redacted; the same object where nothing was."""
         cleaned: T = _cleaned(value, self.redact)
         return cleaned
+
+    def _remember_harmless(self, text: str) -> None:
+        if len(self._harmless) >= MOST_HARMLESS:
+            self._harmless.clear()
+        self._harmless.add(text)
 
     def _once(self, text: str, strict: bool) -> str:
         if self._pens is None:

@@ -136,6 +136,13 @@ def test_add_when_there_are_too_many_secrets_then_the_oldest_are_forgotten_and_t
     assert redaction.redact("canary-00000-x") == "canary-00000-x"
 
 
+def test_add_when_a_text_was_harmless_before_then_it_is_looked_at_again() -> None:
+    redaction = Redaction()
+    assert redaction.redact("canary-late") == "canary-late"
+    redaction.add("canary-late")
+    assert redaction.redact("canary-late") == MARK
+
+
 def test_learn_when_a_configuration_holds_secrets_then_they_are_known_alone_too() -> None:
     redaction = Redaction()
     redaction.learn("market:\n  url: https://me:canary-one@host/\n  api_key: canary-two\nsettings: {}\n")
