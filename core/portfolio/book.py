@@ -52,18 +52,23 @@ class Book:
     def exposed(self, *, purchases: bool = True, without: Collection[str] = ()) -> dict[str, tuple[Instrument, int]]:
         """Holdings plus every live order's opening legs as if they filled: the worst case limits are judged on.
 
-        Closing orders are not counted, since they may not fill. Nor may a working purchase that would cover a short: without `purchases`
-        orders whose opening legs all buy are left out, and limits are judged both ways. A leg that filled ahead of its partners is held
-        already: only what is left of each leg is added. `without` names orders to leave out too, by client id.
+        Closing orders are not counted, since they may not fill; but what they sell and no purchase of their own goes with any more is, since
+        that fill can lay a short open. Nor may a working purchase fill that would cover a short: without `purchases` orders whose opening
+        legs all buy are left out, and limits are judged both ways. A leg that filled ahead of its partners is held already: only what is
+        left of each leg is added. `without` names orders to leave out too, by client id.
         """
         held = self.holdings()
         for order in self.live.values():
-            if order.client_id in without or (not purchases and _only_buys(order)):
+            if order.client_id in without:
                 continue
             filled = order.filled_contracts
+            opened = order.quantity if purchases or not _only_buys(order) else 0
             for leg in order.envelope.legs:
-                left = order.quantity * leg.ratio - filled[leg.instrument.key]
-                if leg.effect is Effect.OPEN and left > 0:
+                if leg.effect is Effect.CLOSE and leg.side is Side.BUY:
+                    continue
+                units = opened if leg.effect is Effect.OPEN else _bare_units(order)
+                left = units * leg.ratio - filled[leg.instrument.key]
+                if left > 0:
                     _add(held, leg.instrument, leg.side.sign * left)
         return held
 
@@ -86,6 +91,14 @@ class Books:
 
 def _only_buys(order: Order) -> bool:
     return all(leg.side is Side.BUY for leg in order.envelope.legs if leg.effect is Effect.OPEN)
+
+
+def _bare_units(order: Order) -> int:
+    """Units of which no purchase is left to fill: all of an order that only sells, else as many as its fullest leg has filled."""
+    if all(leg.side is Side.SELL for leg in order.envelope.legs):
+        return order.quantity
+    filled = order.filled_contracts
+    return max(filled[leg.instrument.key] // leg.ratio for leg in order.envelope.legs)
 
 
 def add_legs(held: dict[str, tuple[Instrument, int]], legs: Iterable[Leg], units: int) -> None:

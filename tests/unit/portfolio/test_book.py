@@ -148,6 +148,20 @@ def test_exposed_when_closing_order_works_then_not_counted() -> None:
     assert log.book.exposed() == log.book.holdings()
 
 
+def test_exposed_when_a_close_only_sells_the_long_then_its_fill_is_counted() -> None:
+    log = opened(2)
+    log.add(submitting(closing((LONG,)), 2, client_id="O2", trade_id="PO1"), acknowledged("O2"))
+    assert {key: held[1] for key, held in log.book.exposed().items()} == {put(2800).key: -2}
+
+
+def test_n7_exposed_when_a_close_bought_its_short_back_first_then_the_sale_that_is_left_is_counted() -> None:
+    log = opened(2)
+    bought = closing((SHORT,))[0]
+    log.add(submitting(closing(SPREAD), 2, client_id="O2", trade_id="PO1"), acknowledged("O2"))
+    log.add(filled(bought, 1, "20.00", exec_id="C1", client_id="O2"))
+    assert {key: held[1] for key, held in log.book.exposed().items()} == {put(2800).key: -1, put(2750).key: 1}
+
+
 def test_n7_exposed_when_one_leg_filled_first_then_not_counted_twice() -> None:
     log = Log()
     log.add(submitting(SPREAD, 10), acknowledged(), filled(LONG, 10, "21.00", exec_id="E1"))
