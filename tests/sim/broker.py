@@ -500,16 +500,17 @@ class Link:
             self._exchange.watcher.heard(client_id, word)
 
 
-def worst_at_expiry(held: Any) -> Decimal:
-    """The most that option holdings can lose at expiry, expiry by expiry, from nothing to three times the highest strike."""
+def worst_at_expiry(held: Any, *, floor: Decimal = ZERO) -> Decimal:
+    """The most that option holdings can lose at expiry, expiry by expiry, from `floor` to three times the highest strike."""
     total = ZERO
     by_expiry: dict[Any, list[tuple[Option, int]]] = {}
     for instrument, count in held:
         if isinstance(instrument, Option) and count:
             by_expiry.setdefault(instrument.expiry, []).append((instrument, count))
     for group in by_expiry.values():
-        strikes = sorted({item.strike for item, _ in group})
-        worst = min(sum(_value(item, level) * count for item, count in group) for level in (ZERO, *strikes, strikes[-1] * 3))
+        strikes = sorted({item.strike for item, _ in group if item.strike > floor})
+        top = max(item.strike for item, _ in group) * 3
+        worst = min(sum(_value(item, level) * count for item, count in group) for level in (floor, *strikes, top))
         total -= min(ZERO, worst)
     return total
 

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from decimal import Decimal
+from itertools import combinations
 from random import Random
 from typing import TYPE_CHECKING
 
@@ -545,9 +546,23 @@ class RiskReserved(Checker):
 
     def before_event(self, event: Event) -> str | None:
         body = event.body
-        if not isinstance(body, Submitting) or body.reducing or any(leg.effect is not Effect.OPEN for leg in body.envelope.legs):
+        if not isinstance(body, Submitting):
             return None
-        return self._count(body) or self._capital(body) or self._exposure(body) or self._again(event, body)
+        if any(leg.effect is Effect.CLOSE for leg in body.envelope.legs):
+            return self._closing(body)
+        return None if body.reducing else self._count(body) or self._capital(body) or self._exposure(body) or self._again(event, body)
+
+    def _closing(self, body: Submitting) -> str | None:
+        """A close may not lay a short open by more than a trade may risk, whatever else that is being closed fills or not."""
+        closing = [sent for sent in self._live() if any(leg.effect is Effect.CLOSE for leg in sent.submitting.envelope.legs)][:4]
+        most = self._worth() * self._capital_fraction * Decimal("1.01")
+        own = Sent(submitting=body, seq=0)
+        for size in range(len(closing) + 1):
+            for others in combinations(closing, size):
+                before, after = (worst_at_expiry(self._worst_case(filled), floor=self._floor()) for filled in (others, (*others, own)))
+                if after - before > most:
+                    return f"{body.client_id} closes, and raises the worst case from {before} to {after}"
+        return None
 
     def _count(self, body: Submitting) -> str | None:
         trades = {key for key, held in self.history.trades.items() if any(held.values())} | {
@@ -564,17 +579,27 @@ class RiskReserved(Checker):
         return None
 
     def _exposure(self, body: Submitting) -> str | None:
+        worst = worst_at_expiry(self._worst_case((Sent(submitting=body, seq=0),)), floor=self._floor())
+        most = self._worth() * self._margin_fraction * Decimal("1.01")
+        return f"{body.client_id} makes the worst case {worst}, over {most}" if worst > most else None
+
+    def _worst_case(self, more: Sequence[Sent]) -> list[tuple[Option, int]]:
+        """Holdings, what must have been traded with the legs reported so far, live openings as if filled, and `more` as if filled."""
         held = dict(self.history.held)
         changes = [change for sent in self.history.intents.values() for change in sent.unreported()]
-        for sent in (*self._live(), Sent(submitting=body, seq=0)):
-            left = sent.submitting.quantity - sent.units
+        live = self._live()
+        for sent in (*live, *(one for one in more if not any(one is sent for sent in live))):
             for leg in sent.submitting.envelope.legs:
-                if leg.effect is Effect.OPEN and isinstance(leg.instrument, Option):
+                if isinstance(leg.instrument, Option) and (leg.effect is Effect.OPEN or any(sent is one for one in more)):
+                    left = sent.submitting.quantity - sent.units
                     changes.append((leg.instrument, leg.contracts(left) if left else 0))
         for instrument, change in changes:
             held[instrument.key] = (instrument, held.get(instrument.key, (instrument, 0))[1] + change)
-        worst, most = worst_at_expiry(held.values()), self._worth() * self._margin_fraction * Decimal("1.01")
-        return f"{body.client_id} makes the worst case {worst}, over {most}" if worst > most else None
+        return list(held.values())
+
+    def _floor(self) -> Decimal:
+        """A crash of a fifth: where an uncovered put is judged, as the desk's own rules do."""
+        return Decimal(str(round(self.exchange.market.spot() * 0.8, 2)))
 
     def _again(self, event: Event, body: Submitting) -> str | None:
         drafted = self.history.tickets[body.ticket_id].drafted
