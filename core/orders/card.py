@@ -50,7 +50,8 @@ def draw_card(
         _cost(priced), _before_after(priced), _rules(priced), _events(priced), _tax(priced), _data(priced, now=now, label=label),
     ]
     return Reply(
-        blocks=tuple(blocks), actions=_actions(ticket_id, priced), badge=badge_words(priced.envelope.account.env, mode[0], label), at=now,
+        blocks=tuple(blocks), ok=priced.verdict.allowed, actions=_actions(ticket_id, priced),
+        badge=badge_words(priced.envelope.account.env, mode[0], label), at=now,
         data={"allowed": priced.verdict.allowed, "quantity": priced.envelope.quantity},
     )
 

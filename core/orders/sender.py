@@ -236,12 +236,15 @@ class AccountSender(BrokerLink):
         except TimeoutError:
             return False
 
-    async def settle_down(self) -> None:
-        """Hear all the broker has to say now. Where the clock stands and no time passes by itself, also walk every price to its end."""
+    async def settle_down(self, *, walk: bool = False) -> None:
+        """Hear all the broker has to say now.
+
+        With `walk`, or where the clock stands so that no time passes by itself, also walk every price to its end.
+        """
         await self._desk.runtime.wait_for(self._broker.poll(), self._seconds())
         while await self.pump(0):
             pass
-        if not self._desk.runtime.clock.standing:
+        if not walk and not self._desk.runtime.clock.standing:
             return
         steps = self._desk.settings.desk.whole("walk_steps")
         for done in range(1, steps + 1):

@@ -20,7 +20,7 @@ ENVIRONMENT = {
     "DATABASE_URL": "postgresql://desk:c%40nary-pg@db.example/desk",
     "SIGNING_KEY": "-----BEGIN KEY-----\ncanarylineonecanarylineone\n-----END KEY-----",
     "PATH": "/usr/bin:/bin",
-    "PWD": "/home/trader",
+    "PWD": "/srv/trader",
     "LANG": "en_US.UTF-8",
 }
 SHAPES = {
@@ -57,7 +57,7 @@ FIGURES = (
     "9af0954163461128bd742409ac908a53e44a0b4d0a45efa994856ac8c52407e5",
     "open 2026-11-20T15:00:00+00:00, closes 16:00",
     "session: open, key: 5",
-    "file /home/trader/core/desk.py, line 480",
+    "file /srv/trader/core/desk.py, line 480",
 )
 
 

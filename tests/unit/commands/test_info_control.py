@@ -11,7 +11,7 @@ from core.command import Call, Caller, Via
 from core.commands._accounts import load_default
 from core.desk import Desk
 from core.dispatch import dispatch
-from core.domain.events import Mode, ModeSet, Scope, ScopeKind, SettingChanged
+from core.domain.events import Mode, ModeSet, Reconciled, Scope, ScopeKind, SettingChanged
 from core.domain.orders import OrderState
 from core.errors import Unavailable
 from core.fold import DeskFold
@@ -81,8 +81,13 @@ async def test_resume_when_an_error_left_reducing_then_lifts_it() -> None:
 
 async def test_unhalt_when_a_reconciliation_halted_an_instrument_then_it_stays() -> None:
     desk = await open_desk()
+    account = desk.config.accounts[0].id
     scope = Scope(kind=ScopeKind.INSTRUMENT, name="SPY")
-    await desk.record(desk.draft(ModeSet(scope=scope, mode=Mode.HALT, cause="reconciliation:a", reason="SPY differs"), actor="desk"))
+    halt = ModeSet(scope=scope, mode=Mode.HALT, cause=f"reconciliation:{account}", reason="SPY differs")
+    differs = Reconciled(
+        account=account, epoch=desk.epochs[account], complete=True, differences=("SPY differs",), broken_instruments=("SPY",)
+    )
+    await desk.record(desk.draft(halt, actor="desk"), desk.draft(differs, actor="desk"))
     await say(desk, "halt")
     reply = await proved(desk, "unhalt")
     assert desk.mode()[0] is Mode.ACTIVE
