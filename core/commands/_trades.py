@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 
+from core.clock import exchange_date
 from core.command import Call
 from core.desk import Desk
 from core.domain.accounts import Account
@@ -182,7 +183,7 @@ def flags_of(result: OpenResult, view: View, *, close_dte: Mapping[str, int]) ->
             words.append("settlement pending")
         elif dte == 0:
             words.append("expires today")
-        elif dte <= close_dte.get(trade.strategy, -1):
+        elif dte <= close_dte.get(trade.strategy, -1) < (trade.expiry - exchange_date(trade.opened_at)).days:
             words.append(f"{dte} day{'' if dte == 1 else 's'} left: close or roll")
     if result.stale:
         words.append("no price")
