@@ -53,9 +53,9 @@ class Book:
         """Holdings plus every live order's opening legs as if they filled: the worst case limits are judged on.
 
         Closing orders are not counted, since they may not fill; but what they sell and no purchase of their own goes with any more is,
-        since that fill can lay a short open. Nor may a working purchase fill that would cover a short: without `purchases` orders whose opening
-        legs all buy are left out, and limits are judged both ways. A leg that filled ahead of its partners is held already: only what is
-        left of each leg is added. `without` names orders to leave out too, by client id.
+        since that fill can lay a short open. Nor may a working purchase fill that would cover a short: without `purchases` orders whose
+        opening legs all buy are left out, and limits are judged both ways. A leg that filled ahead of its partners is held already: only
+        what is left of each leg is added. `without` names orders to leave out too, by client id.
         """
         held = self.holdings()
         for order in self.live.values():

@@ -95,7 +95,13 @@ class Exchange:
     """The broker's side: books, matching, reports and connections."""
 
     def __init__(
-        self, loop: SimLoop, account: AccountId, market: Market, faults: Faults, step: Callable[[str], None], start_cash: Decimal,
+        self,
+        loop: SimLoop,
+        account: AccountId,
+        market: Market,
+        faults: Faults,
+        step: Callable[[str], None],
+        start_cash: Decimal,
     ) -> None:
         self.loop = loop
         self.process = loop.process("exchange")
@@ -265,9 +271,17 @@ class Exchange:
         elif self.faults.hits("snapshot_empty"):
             complete, orders, positions, fills = False, [], [], []
         return BrokerSnapshot(
-            account=self.account, epoch=self.epoch, complete=complete, at=self.market.now(), cash=self.cash, orders=tuple(orders),
-            positions=tuple(positions), fills=tuple(fills), settlements=(),
-            movements=tuple(item for item in fresh if isinstance(item, CashMovement)), cursor=len(self.stream),
+            account=self.account,
+            epoch=self.epoch,
+            complete=complete,
+            at=self.market.now(),
+            cash=self.cash,
+            orders=tuple(orders),
+            positions=tuple(positions),
+            fills=tuple(fills),
+            settlements=(),
+            movements=tuple(item for item in fresh if isinstance(item, CashMovement)),
+            cursor=len(self.stream),
         )
 
     def updates(self, since: int) -> tuple[Update, ...]:
@@ -284,8 +298,12 @@ class Exchange:
         after = self._needed([(leg.instrument, leg.contracts(envelope.quantity)) for leg in envelope.legs])
         cash_after = self.cash + envelope.plan.start * 100 * envelope.quantity
         return Preview(
-            margin_before=before, margin_after=after, buying_power_before=self.cash - before, buying_power_after=cash_after - after,
-            commission=FEE * envelope.quantity * len(envelope.legs), source="sim",
+            margin_before=before,
+            margin_after=after,
+            buying_power_before=self.cash - before,
+            buying_power_after=cash_after - after,
+            commission=FEE * envelope.quantity * len(envelope.legs),
+            source="sim",
         )
 
     # --- books
@@ -334,15 +352,30 @@ class Exchange:
     def _execute(self, client_id: str | None, instrument: Instrument, side: Side, quantity: int, price: Decimal) -> None:
         self._executions += 1
         fill = Fill(
-            exec_id=f"X{self._executions}", account=self.account, client_id=client_id, instrument=instrument, side=side,
-            quantity=quantity, price=price, fees=FEE * quantity, at=self.market.now(),
+            exec_id=f"X{self._executions}",
+            account=self.account,
+            client_id=client_id,
+            instrument=instrument,
+            side=side,
+            quantity=quantity,
+            price=price,
+            fees=FEE * quantity,
+            at=self.market.now(),
         )
         self._book(fill, 1)
         self._publish(fill)
         if self.faults.hits("correct_fill"):
             corrected = Fill(
-                exec_id=f"{fill.exec_id}.1", account=self.account, client_id=client_id, instrument=instrument, side=side,
-                quantity=quantity, price=price + CENT, fees=fill.fees, at=fill.at, corrects=fill.exec_id,
+                exec_id=f"{fill.exec_id}.1",
+                account=self.account,
+                client_id=client_id,
+                instrument=instrument,
+                side=side,
+                quantity=quantity,
+                price=price + CENT,
+                fees=fill.fees,
+                at=fill.at,
+                corrects=fill.exec_id,
             )
             self._book(fill, -1)
             self._book(corrected, 1)
@@ -380,14 +413,17 @@ class Exchange:
 
     def _shown(self, order: Resting) -> BrokerOrder:
         return BrokerOrder(
-            client_id=order.client_id, broker_ref=order.ref, status=order.status, limit=order.limit, quantity=order.quantity,
-            filled=order.filled, description=f"{order.quantity} of {len(order.legs)} legs",
+            client_id=order.client_id,
+            broker_ref=order.ref,
+            status=order.status,
+            limit=order.limit,
+            quantity=order.quantity,
+            filled=order.filled,
+            description=f"{order.quantity} of {len(order.legs)} legs",
         )
 
     def _report(self, order: Resting, status: BrokerStatus, reason: str = "") -> None:
-        self._publish(
-            OrderReport(client_id=order.client_id, broker_ref=order.ref, status=status, limit=order.limit, reason=reason)
-        )
+        self._publish(OrderReport(client_id=order.client_id, broker_ref=order.ref, status=status, limit=order.limit, reason=reason))
 
     def _publish(self, item: OrderReport | Fill | CashMovement) -> None:
         """Put a report on its way into the stream; a late one is overtaken by what happens after it."""
@@ -405,7 +441,13 @@ class Link:
     """The Broker port of one life of the desk: it only carries requests to the exchange."""
 
     def __init__(
-        self, exchange: Exchange, *, boot: int, process: SimProcess, durable_seq: Callable[[], int], now: Callable[[], datetime],
+        self,
+        exchange: Exchange,
+        *,
+        boot: int,
+        process: SimProcess,
+        durable_seq: Callable[[], int],
+        now: Callable[[], datetime],
     ) -> None:
         self._exchange = exchange
         self._boot = boot
@@ -477,7 +519,12 @@ class Link:
         if exchange.watcher is not None:
             exchange.watcher.wire(
                 Wire(
-                    kind=kind, client_id=client_id, order=order, epoch=self._epoch, boot=self._boot, durable_seq=self._durable_seq(),
+                    kind=kind,
+                    client_id=client_id,
+                    order=order,
+                    epoch=self._epoch,
+                    boot=self._boot,
+                    durable_seq=self._durable_seq(),
                     at=self._now(),
                 )
             )

@@ -86,7 +86,12 @@ class Chat:
     def send(self, chat: str, content: str, *, press: bool = False, ticket: str | None = None, word: str = "") -> Message:
         """A person sends something."""
         message = Message(
-            id=f"m{len(self.messages) + 1}", chat=chat, press=press, content=content, ticket=ticket, sent_at=self._world.loop.time(),
+            id=f"m{len(self.messages) + 1}",
+            chat=chat,
+            press=press,
+            content=content,
+            ticket=ticket,
+            sent_at=self._world.loop.time(),
             word=word or ("" if press else content.split()[0]),
         )
         self.messages[message.id] = self.open[message.id] = message
@@ -149,7 +154,9 @@ class Chat:
         confirm = {action.line.split()[1]: None for action in shown.reply.actions if action.line.startswith("confirm ")}
         tokens = {button.label: button.token for button in shown.buttons}
         lines = {action.label: action.line for action in shown.reply.actions}
-        for ticket in confirm or ({str(shown.reply.data["ticket"]): None} if shown.reply.data.get("ticket") and "order" not in shown.reply.data else {}):
+        for ticket in confirm or (
+            {str(shown.reply.data["ticket"]): None} if shown.reply.data.get("ticket") and "order" not in shown.reply.data else {}
+        ):
             own = {label: token for label, token in tokens.items() if ticket in lines[label]}
             press = next((token for label, token in own.items() if lines[label].startswith("confirm ")), None)
             card = Card(ticket=ticket, chat=chat, confirm=press, others=tuple(token for token in own.values() if token != press))
@@ -170,10 +177,28 @@ class People:
         self._acts: dict[Callable[[], None], float] = {
             act: habits.get(act.__name__.strip("_"), weight * rng.choice((0.3, 1.0, 1.0, 2.0)))
             for act, weight in (
-                (self._open, 5.0), (self._same_again, 0.5), (self._press, 10.0), (self._press_often, 1.0), (self._press_and_drop, 0.7),
-                (self._press_old, 0.7), (self._press_two_cards, 1.0), (self._type_confirm, 0.7), (self._press_other, 0.7), (self._forge, 0.3),
-                (self._steal, 0.3), (self._viewer_tries, 0.2), (self._close, 3.0), (self._cancel, 0.7), (self._ask, 0.7), (self._note, 0.5),
-                (self._pause, 0.15), (self._resume, 0.5), (self._halt, 0.12), (self._kill, 0.1), (self._unhalt, 0.8), (self._limits, 0.2),
+                (self._open, 5.0),
+                (self._same_again, 0.5),
+                (self._press, 10.0),
+                (self._press_often, 1.0),
+                (self._press_and_drop, 0.7),
+                (self._press_old, 0.7),
+                (self._press_two_cards, 1.0),
+                (self._type_confirm, 0.7),
+                (self._press_other, 0.7),
+                (self._forge, 0.3),
+                (self._steal, 0.3),
+                (self._viewer_tries, 0.2),
+                (self._close, 3.0),
+                (self._cancel, 0.7),
+                (self._ask, 0.7),
+                (self._note, 0.5),
+                (self._pause, 0.15),
+                (self._resume, 0.5),
+                (self._halt, 0.12),
+                (self._kill, 0.1),
+                (self._unhalt, 0.8),
+                (self._limits, 0.2),
             )
         }
         self._pace_seconds = rng.choice((0.5, 1.0, 2.0))
@@ -201,7 +226,11 @@ class People:
         quantity = rng.choice(("1", "1", "2", "3", "3", "8", ""))
         kind = rng.random()
         if kind < 0.85:
-            self._say(f"open put_credit_spread XSP {quantity} expiry={expiry} strikes={short}/{short - rng.choice((10, 10, 20))}".replace("  ", " "))
+            self._say(
+                f"open put_credit_spread XSP {quantity} expiry={expiry} strikes={short}/{short - rng.choice((10, 10, 20))}".replace(
+                    "  ", " "
+                )
+            )
         elif kind < 0.95:
             self._say(f"open put_credit_spread XSP 1 expiry={expiry} strikes={short}/{short - 10} limit=0.{rng.randint(10, 99)}")
         else:
@@ -287,7 +316,9 @@ class People:
             self._say("cancel scope=all")
 
     def _ask(self) -> None:
-        self._say(self._rng.choice(("status", "positions", "fills", "quote XSP", "why XSP", "nonsense", "confirm", "open put_credit_spread")))
+        self._say(
+            self._rng.choice(("status", "positions", "fills", "quote XSP", "why XSP", "nonsense", "confirm", "open put_credit_spread"))
+        )
 
     def _note(self) -> None:
         self._notes += 1

@@ -15,8 +15,15 @@ class Disk:
     """The store's and the archive's fault hooks for one life of the desk. `durable` hears of every append once it is on disk."""
 
     def __init__(
-        self, loop: SimLoop, faults: Faults, *, process: SimProcess, runtime: Runtime, full: Callable[[], bool],
-        step: Callable[[str], None], durable: Callable[[Sequence[Event]], None],
+        self,
+        loop: SimLoop,
+        faults: Faults,
+        *,
+        process: SimProcess,
+        runtime: Runtime,
+        full: Callable[[], bool],
+        step: Callable[[str], None],
+        durable: Callable[[Sequence[Event]], None],
     ) -> None:
         self._loop = loop
         self._faults = faults

@@ -13,7 +13,7 @@ from datetime import timedelta
 from decimal import Decimal
 from itertools import combinations
 from random import Random
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from core.domain.encoding import digest
 from core.domain.events import (
@@ -49,7 +49,9 @@ if TYPE_CHECKING:
     from core.desk import Desk
 
 ZERO = Decimal(0)
-DUPLICATE = timedelta(seconds=55)  # the rule holds identical orders back for 60 s; a little less, since the press is judged before it is stored
+DUPLICATE = timedelta(
+    seconds=55
+)  # the rule holds identical orders back for 60 s; a little less, since the press is judged before it is stored
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -166,7 +168,6 @@ class History:
             sent.unknown = sent.ended is None
         elif isinstance(body, OrderAcknowledged):
             sent.unknown = False
-
 
     def _fill(self, fill: Fill) -> None:
         if fill.exec_id in self._counted or fill.corrects is not None or not isinstance(fill.instrument, Option):
@@ -355,7 +356,7 @@ class NoGuess(Checker):
     id = "5"
     says = "UNKNOWN is left only by what the broker said, and an order is declared absent only when it can no longer arrive."
 
-    _WORDS = {"cancelled": {"cancelled"}, "rejected": {"rejected"}, "expired": {"expired"}}
+    _WORDS: ClassVar[dict[str, set[str]]] = {"cancelled": {"cancelled"}, "rejected": {"rejected"}, "expired": {"expired"}}
 
     def before_event(self, event: Event) -> str | None:
         body = event.body
@@ -364,9 +365,9 @@ class NoGuess(Checker):
         sent = self.history.intents.get(getattr(body, "client_id", "") or "")
         if isinstance(body, OrderAcknowledged) and sent is not None and "working" not in sent.heard:
             return f"{body.client_id} is acknowledged, but the broker never said so"
-        if isinstance(body, Filled) and body.fill.client_id in self.history.intents:
-            if "filled" not in self.history.intents[body.fill.client_id].heard:
-                return f"{body.fill.client_id} has a fill the broker never reported"
+        ours = isinstance(body, Filled) and body.fill.client_id in self.history.intents
+        if isinstance(body, Filled) and ours and "filled" not in self.history.intents[body.fill.client_id].heard:
+            return f"{body.fill.client_id} has a fill the broker never reported"
         return None
 
     def _ended(self, body: OrderEnded, actor: str) -> str | None:
@@ -496,7 +497,9 @@ class FillAlgebra(Checker):
         bodies.sort(key=lambda body: first.get(self._fill_order(body), -1))  # nothing fills before it was submitted
         for number, body in zip(slots, self._placed(slots, bodies, first), strict=True):
             shuffled[number] = replace(events[number], body=body)
-        repeated = [copy for event in shuffled for copy in ((event, event) if isinstance(event.body, Filled) and rng.random() < 0.3 else (event,))]
+        repeated = [
+            copy for event in shuffled for copy in ((event, event) if isinstance(event.body, Filled) and rng.random() < 0.3 else (event,))
+        ]
         one, other = DeskFold(), DeskFold()
         for event in events:
             one.apply(event)
@@ -611,7 +614,11 @@ class RiskReserved(Checker):
                 break
             if other.ended in ("denied", "rejected") and not other.filled:
                 continue  # what came to nothing is no reason to fear a second one
-            if same_legs(other.submitting.envelope, body.envelope) and other.submitting.quantity == body.quantity and not drafted.second_order:
+            if (
+                same_legs(other.submitting.envelope, body.envelope)
+                and other.submitting.quantity == body.quantity
+                and not drafted.second_order
+            ):
                 return f"{body.client_id} repeats {other.submitting.client_id} of {event.at - told.confirmed.at} ago"
         return None
 
@@ -619,7 +626,8 @@ class RiskReserved(Checker):
         return [
             sent
             for sent in self.history.intents.values()
-            if sent.ended is None and any(sent.filled.get(leg.instrument.key, 0) < sent.submitting.quantity * leg.ratio for leg in sent.submitting.envelope.legs)
+            if sent.ended is None
+            and any(sent.filled.get(leg.instrument.key, 0) < sent.submitting.quantity * leg.ratio for leg in sent.submitting.envelope.legs)
         ]
 
     def _loss(self, envelope: Envelope) -> Decimal:
@@ -698,8 +706,12 @@ class SaidDurable(Checker):
     id = "15"
     says = "What a message claims, it cites, and what it cites is durable before it leaves."
 
-    _CLAIMS: dict[str, tuple[type, ...]] = {
-        "confirm": (TicketConfirmed, TicketDrafted), "drop": (TicketClosed,), "note": (NoteWritten,), "halt": (ModeSet,), "kill": (ModeSet,),
+    _CLAIMS: ClassVar[dict[str, tuple[type, ...]]] = {
+        "confirm": (TicketConfirmed, TicketDrafted),
+        "drop": (TicketClosed,),
+        "note": (NoteWritten,),
+        "halt": (ModeSet,),
+        "kill": (ModeSet,),
         "pause": (ModeSet,),
     }
 
@@ -811,8 +823,21 @@ class Monitor:
         self._exchange = exchange
         made: list[Checker] = [
             kind(self.history, exchange)
-            for kind in (Confirmed, Seen, WriteAhead, Identity, NoGuess, NoDuplicate, Conservation, FillAlgebra, Halted, Reconciled14,
-                         SaidDurable, Log, OnceIn)
+            for kind in (
+                Confirmed,
+                Seen,
+                WriteAhead,
+                Identity,
+                NoGuess,
+                NoDuplicate,
+                Conservation,
+                FillAlgebra,
+                Halted,
+                Reconciled14,
+                SaidDurable,
+                Log,
+                OnceIn,
+            )
         ]
         made.append(RiskReserved(self.history, exchange, capital_fraction=capital_fraction, margin_fraction=margin_fraction))
         self.checkers = tuple(made)

@@ -91,13 +91,22 @@ class Market:
         known = np.full(count, 500, dtype=np.int64)
         unknown = np.full(count, np.nan)
         return Chain(
-            symbol="XSP", at=self.now(), source="sim", spot=self.spot(), root=np.array(["XSP"] * count, dtype=object),
+            symbol="XSP",
+            at=self.now(),
+            source="sim",
+            spot=self.spot(),
+            root=np.array(["XSP"] * count, dtype=object),
             expiry=np.array([item.expiry.toordinal() for item in rows], dtype=np.int64),
             right=np.array([CALL if item.right is Right.CALL else PUT for item in rows], dtype=np.int8),
             strike_milli=np.array([int(item.strike * 1000) for item in rows], dtype=np.int64),
             bid=np.array([prices[item.key][0] for item in rows], dtype=np.float64),
             ask=np.array([prices[item.key][1] for item in rows], dtype=np.float64),
-            bid_size=known, ask_size=known, open_interest=known, volume=known, vendor_iv=unknown, vendor_delta=unknown,
+            bid_size=known,
+            ask_size=known,
+            open_interest=known,
+            volume=known,
+            vendor_iv=unknown,
+            vendor_delta=unknown,
         )
 
     def bars(self, symbol: str, start: date, end: date) -> Bars:
@@ -107,7 +116,9 @@ class Market:
             days = sessions(self.today - timedelta(days=420), previous_session(self.today))
             level = sum(self.bid_ask(symbol)) / 2
             closes = tuple(level * (1 + 0.03 * math.sin(number / 9)) for number in range(len(days)))
-            whole = self._bars[symbol] = Bars(symbol=symbol, days=tuple(days), open=closes, high=closes, low=closes, close=closes, source="sim")
+            whole = self._bars[symbol] = Bars(
+                symbol=symbol, days=tuple(days), open=closes, high=closes, low=closes, close=closes, source="sim"
+            )
         kept = [number for number, day in enumerate(whole.days) if start <= day <= end]
         pick = lambda column: tuple(column[number] for number in kept)  # noqa: E731
         return replace(

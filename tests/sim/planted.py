@@ -86,8 +86,15 @@ def _sends_before_it_is_written(patch: pytest.MonkeyPatch) -> None:
         found = await priced(desk, drafted)
         envelope = drafted.envelope
         order = Permitted(
-            account=envelope.account, client_id="O0EAGER", ticket_id=drafted.ticket_id, envelope=envelope, envelope_hash=drafted.envelope_hash,
-            limit=envelope.plan.start, quantity=envelope.quantity, reducing=False, verdict_hash="",
+            account=envelope.account,
+            client_id="O0EAGER",
+            ticket_id=drafted.ticket_id,
+            envelope=envelope,
+            envelope_hash=drafted.envelope_hash,
+            limit=envelope.plan.start,
+            quantity=envelope.quantity,
+            reducing=False,
+            verdict_hash="",
         )
         with suppress(DeskError):
             await desk.brokers[envelope.account].submit(order)
@@ -377,8 +384,15 @@ async def _quietly(work: Awaitable[Any]) -> None:
 
 def _permitted(order: Order, *, client_id: str | None = None) -> Permitted:
     return Permitted(
-        account=order.account, client_id=client_id or order.client_id, ticket_id=order.ticket_id, envelope=order.envelope,
-        envelope_hash=order.envelope_hash, limit=order.limit, quantity=order.quantity, reducing=order.reducing, verdict_hash="",
+        account=order.account,
+        client_id=client_id or order.client_id,
+        ticket_id=order.ticket_id,
+        envelope=order.envelope,
+        envelope_hash=order.envelope_hash,
+        limit=order.limit,
+        quantity=order.quantity,
+        reducing=order.reducing,
+        verdict_hash="",
     )
 
 

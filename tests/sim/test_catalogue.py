@@ -135,7 +135,9 @@ def test_d9_the_same_order_again_within_a_minute_then_held_back() -> None:
 def test_d10_two_cards_that_share_one_limit_then_only_what_fits() -> None:
     world = simulated(1, Rates(reorder_message=0.3), press=0.0, press_two_cards=5.0, same_again=0.0, steps=700)
 
-    assert answers(world, "The rules say no now") + answers(world, "A rule's verdict changed") + answers(world, "working orders changed") > 0
+    assert (
+        answers(world, "The rules say no now") + answers(world, "A rule's verdict changed") + answers(world, "working orders changed") > 0
+    )
 
 
 # ---- E order lifecycle
@@ -274,4 +276,6 @@ def test_j5_killed_while_recovering_then_it_converges() -> None:
 
     assert count(world, "crash_in_recovery") > 1
     assert world.life is not None and world.life.desk is not None
-    assert all(order.state.terminal or order.state is OrderState.UNKNOWN for order in world.life.desk.book(world.exchange.account).orders.values())
+    assert all(
+        order.state.terminal or order.state is OrderState.UNKNOWN for order in world.life.desk.book(world.exchange.account).orders.values()
+    )

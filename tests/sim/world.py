@@ -16,6 +16,7 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from hashlib import blake2b
 from random import Random
+
 import core.app
 from core.app import App, assemble, replay
 from core.clock import LoopClock
@@ -104,7 +105,9 @@ class World:
         self.clock = LoopClock(self.loop)
         self.market = Market(START, entropy.rng("market"), self.loop.time)
         self.exchange = Exchange(self.loop, CONFIG.accounts[0].id, self.market, self.faults, self.step, START_CASH)
-        self.monitor = Monitor(self.exchange, most_positions=MOST_POSITIONS, capital_fraction=Decimal("0.05"), margin_fraction=Decimal("0.50"))
+        self.monitor = Monitor(
+            self.exchange, most_positions=MOST_POSITIONS, capital_fraction=Decimal("0.05"), margin_fraction=Decimal("0.50")
+        )
         self.exchange.watcher = self.monitor
         self.chat = Chat(self)
         self.monitor.history.messages = self.chat.messages
@@ -146,7 +149,11 @@ class World:
         self.step("boot")
         process = self.loop.process(f"desk {self._boots}")
         runtime = SimRuntime(
-            self.loop, self.seed, process=process.name, clock=self.clock, entropy=self.entropy.child("boot", self._boots),
+            self.loop,
+            self.seed,
+            process=process.name,
+            clock=self.clock,
+            entropy=self.entropy.child("boot", self._boots),
             on_failure=self._failed,
         )
         process = runtime.process
@@ -165,8 +172,15 @@ class World:
                 self.exchange, boot=life.boot, process=life.process, durable_seq=lambda: life.store.disk.head.seq, now=self.clock.now
             )
             desk = await assemble(
-                config=CONFIG, runtime=life.runtime, store=life.store, archive=life.archive, token=token, fold=fold,
-                providers=(FakeProvider(self.market, self.faults, life.runtime, self.step),), halt_reason=lambda: self.halt_file, brokers=(link,),
+                config=CONFIG,
+                runtime=life.runtime,
+                store=life.store,
+                archive=life.archive,
+                token=token,
+                fold=fold,
+                providers=(FakeProvider(self.market, self.faults, life.runtime, self.step),),
+                halt_reason=lambda: self.halt_file,
+                brokers=(link,),
             )
             desk.write_halt, desk.clear_halt = self._write_halt, self._clear_halt
             desk.listen(lambda event, outcomes: self._folded(desk, event))
@@ -350,9 +364,17 @@ class World:
         for part in (self.loop.digest, self.outbound.hexdigest(), history.rows[-1].hash if history.rows else ""):
             whole.update(part.encode())
         return Result(
-            seed=self.seed, steps=self.steps, callbacks=self.loop.steps, seconds=self.loop.time(), faults=dict(sorted(self.faults.counts.items())),
-            crashes=self.crashes, events=len(history.rows), orders=len(history.intents),
-            fills=sum(row.kind == "Filled" for row in history.rows), violations=tuple(self.monitor.violations), errors=tuple(self.errors),
+            seed=self.seed,
+            steps=self.steps,
+            callbacks=self.loop.steps,
+            seconds=self.loop.time(),
+            faults=dict(sorted(self.faults.counts.items())),
+            crashes=self.crashes,
+            events=len(history.rows),
+            orders=len(history.intents),
+            fills=sum(row.kind == "Filled" for row in history.rows),
+            violations=tuple(self.monitor.violations),
+            errors=tuple(self.errors),
             digest=whole.hexdigest(),
         )
 

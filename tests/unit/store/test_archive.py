@@ -19,6 +19,7 @@ from core.errors import Corrupt, LeaseHeld, NewerSchema, Unavailable
 from core.ports import Archive, Delete, Put
 from core.runtime import SystemRuntime
 from core.store.archive import MemoryArchive, SqliteArchive, migrate
+from core.store.postgres.archive import PostgresArchive
 from core.store.tables import BY_NAME, TABLES, AddedColumn, ArchiveError, Table
 
 NOW = datetime(2026, 11, 20, 15, 0, tzinfo=UTC)
@@ -40,12 +41,16 @@ def path(tmp_path: Path) -> Path:
     return tmp_path / "data" / "archive.db"
 
 
-@pytest.fixture(params=["memory", "sqlite"])
+@pytest.fixture(params=["memory", "sqlite", "postgres"])
 async def archive(request: pytest.FixtureRequest, path: Path, runtime: SystemRuntime) -> AsyncIterator[Archive]:
     if request.param == "memory":
         yield MemoryArchive()
         return
-    made = await opened(path, runtime)
+    made: SqliteArchive | PostgresArchive
+    if request.param == "sqlite":
+        made = await opened(path, runtime)
+    else:
+        made = await PostgresArchive.open(request.getfixturevalue("schema"), clock=ManualClock(NOW), runtime=runtime)
     yield made
     await made.close()
 
@@ -134,9 +139,9 @@ async def test_select_when_table_column_or_limit_is_wrong_then_told(archive: Arc
         await archive.select("outbox", limit=-1)
 
 
-async def test_archives_when_given_the_same_seeded_work_then_answer_alike(path: Path, runtime: SystemRuntime) -> None:
+async def test_archives_when_given_the_same_seeded_work_then_answer_alike(archive: Archive) -> None:
     chance = random.Random(16)
-    memory, file = MemoryArchive(), await opened(path, runtime)
+    memory = MemoryArchive()
     for _ in range(120):
         rows = [iv(chance.choice("ABC"), str(chance.randrange(5)), chance.choice([None, 0.1, 1, -0.0, 2.5])) for _ in range(3)]
         gone = Delete(table="iv_history", where={chance.choice(["symbol", "day"]): chance.choice(["A", "1"])})
@@ -144,10 +149,9 @@ async def test_archives_when_given_the_same_seeded_work_then_answer_alike(path: 
         asked: dict[str, Any] = {
             "order_by": chance.choice([None, "iv", "day"]), "descending": chance.random() < 0.5, "limit": chance.choice([None, 1, 4]),
         }
-        for one in (memory, file):
+        for one in (memory, archive):
             await one.write(work)
-        assert await memory.select("iv_history", **asked) == await file.select("iv_history", **asked)
-    await file.close()
+        assert await memory.select("iv_history", **asked) == await archive.select("iv_history", **asked)
 
 
 def mode_of(path: Path) -> int:
