@@ -5,7 +5,9 @@ The chat, the disk, the broker and the clock are the simulation's; the desk is t
 
 from __future__ import annotations
 
+import re
 from collections import Counter
+from pathlib import Path
 
 from core.domain.events import OrderEnded, OrderUnknown, Reconciled, ReplaceRefused, TicketClosed, TicketConfirmed
 from core.domain.orders import OrderState
@@ -279,3 +281,16 @@ def test_j5_killed_while_recovering_then_it_converges() -> None:
     assert all(
         order.state.terminal or order.state is OrderState.UNKNOWN for order in world.life.desk.book(world.exchange.account).orders.values()
     )
+
+
+# ---- the page that lists all this
+
+
+def test_safety_page_when_it_names_a_test_then_that_test_exists() -> None:
+    root = Path(__file__).resolve().parents[2]
+    named = set(re.findall(r"`(test_\w+)`", (root / "docs" / "safety.md").read_text(encoding="utf-8")))
+    sources = [path.read_text(encoding="utf-8") for path in (root / "tests").rglob("test_*.py")]
+    existing = {name for source in sources for name in re.findall(r"def (test_\w+)", source)}
+
+    assert len(named) > 50
+    assert named <= existing, sorted(named - existing)
