@@ -29,6 +29,7 @@ def _market(desk: Desk) -> list[Fact]:
     facts += [Fact(label=f"market.{key}", value=str(value)) for key, value in sorted(config.provider_options.items())]
     facts.append(Fact(label="watch_list", value=", ".join(config.watch_list)))
     facts.append(Fact(label="fees", value=config.fee_schedule))
+    facts.append(Fact(label="database", value=config.database or "files in the data directory"))
     return facts
 
 

@@ -196,14 +196,7 @@ async def put_in_place(made: Place, place: Place, *, head: Head, lock: LockFile 
 async def set_aside(place: Place, suffix: str, *, clock: Clock, runtime: Runtime) -> Place:
     """Rename what stands at a place, so that no desk opens it by mistake; returns where it is now. To be called while it is owned."""
     if place.address is None:
-        folder = place.files / suffix
-        make_private_directory(folder)
-        for path in _files(place.files):
-            if path.exists():
-                path.rename(folder / path.name)
-        sync_directory(folder)
-        sync_directory(place.files)
-        return Place(home=folder)
+        return _files_aside(place.files, place.files / suffix)
     from core.store.postgres import schema
 
     address, aside = place.address, place.address.beside(suffix)
@@ -215,6 +208,18 @@ async def set_aside(place: Place, suffix: str, *, clock: Clock, runtime: Runtime
 def _files(home: Path) -> list[Path]:
     # The log last: while it is not there, no desk is.
     return [home / f"{name}{side}" for name in (ARCHIVE_FILE, LOG_FILE) for side in _SIDE_FILES]
+
+
+def _files_aside(home: Path, folder: Path) -> Place:
+    if folder.exists():
+        raise UserError(f"{folder} exists already; nothing was changed.", "Try again in a second.")
+    make_private_directory(folder)
+    for path in _files(home):
+        if path.exists():
+            path.rename(folder / path.name)
+    sync_directory(folder)
+    sync_directory(home)
+    return Place(home=folder)
 
 
 def _put_files(made: Path, home: Path) -> None:
