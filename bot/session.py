@@ -118,7 +118,11 @@ class Session:
             handling.done.set()
 
     async def _taken(self, message_id: str) -> tuple[bool, _Handling]:
-        """Whether this delivery of a message is the one to act on; recorded before any effect, so at most once even through a crash."""
+        """Whether this delivery of a message is the one to act on; recorded before any effect, so at most once even through a crash.
+
+        Where the record cannot be kept (a full disk), repeats are still known while the process lives, so that `halt` and `kill` are heard;
+        what such a message would send is held by the ticket's own state.
+        """
         async with self._inbox:
             known = self._answers.get(message_id)
             if known is not None:
@@ -126,11 +130,14 @@ class Session:
             fresh = self._answers[message_id] = _Handling(done=self._desk.runtime.event())
             while len(self._answers) > REMEMBERED:
                 self._answers.popitem(last=False)
-            if await self._desk.archive.select("inbox", where={"transport": self._chat, "update_id": message_id}):
-                fresh.done.set()  # before a restart: its answer is gone, its effect is not repeated
-                return False, fresh
-            row = {"transport": self._chat, "update_id": message_id, "at": self._desk.now().isoformat()}
-            await self._desk.archive.write([Put(table="inbox", row=row)])
+            try:
+                if await self._desk.archive.select("inbox", where={"transport": self._chat, "update_id": message_id}):
+                    fresh.done.set()  # before a restart: its answer is gone, its effect is not repeated
+                    return False, fresh
+                row = {"transport": self._chat, "update_id": message_id, "at": self._desk.now().isoformat()}
+                await self._desk.archive.write([Put(table="inbox", row=row)])
+            except Unavailable as error:
+                self._desk.runtime.report("inbox", error)
             return True, fresh
 
     async def _answered(self, reply: Reply) -> Shown:

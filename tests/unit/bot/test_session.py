@@ -19,6 +19,7 @@ from core.errors import Unavailable
 from core.ports import Put
 from core.reply import Action, Reply, Text
 from core.runtime import SystemRuntime
+from core.store.archive import MemoryArchive
 from tests.paper_desk import open_desk, text
 
 OWNER = Person(id="owner", role=Role.OWNER)
@@ -268,6 +269,23 @@ async def test_a2_message_when_delivered_again_after_a_restart_then_no_second_ef
     assert not reply.ok
     assert "before" in text(reply)
     assert len(desk.fold.notes) == 1
+
+
+async def test_h1_message_when_the_inbox_cannot_be_written_then_halt_is_heard_once_and_nothing_waits() -> None:
+    class Full:
+        async def before_write(self, operations: object) -> None:
+            raise Unavailable("storage", why="no space left")
+
+        async def after_write(self, operations: object) -> None:
+            """Never reached."""
+
+    desk = await open_desk()
+    desk.archive = MemoryArchive(faults=Full())
+    talk = session(desk)
+    first = await asyncio.wait_for(talk.message("halt", "m1"), 5)
+    again = await asyncio.wait_for(talk.message("halt", "m1"), 5)
+    assert again == first
+    assert desk.mode()[0] is Mode.HALT
 
 
 async def test_a3_message_when_its_id_is_smaller_than_the_last_then_is_still_handled() -> None:
