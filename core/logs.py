@@ -216,6 +216,7 @@ def capture_libraries(logs: Logs) -> None:
     root = logging.getLogger()
     root.handlers = [handler for handler in root.handlers if not isinstance(handler, _Library)]
     root.addHandler(_Library(logs))
+    logging.captureWarnings(False)  # whoever set the warnings' door since, it is taken again
     logging.captureWarnings(True)
 
 

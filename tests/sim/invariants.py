@@ -118,6 +118,7 @@ class History:
         self.messages: dict[str, Message] = {}
         self.held: dict[str, tuple[Option, int]] = {}
         self.trades: dict[str, dict[str, int]] = {}  # contracts left of each opening
+        self.openings: set[str] = set()
         self._counted: set[str] = set()
 
     def add(self, event: Event) -> None:
@@ -132,6 +133,8 @@ class History:
             self.tickets[body.ticket_id].closed = event
         elif isinstance(body, Submitting):
             self.intents[body.client_id] = Sent(submitting=body, seq=event.seq)
+            if any(leg.effect is Effect.OPEN for leg in body.envelope.legs):
+                self.openings.add(body.trade_id)
         elif isinstance(body, ModeSet):
             self._mode(body)
         elif isinstance(body, SettingChanged):
@@ -179,8 +182,7 @@ class History:
         if sent is None:
             return
         sent.filled[key] = sent.filled.get(key, 0) + fill.quantity
-        opens = any(leg.effect is Effect.OPEN for leg in sent.submitting.envelope.legs)
-        if opens or sent.submitting.trade_id in self.trades:
+        if sent.submitting.trade_id in self.openings:  # its closing fill may be heard before the opening one
             trade = self.trades.setdefault(sent.submitting.trade_id, {})
             trade[key] = trade.get(key, 0) + change
 
