@@ -10,7 +10,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Protocol
 
 from core.domain.accounts import AccountId
-from core.domain.events import Draft, Event
+from core.domain.events import CashMoved, Draft, Event, Settled
 from core.domain.instruments import Instrument, Option
 from core.domain.orders import Envelope, Fill, Permitted
 from core.market.quote import Quote
@@ -163,34 +163,6 @@ class BrokerPosition:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Settlement:
-    """The broker's report of an expiry, exercise or assignment; amounts as in `domain.events.Settled`."""
-
-    settlement_id: str
-    account: AccountId
-    instrument: Instrument
-    quantity: int
-    outcome: str
-    value: Decimal | None
-    cash: Decimal
-    at: datetime
-    shares: int = 0
-    share_symbol: str | None = None
-    fees: Decimal = Decimal(0)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CashMovement:
-    """Money in (+) or out (-) outside trading."""
-
-    movement_id: str
-    account: AccountId
-    amount: Decimal
-    reason: str
-    at: datetime
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class BrokerSnapshot:
     """Everything a reconciliation needs. `complete` is False where any part timed out or may be cut: then nothing may be concluded
     from an absence. `orders` holds the working orders and the orders that ended since `since`; `fills` all executions since then."""
@@ -203,8 +175,8 @@ class BrokerSnapshot:
     orders: tuple[BrokerOrder, ...]
     positions: tuple[BrokerPosition, ...]
     fills: tuple[Fill, ...]
-    settlements: tuple[Settlement, ...]
-    movements: tuple[CashMovement, ...]
+    settlements: tuple[Settled, ...]
+    movements: tuple[CashMoved, ...]
     cursor: int
 
 
@@ -229,7 +201,7 @@ class Update:
 
     cursor: int
     epoch: int
-    item: OrderReport | Fill | Settlement | CashMovement
+    item: OrderReport | Fill | Settled | CashMoved
 
 
 class Broker(Protocol):

@@ -17,23 +17,13 @@ from core.app import assemble, replay
 from core.config import parse_config
 from core.desk import Desk, Recorded
 from core.domain.accounts import AccountId
-from core.domain.events import Body, Draft, Event, Mode, ModeSet, Scope, Submitting
+from core.domain.events import Body, CashMoved, Draft, Event, Mode, ModeSet, Scope, Submitting
 from core.domain.orders import Envelope, Fill, Leg, Limit, OrderState, Permitted, TimeInForce
 from core.errors import BrokerRejected, Unavailable
 from core.orders.sender import AccountSender
 from core.orders.states import Order
 from core.orders.ticket import Confirmed
-from core.ports import (
-    BrokerCapabilities,
-    BrokerOrder,
-    BrokerPosition,
-    BrokerSnapshot,
-    BrokerStatus,
-    CashMovement,
-    OrderReport,
-    Preview,
-    Update,
-)
+from core.ports import BrokerCapabilities, BrokerOrder, BrokerPosition, BrokerSnapshot, BrokerStatus, OrderReport, Preview, Update
 from core.risk.exam import Verdict
 from core.runtime import SimLoop, SimRuntime
 from core.store.memory import MemoryDisk, MemoryStore
@@ -166,7 +156,7 @@ class FakeBroker:
     async def snapshot(self, *, since: int = 0) -> BrokerSnapshot:
         await self._before("snapshot")
         assert self.runtime is not None
-        deposit = CashMovement(movement_id="D1", account=self.account, amount=START_CASH, reason="deposit", at=NOW)
+        deposit = CashMoved(movement_id="D1", account=self.account, amount=START_CASH, reason="deposit", at=NOW)
         taken = BrokerSnapshot(
             account=self.account, epoch=self.epoch, complete=self.complete, at=self.runtime.clock.now(), cash=self.cash,
             orders=tuple(self.orders.values()), positions=tuple(self.positions.values()), fills=tuple(self.fills), settlements=(),

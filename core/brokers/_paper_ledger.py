@@ -15,14 +15,15 @@ from typing import Any
 
 from core.domain.accounts import AccountId
 from core.domain.encoding import EncodingError, canonical, from_plain
+from core.domain.events import CashMoved, Settled
 from core.domain.instruments import Equity, Instrument
 from core.domain.orders import Envelope, Fill
 from core.errors import Corrupt
-from core.ports import Archive, BrokerStatus, CashMovement, OrderReport, Put, Settlement
+from core.ports import Archive, BrokerStatus, OrderReport, Put
 
 TABLE = "paper"
 ZERO = Decimal(0)
-Item = OrderReport | Fill | Settlement | CashMovement
+Item = OrderReport | Fill | Settled | CashMoved
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -203,13 +204,13 @@ def _book(state: _State, item: Item) -> None:
         state.cash += -item.side.sign * item.quantity * item.price * item.instrument.multiplier - item.fees
         state.fills.setdefault(item.client_id or "", []).append(item)
         _hold(state, item.instrument, item.side.sign * item.quantity)
-    elif isinstance(item, Settlement):
+    elif isinstance(item, Settled):
         state.cash += item.cash - item.fees
         state.settled.add(item.settlement_id)
         _hold(state, item.instrument, item.quantity)
         if item.shares and item.share_symbol:
             _hold(state, Equity(symbol=item.share_symbol), item.shares)
-    elif isinstance(item, CashMovement):
+    elif isinstance(item, CashMoved):
         state.cash += item.amount
 
 

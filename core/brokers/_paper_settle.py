@@ -7,8 +7,8 @@ from decimal import Decimal
 
 from core.domain.accounts import AccountId
 from core.domain.calendar import settlement_at
+from core.domain.events import Settled
 from core.domain.instruments import Delivery, Option, Right
-from core.ports import Settlement
 
 EXERCISE_FROM = Decimal("0.01")  # OCC exercises by exception what is this much in the money
 ZERO = Decimal(0)
@@ -24,7 +24,7 @@ def settlement_id(account: AccountId, option: Option) -> str:
     return f"{account}:{option.key}:{option.expiry.isoformat()}"
 
 
-def settle(option: Option, quantity: int, *, value: Decimal, account: AccountId, at: datetime) -> Settlement:
+def settle(option: Option, quantity: int, *, value: Decimal, account: AccountId, at: datetime) -> Settled:
     """Settle `quantity` contracts (+ long) on the published value: cash for cash-settled series, shares at the strike for others."""
     points = value - option.strike if option.right is Right.CALL else option.strike - value
     cash, shares, outcome = ZERO, 0, "expired"
@@ -36,7 +36,7 @@ def settle(option: Option, quantity: int, *, value: Decimal, account: AccountId,
         shares = direction * option.deliverable.shares * quantity
         cash = -direction * option.strike * option.multiplier * quantity
         outcome = "exercised" if quantity > 0 else "assigned"
-    return Settlement(
+    return Settled(
         settlement_id=settlement_id(account, option), account=account, instrument=option, quantity=-quantity, outcome=outcome, value=value,
         cash=cash, at=at, shares=shares, share_symbol=option.deliverable.symbol if shares and option.deliverable else None,
     )

@@ -27,6 +27,7 @@ from core.brokers._paper_settle import settle, settlement_id, settles_at
 from core.clock import Clock
 from core.domain.accounts import Account, AccountId
 from core.domain.encoding import digest
+from core.domain.events import CashMoved
 from core.domain.instruments import Instrument, Option
 from core.domain.orders import Envelope, Fill, Leg, Permitted
 from core.domain.structures import describe_legs
@@ -41,7 +42,6 @@ from core.ports import (
     BrokerPosition,
     BrokerSnapshot,
     BrokerStatus,
-    CashMovement,
     OrderReport,
     Preview,
     SettlementValue,
@@ -236,8 +236,8 @@ class PaperBroker:
                 ),
                 positions=tuple(BrokerPosition(instrument=item, quantity=count) for item, count in ledger.positions.values()),
                 fills=tuple(item for item in items if isinstance(item, Fill)),
-                settlements=tuple(item for item in items if not isinstance(item, Fill | OrderReport | CashMovement)),
-                movements=tuple(item for item in items if isinstance(item, CashMovement)),
+                settlements=tuple(item for item in items if not isinstance(item, Fill | OrderReport | CashMoved)),
+                movements=tuple(item for item in items if isinstance(item, CashMoved)),
                 cursor=ledger.cursor,
             )
 
@@ -416,9 +416,9 @@ class PaperBroker:
         self._news.set()
         self._news = self._runtime.event()
 
-    def _deposit(self) -> CashMovement:
+    def _deposit(self) -> CashMoved:
         cash, now = self._account.start_cash, self._clock.now()
-        return CashMovement(movement_id=f"{self.account}:start", account=self.account, amount=cash, reason="deposit", at=now)
+        return CashMoved(movement_id=f"{self.account}:start", account=self.account, amount=cash, reason="deposit", at=now)
 
     def _not_connected(self) -> Unavailable:
         return Unavailable("the paper exchange", why="not connected")

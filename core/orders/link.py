@@ -14,6 +14,7 @@ from core.desk import Desk, Recorded
 from core.domain.accounts import AccountId
 from core.domain.events import (
     Body,
+    CashMoved,
     Draft,
     Filled,
     Mode,
@@ -24,13 +25,14 @@ from core.domain.events import (
     Reconciled,
     Scope,
     ScopeKind,
+    Settled,
 )
 from core.domain.orders import Fill
 from core.errors import BrokerTimeout, DeskError, Unavailable, UserError
 from core.logs import Level
-from core.orders.reconcile import ENDED, Finding, cash_body, differences, endings, facts, settled_body
+from core.orders.reconcile import ENDED, Finding, differences, endings, facts
 from core.orders.states import Order
-from core.ports import Broker, BrokerSnapshot, BrokerStatus, CashMovement, OrderReport, Settlement, Update
+from core.ports import Broker, BrokerSnapshot, BrokerStatus, OrderReport, Update
 
 T = TypeVar("T")
 RECONNECT_TRIES = 5
@@ -201,10 +203,10 @@ class BrokerLink:
         if isinstance(item, Fill):
             ticket = self._desk.fold.ticket_of_order(item.client_id or "")
             return [(f"fill:{account}:{item.exec_id}", Filled(fill=item, mid_at_decision=ticket.drafted.mid if ticket else None))]
-        if isinstance(item, Settlement):
-            return [(f"settle:{account}:{item.settlement_id}", settled_body(item))]
-        if isinstance(item, CashMovement):
-            return [(f"cash:{account}:{item.movement_id}", cash_body(item))]
+        if isinstance(item, Settled):
+            return [(f"settle:{account}:{item.settlement_id}", item)]
+        if isinstance(item, CashMoved):
+            return [(f"cash:{account}:{item.movement_id}", item)]
         return self._report_bodies(item)
 
     def _report_bodies(self, item: OrderReport) -> list[tuple[str | None, Body]]:

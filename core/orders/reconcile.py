@@ -9,10 +9,10 @@ from __future__ import annotations
 from collections.abc import Collection
 from dataclasses import dataclass
 
-from core.domain.events import Body, CashMoved, Filled, OrderAcknowledged, OrderEnded, Settled
+from core.domain.events import Body, Filled, OrderAcknowledged, OrderEnded
 from core.orders.states import Order
 from core.portfolio.book import Book
-from core.ports import BrokerOrder, BrokerSnapshot, BrokerStatus, CashMovement, Settlement
+from core.ports import BrokerOrder, BrokerSnapshot, BrokerStatus
 
 ENDED = {BrokerStatus.CANCELLED: "cancelled", BrokerStatus.REJECTED: "rejected", BrokerStatus.EXPIRED: "expired"}
 
@@ -30,13 +30,13 @@ def facts(book: Book, snapshot: BrokerSnapshot) -> list[tuple[str | None, Body]]
     """What the broker reports that the book lacks, as (dedupe key, body), in an order that can be recorded."""
     known = {fill.exec_id for fill in book.fills}
     account = str(snapshot.account)
-    found: list[tuple[str | None, Body]] = [(f"cash:{account}:{item.movement_id}", cash_body(item)) for item in snapshot.movements]
+    found: list[tuple[str | None, Body]] = [(f"cash:{account}:{item.movement_id}", item) for item in snapshot.movements]
     for reported in snapshot.orders:
         order = book.orders.get(reported.client_id or "")
         if order is not None and reported.status is BrokerStatus.WORKING and _news(order, reported, complete=snapshot.complete):
             found.append((None, _acknowledged(reported)))
     found += [(f"fill:{account}:{fill.exec_id}", Filled(fill=fill)) for fill in snapshot.fills if fill.exec_id not in known]
-    found += [(f"settle:{account}:{item.settlement_id}", settled_body(item)) for item in snapshot.settlements]
+    found += [(f"settle:{account}:{item.settlement_id}", item) for item in snapshot.settlements]
     return found
 
 
@@ -88,28 +88,6 @@ def _news(order: Order, reported: BrokerOrder, *, complete: bool) -> bool:
     if order.state.terminal:
         return complete and order.filled < order.quantity
     return order.broker_ref is None or order.unknown or order.pending_limit is not None or order.limit != reported.limit
-
-
-def cash_body(item: CashMovement) -> CashMoved:
-    """A broker's cash movement as an event body."""
-    return CashMoved(movement_id=item.movement_id, account=item.account, amount=item.amount, reason=item.reason, at=item.at)
-
-
-def settled_body(item: Settlement) -> Settled:
-    """A broker's settlement as an event body."""
-    return Settled(
-        settlement_id=item.settlement_id,
-        account=item.account,
-        instrument=item.instrument,
-        quantity=item.quantity,
-        outcome=item.outcome,
-        value=item.value,
-        cash=item.cash,
-        at=item.at,
-        shares=item.shares,
-        share_symbol=item.share_symbol,
-        fees=item.fees,
-    )
 
 
 def _acknowledged(order: BrokerOrder) -> OrderAcknowledged:

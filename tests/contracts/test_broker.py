@@ -11,12 +11,12 @@ import pytest
 
 from core import plugins
 from core.domain.accounts import Account
-from core.domain.events import AccountOpened, Body, Event, Filled, OrderAcknowledged, OrderEnded, Submitting
+from core.domain.events import AccountOpened, Body, CashMoved, Event, Filled, OrderAcknowledged, OrderEnded, Settled, Submitting
 from core.domain.orders import Fill, OrderState, Permitted
 from core.errors import BrokerRejected
-from core.orders.reconcile import ENDED, cash_body, settled_body
+from core.orders.reconcile import ENDED
 from core.portfolio.book import Book, BookFold
-from core.ports import Broker, BrokerStatus, CashMovement, OrderReport, Settlement, Update
+from core.ports import Broker, BrokerStatus, OrderReport, Update
 from tests.unit.brokers.paper_world import CASH, SPREAD, SPREAD_BACK, World, moved, permitted
 
 
@@ -93,10 +93,8 @@ class Desk:
         item = update.item
         if isinstance(item, Fill):
             self.take(Filled(fill=item))
-        elif isinstance(item, Settlement):
-            self.take(settled_body(item))
-        elif isinstance(item, CashMovement):
-            self.take(cash_body(item))
+        elif isinstance(item, Settled | CashMoved):
+            self.take(item)
         elif item.status is BrokerStatus.WORKING:
             self.take(OrderAcknowledged(client_id=item.client_id, broker_ref=item.broker_ref, limit=item.limit))
         elif item.status in ENDED:

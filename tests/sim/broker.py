@@ -15,20 +15,11 @@ from typing import Any, Protocol
 
 from core.domain.accounts import AccountId
 from core.domain.calendar import session
+from core.domain.events import CashMoved
 from core.domain.instruments import Instrument, Option, Right
 from core.domain.orders import Envelope, Fill, Leg, Permitted, Side
 from core.errors import BrokerRejected, BrokerTimeout, DeskError, Unavailable
-from core.ports import (
-    BrokerCapabilities,
-    BrokerOrder,
-    BrokerPosition,
-    BrokerSnapshot,
-    BrokerStatus,
-    CashMovement,
-    OrderReport,
-    Preview,
-    Update,
-)
+from core.ports import BrokerCapabilities, BrokerOrder, BrokerPosition, BrokerSnapshot, BrokerStatus, OrderReport, Preview, Update
 from core.runtime import SimLoop, SimProcess
 from tests.sim.faults import Faults
 from tests.sim.market import CENT, Market
@@ -75,7 +66,7 @@ class Resting:
 class Fact:
     """Something the broker will tell; `cursor` is its place in the stream once it was told."""
 
-    item: OrderReport | Fill | CashMovement
+    item: OrderReport | Fill | CashMoved
     cursor: int | None = None
 
 
@@ -280,7 +271,7 @@ class Exchange:
             positions=tuple(positions),
             fills=tuple(fills),
             settlements=(),
-            movements=tuple(item for item in fresh if isinstance(item, CashMovement)),
+            movements=tuple(item for item in fresh if isinstance(item, CashMoved)),
             cursor=len(self.stream),
         )
 
@@ -393,7 +384,7 @@ class Exchange:
     def _move(self, amount: Decimal, reason: str) -> None:
         self.cash += amount
         self._publish(
-            CashMovement(movement_id=f"M{len(self.facts)}", account=self.account, amount=amount, reason=reason, at=self.market.now())
+            CashMoved(movement_id=f"M{len(self.facts)}", account=self.account, amount=amount, reason=reason, at=self.market.now())
         )
 
     def _end(self, order: Resting, status: BrokerStatus, reason: str) -> None:
@@ -425,7 +416,7 @@ class Exchange:
     def _report(self, order: Resting, status: BrokerStatus, reason: str = "") -> None:
         self._publish(OrderReport(client_id=order.client_id, broker_ref=order.ref, status=status, limit=order.limit, reason=reason))
 
-    def _publish(self, item: OrderReport | Fill | CashMovement) -> None:
+    def _publish(self, item: OrderReport | Fill | CashMoved) -> None:
         """Put a report on its way into the stream; a late one is overtaken by what happens after it."""
         fact = Fact(item=item)
         self.facts.append(fact)

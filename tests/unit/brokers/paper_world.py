@@ -12,12 +12,13 @@ from typing import Any, TypeVar
 from core.brokers.paper import PaperBroker, Parameters, build
 from core.clock import ManualClock
 from core.domain.accounts import Account, AccountId, AccountKind, Env
+from core.domain.events import CashMoved, Settled
 from core.domain.instruments import Equity, Instrument, Option, Right, underlying_instrument
 from core.domain.listing import option
 from core.domain.orders import Effect, Envelope, Fill, Leg, Limit, Permitted, Side, TimeInForce
 from core.errors import Unavailable
 from core.market.quote import Quote
-from core.ports import Archive, CashMovement, Settlement, SettlementValue, Update
+from core.ports import Archive, SettlementValue, Update
 from core.runtime import SeededEntropy, SimLoop, SimRuntime
 from core.store.archive import MemoryArchive
 
@@ -145,13 +146,13 @@ def ledger_of(updates: Sequence[Update]) -> tuple[Fraction, dict[str, int]]:
     cash, held = Fraction(0), {}
     for item in (update.item for update in updates):
         changes: list[tuple[str, int]] = []
-        if isinstance(item, CashMovement):
+        if isinstance(item, CashMoved):
             cash += Fraction(item.amount)
         elif isinstance(item, Fill):
             sign = 1 if item.side is BUY else -1
             cash -= sign * item.quantity * Fraction(item.price) * item.instrument.multiplier + Fraction(item.fees)
             changes = [(item.instrument.key, sign * item.quantity)]
-        elif isinstance(item, Settlement):
+        elif isinstance(item, Settled):
             cash += Fraction(item.cash) - Fraction(item.fees)
             changes = [(item.instrument.key, item.quantity), (item.share_symbol or "", item.shares)]
         for key, change in changes:

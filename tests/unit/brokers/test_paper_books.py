@@ -10,8 +10,9 @@ import pytest
 
 from core.brokers.paper import build
 from core.domain.accounts import Account, AccountId, Env
+from core.domain.events import CashMoved
 from core.errors import BrokerRejected, BrokerTimeout, Corrupt, Unavailable
-from core.ports import BrokerStatus, CashMovement, Delete, Put
+from core.ports import BrokerStatus, Delete, Put
 from core.store.archive import MemoryArchive
 from tests.unit.brokers.paper_world import (
     CASH,
@@ -53,7 +54,7 @@ async def test_connect_when_first_then_start_cash_is_a_deposit_and_epochs_rise()
 
     assert (first, again, third) == (1, 2, 3)
     (entry,) = await journal(world)
-    assert isinstance(entry.item, CashMovement)
+    assert isinstance(entry.item, CashMoved)
     assert (entry.item.reason, entry.item.amount, entry.epoch, entry.cursor) == ("deposit", CASH, 3, 1)
 
 

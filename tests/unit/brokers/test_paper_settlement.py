@@ -8,10 +8,10 @@ from decimal import Decimal
 import pytest
 
 from core.domain.accounts import AccountKind
+from core.domain.events import Settled
 from core.domain.instruments import Option, Right
 from core.domain.listing import option
 from core.domain.orders import Side
-from core.ports import Settlement
 from tests.unit.brokers.paper_world import (
     BUY,
     HIGH,
@@ -33,8 +33,8 @@ CLOSE_OF_EXPIRY = datetime(2019, 5, 17, 20, 0, tzinfo=UTC)  # 16:00 in New York
 LATE_CLOSE = datetime(2019, 5, 17, 20, 15, tzinfo=UTC)
 
 
-async def settlements(world: World) -> list[Settlement]:
-    return [update.item for update in await journal(world) if isinstance(update.item, Settlement)]
+async def settlements(world: World) -> list[Settled]:
+    return [update.item for update in await journal(world) if isinstance(update.item, Settled)]
 
 
 async def held(world: World) -> dict[str, int]:
