@@ -10,7 +10,7 @@ import json
 import math
 import types
 import typing
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import fields, is_dataclass
 from datetime import UTC, date, datetime
 from decimal import Decimal
@@ -20,6 +20,9 @@ from hashlib import sha256
 from typing import Any, TypeVar, Union, get_args, get_origin
 
 T = TypeVar("T")
+Write = Callable[[Any], Any]
+Read = Callable[[Any], Any]
+_ENCODER = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False)
 
 
 class EncodingError(ValueError):
@@ -28,7 +31,7 @@ class EncodingError(ValueError):
 
 def canonical(value: object) -> str:
     """The one JSON text of a value: sorted keys, no spaces, ASCII."""
-    return json.dumps(to_plain(value), sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False)
+    return _ENCODER.encode(to_plain(value))
 
 
 def digest(value: object) -> str:
@@ -38,146 +41,266 @@ def digest(value: object) -> str:
 
 def to_plain(value: Any) -> Any:
     """Turn a value into JSON types; floats must be finite, datetimes must carry UTC."""
-    if value is None or (isinstance(value, bool | str) and not isinstance(value, Enum)):
-        return value
-    if isinstance(value, Enum):
-        return value.value
-    if isinstance(value, int):
-        return value
-    if isinstance(value, float):
-        if not math.isfinite(value):
-            raise EncodingError("a stored number must be finite; unknown is None")
-        return value
-    if isinstance(value, Decimal):
-        if not value.is_finite():
-            raise EncodingError("a stored amount must be finite; unknown is None")
-        return f"{value:f}"
-    if isinstance(value, datetime):
-        if value.tzinfo is None or value.utcoffset() != UTC.utcoffset(None):
-            raise EncodingError("a stored time must be in UTC")
-        return value.astimezone(UTC).isoformat()
-    if isinstance(value, date):
-        return value.isoformat()
-    if is_dataclass(value) and not isinstance(value, type):
-        plain = {name: to_plain(getattr(value, name)) for name in _field_names(type(value))}
-        plain["~"] = type(value).__name__
-        return plain
-    if isinstance(value, Mapping):
-        if not all(isinstance(key, str) for key in value):
-            raise EncodingError("a stored mapping has text keys")
-        return {key: to_plain(item) for key, item in value.items()}
-    if isinstance(value, frozenset | set):
-        return sorted(to_plain(item) for item in value)
-    if isinstance(value, list | tuple):
-        return [to_plain(item) for item in value]
-    raise EncodingError(f"{type(value).__name__} cannot be stored")
+    kind = type(value)
+    write = _WRITERS.get(kind)
+    if write is None:
+        write = _WRITERS[kind] = _writer(kind)
+    return write(value)
 
 
 def from_plain(kind: Any, plain: Any) -> Any:
     """Read JSON types back as `kind` (a dataclass, union, container or scalar type); raise EncodingError where they do not fit."""
     try:
-        return _read(kind, plain)
+        return _reader(kind)(plain)
     except (KeyError, TypeError, ValueError, ArithmeticError) as error:
         if isinstance(error, EncodingError):
             raise
-        raise EncodingError(f"{plain!r:.80} is not a {getattr(kind, '__name__', kind)}: {error}") from error
+        raise EncodingError(f"{plain!r:.80} is not a {_name(kind)}: {error}") from error
 
 
-def _read(kind: Any, plain: Any) -> Any:
+# --- writing: what a type needs is found out once for each type ------------------------------------------------------------
+
+
+def _writer(kind: type) -> Write:
+    if issubclass(kind, Enum):
+        return _enum_value
+    if issubclass(kind, bool | str | int | type(None)):
+        return _itself
+    if issubclass(kind, float):
+        return _write_float
+    for known, write in ((Decimal, _write_decimal), (datetime, _write_datetime), (date, date.isoformat)):
+        if issubclass(kind, known):
+            return write
+    if is_dataclass(kind):
+        return _dataclass_writer(kind)
+    if issubclass(kind, Mapping):
+        return _write_mapping
+    if issubclass(kind, frozenset | set):
+        return lambda value: sorted(map(to_plain, value))
+    if issubclass(kind, list | tuple):
+        return lambda value: list(map(to_plain, value))
+    raise EncodingError(f"{kind.__name__} cannot be stored")
+
+
+def _itself(value: Any) -> Any:
+    return value
+
+
+def _enum_value(value: Any) -> Any:
+    return value.value
+
+
+def _write_float(value: Any) -> Any:
+    if not math.isfinite(value):
+        raise EncodingError("a stored number must be finite; unknown is None")
+    return value
+
+
+def _write_decimal(value: Decimal) -> str:
+    if not value.is_finite():
+        raise EncodingError("a stored amount must be finite; unknown is None")
+    return f"{value:f}"
+
+
+def _write_datetime(value: datetime) -> str:
+    if value.tzinfo is not UTC:
+        if value.tzinfo is None or value.utcoffset() != UTC.utcoffset(None):
+            raise EncodingError("a stored time must be in UTC")
+        value = value.astimezone(UTC)
+    return value.isoformat()
+
+
+def _write_mapping(value: Mapping[Any, Any]) -> dict[str, Any]:
+    if not all(isinstance(key, str) for key in value):
+        raise EncodingError("a stored mapping has text keys")
+    return {key: to_plain(item) for key, item in value.items()}
+
+
+def _dataclass_writer(kind: type) -> Write:
+    name, names, writers = kind.__name__, tuple(field.name for field in fields(kind)), _WRITERS
+
+    def write(value: Any) -> dict[str, Any]:
+        plain: dict[str, Any] = {}
+        for field in names:
+            item = getattr(value, field)
+            known = writers.get(type(item))
+            plain[field] = to_plain(item) if known is None else known(item)
+        plain["~"] = name
+        return plain
+
+    return write
+
+
+_WRITERS: dict[type, Write] = {str: _itself, int: _itself, bool: _itself, type(None): _itself}
+
+
+# --- reading: what a type asks for is found out once for each type -----------------------------------------------------------
+
+
+@cache
+def _reader(kind: Any) -> Read:
     origin = get_origin(kind)
     if kind is Any or kind is object:
-        return plain
+        return _itself
     if origin in (Union, types.UnionType):
-        return _read_union(get_args(kind), plain)
+        return _union_reader(get_args(kind))
     if kind is type(None):
-        if plain is not None:
-            raise EncodingError("expected nothing")
-        return None
-    if plain is None:
-        raise EncodingError(f"missing {getattr(kind, '__name__', kind)}")
+        return _read_nothing
+    return _present(kind, _known_reader(kind, origin))
+
+
+def _known_reader(kind: Any, origin: Any) -> Read:
     if origin is typing.Literal:
-        if plain not in get_args(kind):
-            raise EncodingError(f"{plain!r} is not one of {get_args(kind)}")
-        return plain
+        return _literal_reader(get_args(kind))
     if origin in (tuple, list, frozenset, set):
-        return _read_sequence(origin, get_args(kind), plain)
+        return _sequence_reader(origin, get_args(kind))
     if origin in (dict, Mapping) or kind is dict:
-        arguments = get_args(kind) or (str, Any)
-        return {key: _read(arguments[1], item) for key, item in plain.items()}
-    return _read_scalar(kind, plain)
+        return _mapping_reader((get_args(kind) or (str, Any))[1])
+    if isinstance(kind, type) and is_dataclass(kind):
+        return _dataclass_reader(kind)
+    return _scalar_reader(kind)
 
 
-def _read_sequence(origin: Any, arguments: tuple[Any, ...], plain: Any) -> Any:
-    if not isinstance(plain, list):
-        raise EncodingError("expected a list")
-    if origin is tuple and len(arguments) == 2 and arguments[1] is Ellipsis:
-        return tuple(_read(arguments[0], item) for item in plain)
-    if origin is tuple:
-        if len(arguments) != len(plain):
-            raise EncodingError("a list of another length")
-        return tuple(_read(kind, item) for kind, item in zip(arguments, plain, strict=True))
-    return origin(_read(arguments[0], item) for item in plain)
+def _name(kind: Any) -> str:
+    return str(getattr(kind, "__name__", kind))
 
 
-def _read_scalar(kind: Any, plain: Any) -> Any:
-    if is_dataclass(kind):
-        return _read_dataclass(kind, plain)
-    if isinstance(kind, type) and issubclass(kind, Enum):
-        return kind(plain)
-    if kind is Decimal:
-        if not isinstance(plain, str):
-            raise EncodingError("an amount is stored as text")
-        return Decimal(plain)
-    if kind is datetime:
-        return datetime.fromisoformat(plain).astimezone(UTC)
-    if kind is date:
-        return date.fromisoformat(plain)
-    if kind is float and isinstance(plain, int | float) and not isinstance(plain, bool):
-        return float(plain)
-    if kind in (int, str, bool) and type(plain) is kind:
+def _present(kind: Any, read: Read) -> Read:
+    def present(plain: Any) -> Any:
+        if plain is None:
+            raise EncodingError(f"missing {_name(kind)}")
+        return read(plain)
+
+    return present
+
+
+def _read_nothing(plain: Any) -> None:
+    if plain is not None:
+        raise EncodingError("expected nothing")
+
+
+def _literal_reader(choices: tuple[Any, ...]) -> Read:
+    def read(plain: Any) -> Any:
+        if plain not in choices:
+            raise EncodingError(f"{plain!r} is not one of {choices}")
         return plain
-    raise EncodingError(f"{plain!r:.80} is not a {getattr(kind, '__name__', kind)}")
+
+    return read
 
 
-def _read_union(choices: tuple[Any, ...], plain: Any) -> Any:
-    if plain is None:
-        if type(None) in choices:
-            return None
-        raise EncodingError("missing value")
-    named = plain.get("~") if isinstance(plain, dict) else None
-    if named is not None:
-        for kind in choices:
-            if is_dataclass(kind) and getattr(kind, "__name__", "") == named:
-                return _read_dataclass(kind, plain)
-        raise EncodingError(f"unknown kind {named!r}")
-    for kind in choices:
-        if kind is type(None) or is_dataclass(kind):
-            continue
-        try:
-            return _read(kind, plain)
-        except (EncodingError, ValueError, TypeError, ArithmeticError):
-            continue  # the next member of the union may fit
-    raise EncodingError(f"{plain!r:.80} fits none of {choices}")
+def _mapping_reader(kind: Any) -> Read:
+    item = _reader(kind)
+    return lambda plain: {key: item(value) for key, value in plain.items()}
 
 
-def _read_dataclass(kind: Any, plain: Any) -> Any:
-    if not isinstance(plain, dict):
-        raise EncodingError(f"expected an object for {kind.__name__}")
-    hints = _hints(kind)
-    if plain.get("~", kind.__name__) != kind.__name__:
-        raise EncodingError(f"expected {kind.__name__}, found {plain['~']}")
-    unknown = set(plain) - set(hints) - {"~"}
-    if unknown:
-        raise EncodingError(f"{kind.__name__} has no field {sorted(unknown)}")
-    return kind(**{name: _read(hints[name], plain[name]) for name in hints if name in plain})
+def _sequence_reader(origin: Any, arguments: tuple[Any, ...]) -> Read:
+    endless = origin is not tuple or (len(arguments) == 2 and arguments[1] is Ellipsis)
+    items = (_reader(arguments[0]),) if endless else tuple(map(_reader, arguments))
+
+    def read(plain: Any) -> Any:
+        if not isinstance(plain, list):
+            raise EncodingError("expected a list")
+        if endless:
+            return origin(map(items[0], plain))
+        if len(items) != len(plain):
+            raise EncodingError("a list of another length")
+        return tuple(item(value) for item, value in zip(items, plain, strict=True))
+
+    return read
 
 
-@cache
-def _hints(kind: type) -> dict[str, Any]:
+def _scalar_reader(kind: Any) -> Read:
+    if isinstance(kind, type) and issubclass(kind, Enum):
+        members = {member.value: member for member in kind}
+        return lambda plain: members[plain] if plain in members else kind(plain)
+    if kind is Decimal:
+        return _read_decimal
+    if kind is datetime:
+        return _read_datetime
+    if kind is date:
+        return date.fromisoformat
+    if kind is float:
+        return _read_float
+    if kind in (int, str, bool):
+        return _exactly(kind)
+    return _misfit(kind)
+
+
+def _read_decimal(plain: Any) -> Decimal:
+    if not isinstance(plain, str):
+        raise EncodingError("an amount is stored as text")
+    return Decimal(plain)
+
+
+def _read_datetime(plain: Any) -> datetime:
+    read = datetime.fromisoformat(plain)
+    return read if read.tzinfo is UTC else read.astimezone(UTC)
+
+
+def _read_float(plain: Any) -> Any:
+    if not isinstance(plain, int | float) or isinstance(plain, bool):
+        raise EncodingError(f"{plain!r:.80} is not a float")
+    return float(plain)
+
+
+def _exactly(kind: type) -> Read:
+    def read(plain: Any) -> Any:
+        if type(plain) is not kind:
+            raise EncodingError(f"{plain!r:.80} is not a {kind.__name__}")
+        return plain
+
+    return read
+
+
+def _misfit(kind: Any) -> Read:
+    def read(plain: Any) -> Any:
+        raise EncodingError(f"{plain!r:.80} is not a {_name(kind)}")
+
+    return read
+
+
+def _union_reader(choices: tuple[Any, ...]) -> Read:
+    by_name = {kind.__name__: _reader(kind) for kind in choices if is_dataclass(kind) and isinstance(kind, type)}
+    others = tuple(_reader(kind) for kind in choices if kind is not type(None) and not is_dataclass(kind))
+    optional = type(None) in choices
+
+    def read(plain: Any) -> Any:
+        if plain is None:
+            if optional:
+                return None
+            raise EncodingError("missing value")
+        named = plain.get("~") if isinstance(plain, dict) else None
+        if named is not None:
+            if named not in by_name:
+                raise EncodingError(f"unknown kind {named!r}")
+            return by_name[named](plain)
+        for other in others:
+            try:
+                return other(plain)
+            except (EncodingError, ValueError, TypeError, ArithmeticError):
+                continue  # the next member of the union may fit
+        raise EncodingError(f"{plain!r:.80} fits none of {choices}")
+
+    return read
+
+
+def _dataclass_reader(kind: type) -> Read:
+    name, readers = kind.__name__, cache(lambda: _field_readers(kind))  # when first read: a class may hold one of its own kind
+
+    def read(plain: Any) -> Any:
+        if not isinstance(plain, dict):
+            raise EncodingError(f"expected an object for {name}")
+        if plain.get("~", name) != name:
+            raise EncodingError(f"expected {name}, found {plain['~']}")
+        known = readers()
+        unknown = plain.keys() - known.keys() - {"~"}
+        if unknown:
+            raise EncodingError(f"{name} has no field {sorted(unknown)}")
+        return kind(**{field: item(plain[field]) for field, item in known.items() if field in plain})
+
+    return read
+
+
+def _field_readers(kind: type) -> dict[str, Read]:
     hints = typing.get_type_hints(kind)
-    return {field.name: hints[field.name] for field in fields(kind)}
-
-
-@cache
-def _field_names(kind: type) -> tuple[str, ...]:
-    return tuple(field.name for field in fields(kind))
+    return {field.name: _reader(hints[field.name]) for field in fields(kind)}

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal
 from enum import StrEnum
+from functools import lru_cache
 
 
 class Right(StrEnum):
@@ -264,6 +265,7 @@ Instrument = Equity | Index | Future | Option | Cash
 _OCC = re.compile(r"([A-Z0-9.]{1,6}) *([0-9]{6})([CP])([0-9]{8})")
 
 
+@lru_cache(maxsize=1 << 16)
 def occ_symbol(root: str, expiry: date, right: Right, strike: Decimal) -> str:
     """The 21-character OCC symbol: root padded to six, yymmdd, C or P, strike in thousandths padded to eight digits."""
     milli = strike * 1000

@@ -241,6 +241,9 @@ class MemoryArchive:
         check_selection(found, order_by, limit)
         values = checked(found, where or {})
         columns = sort_columns(found, order_by)
+        if values.keys() == set(found.key):  # one row, by its primary key
+            row = self._tables[table].get(_key(found, values))
+            return () if row is None or limit == 0 else (dict(row),)
         rows = [row for row in self._tables[table].values() if _matches(row, values)]
         rows.sort(key=lambda row: tuple((row[name] is not None, row[name]) for name in columns), reverse=descending)
         return tuple(dict(row) for row in (rows if limit is None else rows[:limit]))
