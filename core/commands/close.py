@@ -8,7 +8,6 @@ from datetime import datetime
 from typing import Any
 
 from core.command import Access, Call, Command, Kind, Parameter, format_call, read_value
-from core.commands._holdings import Closable, closables, matching
 from core.commands._proposals import ANY_PRICE, signed_limit
 from core.desk import Desk
 from core.domain.accounts import Account
@@ -17,6 +16,7 @@ from core.domain.instruments import Option
 from core.domain.orders import Intent
 from core.errors import Unavailable, UserError
 from core.orders import ticket
+from core.orders.closable import Closable, closables, matching
 from core.reply import Action, Block, Column, Format, Notice, Reply, Table, Tone
 from core.risk.sizing import part_of
 

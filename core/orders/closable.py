@@ -1,4 +1,4 @@
-"""What of an account can be closed, and by which legs: shared by the closing commands. Pure."""
+"""What of an account can be closed, and by which legs: shared by the closing commands and the exits. Pure."""
 
 from __future__ import annotations
 
