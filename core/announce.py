@@ -10,7 +10,19 @@ from dataclasses import dataclass
 from decimal import Decimal
 from enum import StrEnum
 
-from core.domain.events import Event, Filled, Mode, ModeSet, OrderEnded, OrderUnknown, Reconciled, ReplaceRefused, ScopeKind, Settled
+from core.domain.events import (
+    AlertRaised,
+    Event,
+    Filled,
+    Mode,
+    ModeSet,
+    OrderEnded,
+    OrderUnknown,
+    Reconciled,
+    ReplaceRefused,
+    ScopeKind,
+    Settled,
+)
 from core.domain.instruments import Option
 from core.domain.money import ZERO
 from core.domain.structures import describe_legs
@@ -72,6 +84,8 @@ def announce(event: Event, outcomes: Sequence[Outcome], books: Books) -> Announc
         return _news(event, f"refused:{event.seq}", Urgency.MEDIUM, text)
     if isinstance(body, Settled):
         return _settled(event, body)
+    if isinstance(body, AlertRaised):
+        return _alert(event, body)
     if isinstance(body, ModeSet):
         return _mode(event, body)
     return _reconciled(event, body) if isinstance(body, Reconciled) else None
@@ -172,6 +186,12 @@ def _settled(event: Event, body: Settled) -> Announcement:
     urgency = Urgency.HIGH if body.outcome == "assigned" else Urgency.MEDIUM
     blocks: tuple[Block, ...] = (Notice(text=text, tone=_TONES[urgency]), *((Facts(facts=tuple(facts)),) if facts else ()))
     return Announcement(key=f"settle:{body.account}:{body.settlement_id}", urgency=urgency, blocks=blocks, cites=(event.seq,))
+
+
+def _alert(event: Event, body: AlertRaised) -> Announcement:
+    labels = body.labels if len(body.labels) == len(body.lines) else tuple(line.partition(" ")[0].capitalize() for line in body.lines)
+    actions = tuple(Action(label=label, line=line) for label, line in zip(labels, body.lines, strict=True))
+    return _news(event, f"alert:{body.key}", Urgency(body.urgency), body.text, actions=actions)
 
 
 def _mode(event: Event, body: ModeSet) -> Announcement:

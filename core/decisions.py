@@ -10,6 +10,7 @@ from enum import Enum
 from typing import Any
 
 from core.domain.events import (
+    AlertRaised,
     Body,
     ClockMoved,
     ConfigSeen,
@@ -47,6 +48,8 @@ def event_level(event: Event) -> str:
         return "warning" if body.outcome in ("denied", "rejected") else "info"
     if isinstance(body, OrderUnknown | ReplaceRefused):
         return "warning"
+    if isinstance(body, AlertRaised):
+        return "warning" if body.urgency in ("high", "critical") else "info"
     return "debug" if isinstance(body, _ROUTINE) else "info"
 
 

@@ -8,13 +8,15 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from hashlib import sha256
 from types import MappingProxyType
 
 from core.domain.accounts import AccountId
 from core.domain.encoding import canonical, from_plain, to_plain
 from core.domain.events import (
+    AlertAnswered,
+    AlertRaised,
     ClockMoved,
     ConfigSeen,
     Event,
@@ -35,7 +37,17 @@ from core.domain.events import (
 from core.orders.states import Outcome
 from core.portfolio.book import BookFold, Books
 
-CODE_VERSION = "2"  # raise when the shape of any fold changes; older snapshots are then rebuilt from the log
+CODE_VERSION = "3"  # raise when the shape of any fold changes; older snapshots are then rebuilt from the log
+ALERTS_KEPT = timedelta(days=60)  # longer than anything an alert is about stays open between two of its alerts
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Alert:
+    """An alert as it was raised, and who took note of it."""
+
+    raised: AlertRaised
+    at: datetime
+    answered_by: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,6 +103,7 @@ class _Desk:
     notes: list[Note] = field(default_factory=list)
     reconciled: dict[str, Reconciled] = field(default_factory=dict)
     marks: dict[str, list[Marked]] = field(default_factory=dict)
+    alerts: dict[str, Alert] = field(default_factory=dict)
     clock: datetime | None = None
     last_at: datetime | None = None
     seq: int = 0
@@ -196,6 +209,11 @@ class DeskFold:
         """End-of-session values, oldest first."""
         return tuple(self._desk.marks.get(str(account), ()))
 
+    @property
+    def alerts(self) -> Mapping[str, Alert]:
+        """The alerts of the last weeks by key, oldest first."""
+        return MappingProxyType(self._desk.alerts)
+
     def modes(self, *, account: AccountId | None = None, strategy: str | None = None, keys: tuple[str, ...] = ()) -> tuple[ModeEntry, ...]:
         """The mode entries in force for the desk and for the given account, strategy and instruments, strictest last."""
         names = {
@@ -277,3 +295,15 @@ class DeskFold:
             desk.marks.setdefault(str(body.account), []).append(body)
         elif isinstance(body, ClockMoved):
             desk.clock = body.to
+        elif isinstance(body, AlertRaised | AlertAnswered):
+            self._alert(body, event.at)
+
+    def _alert(self, body: AlertRaised | AlertAnswered, at: datetime) -> None:
+        alerts = self._desk.alerts
+        if isinstance(body, AlertAnswered):
+            if body.key in alerts:
+                alerts[body.key] = replace(alerts[body.key], answered_by=body.person)
+            return
+        alerts.setdefault(body.key, Alert(raised=body, at=at))
+        for key in [key for key, alert in alerts.items() if at - alert.at > ALERTS_KEPT]:
+            del alerts[key]

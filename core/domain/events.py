@@ -180,6 +180,30 @@ class Submitting:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class AlertRaised:
+    """Something a person must hear of that follows from no other event. The same `key` is the same alert.
+
+    `lines` are command lines offered as buttons, with `labels` on them where those say more than the line; `urgency` is low, medium,
+    high or critical.
+    """
+
+    key: str
+    urgency: str
+    text: str
+    account: AccountId | None = None
+    lines: tuple[str, ...] = ()
+    labels: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AlertAnswered:
+    """A person took note of an alert, which for some is the decision it asked for; it is not repeated."""
+
+    key: str
+    person: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class OrderAcknowledged:
     """The broker holds the order live."""
 
@@ -309,6 +333,8 @@ Body = (
     | TicketConfirmed
     | TicketClosed
     | Submitting
+    | AlertRaised
+    | AlertAnswered
     | OrderAcknowledged
     | Replacing
     | ReplaceRefused
@@ -334,6 +360,8 @@ VERSIONS: dict[type, int] = {
     TicketConfirmed: 1,
     TicketClosed: 1,
     Submitting: 1,
+    AlertRaised: 1,
+    AlertAnswered: 1,
     OrderAcknowledged: 1,
     Replacing: 1,
     ReplaceRefused: 1,

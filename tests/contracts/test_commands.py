@@ -21,7 +21,7 @@ TABLE = {
     "status": Access.READ, "positions": Access.READ, "pnl": Access.READ, "fills": Access.READ, "greeks": Access.READ, "why": Access.READ,
     "quote": Access.READ, "chain": Access.READ, "config": Access.READ, "explain": Access.READ, "help": Access.READ,
     "open": Access.DRAFT, "close": Access.DRAFT, "reprice": Access.DRAFT, "size": Access.DRAFT, "note": Access.DRAFT,
-    "drop": Access.REDUCE, "pause": Access.REDUCE, "halt": Access.REDUCE, "kill": Access.REDUCE,
+    "ack": Access.REDUCE, "drop": Access.REDUCE, "pause": Access.REDUCE, "halt": Access.REDUCE, "kill": Access.REDUCE,
     "confirm": Access.COMMIT, "cancel": Access.COMMIT, "resume": Access.COMMIT, "unhalt": Access.STEPUP,
 }
 

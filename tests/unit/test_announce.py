@@ -10,6 +10,7 @@ import pytest
 from core.announce import Announcement, Urgency, announce
 from core.domain.events import (
     AccountOpened,
+    AlertRaised,
     Body,
     Event,
     Filled,
@@ -228,3 +229,11 @@ def test_reconciliation_when_incomplete_then_says_nothing_is_sent() -> None:
 
 def test_note_when_written_then_is_no_news() -> None:
     assert told((NoteWritten(text="x"),)) == []
+
+
+def test_alert_when_raised_then_told_as_loud_as_it_says_with_its_buttons() -> None:
+    body = AlertRaised(key="k", urgency="critical", text="A put is uncovered.", lines=("close SPY", "ack k"), labels=("Close", "Noted"))
+    (news,) = told((body,))
+    assert (news.key, news.urgency, words(news)) == ("alert:k", Urgency.CRITICAL, "A put is uncovered.")
+    assert [(action.label, action.line) for action in news.actions] == [("Close", "close SPY"), ("Noted", "ack k")]
+    assert news.cites == (3,)

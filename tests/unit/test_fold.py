@@ -8,6 +8,8 @@ import pytest
 from core.domain.accounts import Account, AccountId, AccountKind, Env
 from core.domain.events import (
     AccountOpened,
+    AlertAnswered,
+    AlertRaised,
     Body,
     CashMoved,
     Event,
@@ -26,7 +28,7 @@ from core.domain.events import (
 )
 from core.domain.instruments import Equity
 from core.domain.orders import Effect, Envelope, Fill, Intent, Leg, Limit, Side, TimeInForce
-from core.fold import DeskFold
+from core.fold import ALERTS_KEPT, DeskFold
 
 NOW = datetime(2026, 11, 20, 15, 0, tzinfo=UTC)
 ACCOUNT = AccountId(broker="paper", id="P", env=Env.PAPER)
@@ -155,6 +157,8 @@ def test_fold_when_dumped_and_loaded_then_is_the_same_state() -> None:
         SettingChanged(key="desk.walk_steps", old="5", new="6", loosens=False),
         NoteWritten(text="calm day", symbol="XYZ"),
         ModeSet(scope=Scope(kind=ScopeKind.STRATEGY, name="naked_put"), mode=Mode.PAUSED, cause="person", reason="resting"),
+        AlertRaised(key="a", urgency="high", text="look", account=ACCOUNT, lines=("close XYZ",)),
+        AlertAnswered(key="a", person="owner"),
     )
     again = DeskFold.load(fold.dump())
     assert again.digest() == fold.digest()
@@ -212,3 +216,15 @@ def test_e9_external_fill_when_no_order_of_ours_then_is_counted_in_the_book() ->
     assert book.positions["XYZ"].quantity == 3
     assert book.cash == Decimal("-31.00")
     assert not book.trades
+
+
+def test_alerts_when_weeks_have_passed_then_only_what_may_still_matter_is_kept() -> None:
+    fold = fold_of(AlertRaised(key="old", urgency="high", text="look"), AlertAnswered(key="unknown", person="owner"))
+    late = NOW + ALERTS_KEPT + timedelta(minutes=1)
+    fold.apply(
+        Event(
+            seq=4, stream="desk", kind="AlertRaised", version=1, at=late, recorded_at=late, actor="clock", causation="", correlation="",
+            dedupe=None, body=AlertRaised(key="new", urgency="low", text="look"), hash="h4",
+        )
+    )
+    assert list(fold.alerts) == ["new"]

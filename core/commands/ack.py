@@ -1,0 +1,32 @@
+"""Take note of an alert: it is not repeated. Where it asks for a decision, such as letting a short be assigned, this is the decision."""
+
+from __future__ import annotations
+
+from core.command import Access, Call, Command, Kind, Parameter
+from core.commands._modes import actor_of
+from core.desk import Desk
+from core.domain.events import AlertAnswered
+from core.errors import UserError
+from core.reply import Notice, Reply, Tone
+
+ALERT = Parameter(name="alert", kind=Kind.ID, required=True, help="the alert's id, as its button carries it")
+
+
+async def run(desk: Desk, call: Call) -> Reply:
+    """Record who took note."""
+    key = str(call.args["alert"])
+    alert = desk.fold.alerts.get(key)
+    if alert is None:
+        raise UserError(f"There is no alert {key!r} of the last weeks.", "The button on an alert carries its id.")
+    if alert.answered_by is not None:
+        return Reply(blocks=(Notice(text=f"Noted before, by {alert.answered_by}: {alert.raised.text}"),))
+    body = AlertAnswered(key=key, person=call.caller.person)
+    stream = "desk" if alert.raised.account is None else str(alert.raised.account)
+    recorded = await desk.record(desk.draft(body, actor=actor_of(call), stream=stream, causation=call.caller.message_id))
+    return Reply(blocks=(Notice(text=f"Noted; this alert is not repeated: {alert.raised.text}", tone=Tone.GOOD),), cites=recorded.seqs)
+
+
+COMMAND = Command(
+    name="ack", help="Takes note of an alert, so that it is not repeated.", run=run, access=Access.REDUCE, parameters=(ALERT,),
+    examples=("ack expiry:PRACTICE:SPY190517P00285000",),
+)
