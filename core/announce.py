@@ -26,6 +26,7 @@ from core.domain.events import (
 from core.domain.instruments import Option
 from core.domain.money import ZERO
 from core.domain.structures import describe_legs
+from core.orders.standing import net_filled as net_filled
 from core.orders.states import Order, Outcome
 from core.portfolio.book import Books
 from core.reply import Action, Block, Fact, Facts, Format, Notice, Reply, Tone
@@ -89,15 +90,6 @@ def announce(event: Event, outcomes: Sequence[Outcome], books: Books) -> Announc
     if isinstance(body, ModeSet):
         return _mode(event, body)
     return _reconciled(event, body) if isinstance(body, Reconciled) else None
-
-
-def net_filled(order: Order) -> Decimal | None:
-    """Average net price per unit of what was filled evenly (+ received, - paid), None where nothing or an uneven part was filled."""
-    units = order.filled
-    if not units or order.uneven:
-        return None
-    money = sum((-fill.side.sign * fill.price * fill.quantity for fill in order.live_fills), ZERO)
-    return money / units
 
 
 def _filled(event: Event, body: Filled, outcomes: Sequence[Outcome], books: Books) -> Announcement | None:

@@ -20,6 +20,7 @@ from core.domain.accounts import Account, AccountId, AccountKind, Charter, Env
 from core.domain.money import MoneyError, exact
 from core.errors import DeskError
 from core.settings import Kind, Loosens, Parameters, Setting, Value
+from core.stop_settings import STOP_SETTINGS
 
 FASTEST = 100_000  # simulated seconds per real second
 DESK_SETTINGS: tuple[Setting, ...] = (
@@ -124,6 +125,7 @@ DESK_SETTINGS: tuple[Setting, ...] = (
         low=Decimal(1),
         high=Decimal(1000),
     ),
+    *STOP_SETTINGS,
 )
 
 

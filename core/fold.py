@@ -28,6 +28,7 @@ from core.domain.events import (
     Scope,
     ScopeKind,
     SettingChanged,
+    Submitting,
     TicketClosed,
     TicketConfirmed,
     TicketDrafted,
@@ -37,7 +38,7 @@ from core.domain.events import (
 from core.orders.states import Outcome
 from core.portfolio.book import BookFold, Books
 
-CODE_VERSION = "3"  # raise when the shape of any fold changes; older snapshots are then rebuilt from the log
+CODE_VERSION = "4"  # raise when the shape of any fold changes; older snapshots are then rebuilt from the log
 ALERTS_KEPT = timedelta(days=60)  # longer than anything an alert is about stays open between two of its alerts
 
 
@@ -96,7 +97,8 @@ class Note:
 @dataclass(slots=True)
 class _Desk:
     tickets: dict[str, Ticket] = field(default_factory=dict)
-    by_client: dict[str, str] = field(default_factory=dict)
+    by_client: dict[str, str] = field(default_factory=dict)  # order or standing order -> ticket, by confirmation
+    children: dict[str, str] = field(default_factory=dict)  # order of a standing order -> ticket
     modes: dict[str, ModeEntry] = field(default_factory=dict)
     settings: dict[str, str] = field(default_factory=dict)
     config: dict[str, str] | None = None
@@ -180,7 +182,8 @@ class DeskFold:
 
     def ticket_of_order(self, client_id: str) -> Ticket | None:
         """The ticket an order came from."""
-        return self._desk.tickets.get(self._desk.by_client.get(client_id, ""))
+        desk = self._desk
+        return desk.tickets.get(desk.by_client.get(client_id) or desk.children.get(client_id, ""))
 
     def recent_confirmed(self, since: datetime) -> tuple[Ticket, ...]:
         """Tickets confirmed at or after `since`, newest first."""
@@ -256,6 +259,8 @@ class DeskFold:
         if isinstance(body, TicketDrafted):
             tickets[body.ticket_id] = Ticket(drafted=body, at=event.at)
             return
+        if isinstance(body, Submitting) and body.standing_id is not None:
+            self._desk.children[body.client_id] = body.ticket_id
         if not isinstance(body, TicketShown | TicketConfirmed | TicketClosed) or body.ticket_id not in tickets:
             return
         ticket = tickets[body.ticket_id]

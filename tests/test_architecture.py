@@ -37,7 +37,8 @@ def row(may: str = "", libraries: str = "", *, pure: bool = False) -> Row:
 DATA = "market.quote market.chain market.view market.analytics ports"
 PURE = f"domain errors settings plugins pricing margin fees {DATA}"
 EDGE = "ports domain pricing margin fees plugins errors clock runtime market.quote market.chain"
-RING = f"{PURE} portfolio portfolio.book risk strategies exits alerts reports announce schedule fold market.indicators orders.states"
+PLANS = "orders.states orders.standing orders.trigger"
+RING = f"{PURE} portfolio portfolio.book risk strategies exits alerts reports announce schedule fold market.indicators {PLANS}"
 DESK = f"{RING} clock runtime config command reply market"
 INNER = f"{DESK} orders store.log store.codec logs redaction decisions"
 CLIENTS = "ib_async ib_insync httpx httpx2 aiohttp requests websockets alpaca tastytrade structlog"
@@ -61,16 +62,19 @@ TABLE = {
     "market.analytics": row("domain errors ports pricing market.quote market.chain market.view", "numpy", pure=True),
     "market.indicators": row(PURE, "numpy", pure=True),
     "portfolio": row(f"{PURE} orders.states", "numpy", pure=True),
-    "portfolio.book": row("domain errors orders.states portfolio", pure=True),
-    "risk": row(f"{PURE} portfolio portfolio.book orders.states", "numpy", pure=True),
+    "portfolio.book": row("domain errors orders.states orders.standing portfolio", pure=True),
+    "risk": row(f"{PURE} portfolio portfolio.book orders.states orders.standing", "numpy", pure=True),
     "strategies": row(f"{PURE} portfolio portfolio.book market.indicators", "numpy", pure=True),
     "exits": row(f"{PURE} portfolio portfolio.book market.indicators", "numpy", pure=True),
     "alerts": row(f"{PURE} portfolio portfolio.book risk market.indicators reply", "numpy", pure=True),
     "reports": row(f"{PURE} portfolio portfolio.book risk market.indicators reply", "numpy", pure=True),
-    "announce": row("domain errors reply command portfolio portfolio.book orders.states", pure=True),
+    "announce": row("domain errors reply command portfolio portfolio.book orders.states orders.standing", pure=True),
     "schedule": row("domain errors command", pure=True),
-    "fold": row("domain errors portfolio portfolio.book orders.states", pure=True),
+    "fold": row("domain errors portfolio portfolio.book orders.states orders.standing", pure=True),
     "orders.states": row("domain errors", pure=True),
+    "orders.standing": row("domain errors orders.states", pure=True),
+    "orders.trigger": row("domain errors market.view market.quote risk", pure=True),
+    "stop_settings": row("settings domain", pure=True),
     "redaction": row(pure=True),
     "decisions": row("domain errors orders.states risk redaction", pure=True),
     "reply": row("domain errors"),
@@ -81,7 +85,7 @@ TABLE = {
     "runtime": row("clock errors simloop"),
     "plugins": row("errors domain"),
     "logs": row("redaction", "structlog"),
-    "config": row("domain errors settings plugins risk schedule fees", "yaml"),
+    "config": row("domain errors settings stop_settings plugins risk schedule fees", "yaml"),
     # 2. edge
     "brokers": row(f"{EDGE} links", f"numpy {CLIENTS}"),
     "market.providers": row(f"{EDGE} links", f"numpy pandas yaml {CLIENTS}"),

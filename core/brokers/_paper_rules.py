@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import datetime
 from decimal import Decimal
 
 from core.brokers._paper_ledger import PaperOrder
 from core.brokers._paper_match import unit_multiplier
 from core.clock import exchange_date
 from core.domain.accounts import AccountKind
-from core.domain.calendar import hours, session
+from core.domain.hours import trading_hours
 from core.domain.instruments import Equity, Instrument, InstrumentError, Option, combo_tick, plain_number
 from core.domain.listing import option
 from core.domain.money import CENT, on_tick
@@ -79,14 +79,6 @@ def closed_refusal(legs: tuple[Leg, ...], now: datetime) -> Refusal | None:
             name = leg.instrument.label if isinstance(leg.instrument, Option) else leg.instrument.key
             return Refusal(code="closed", message=f"the market of {name} is closed; nothing was taken")
     return None
-
-
-def trading_hours(item: Instrument, day: date) -> tuple[datetime, datetime] | None:
-    """Regular hours of an instrument on a day."""
-    if isinstance(item, Option):
-        return hours(item.series, day, item.expiry)
-    regular = session(day)
-    return None if regular is None else (regular.open_at, regular.close_at)
 
 
 def is_open(legs: tuple[Leg, ...], now: datetime) -> bool:

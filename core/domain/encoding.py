@@ -20,6 +20,9 @@ from hashlib import sha256
 from typing import Any, TypeVar, Union, get_args, get_origin
 
 T = TypeVar("T")
+# Metadata of a field that came later: it is left out of the text while it has its default, so what was written and hashed before it
+# existed still gives the same text.
+SPARSE: Mapping[str, Any] = types.MappingProxyType({"sparse": True})
 Write = Callable[[Any], Any]
 Read = Callable[[Any], Any]
 _ENCODER = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False)
@@ -118,11 +121,14 @@ def _write_mapping(value: Mapping[Any, Any]) -> dict[str, Any]:
 
 def _dataclass_writer(kind: type) -> Write:
     name, names, writers = kind.__name__, tuple(field.name for field in fields(kind)), _WRITERS
+    sparse = {field.name: field.default for field in fields(kind) if field.metadata.get("sparse")}
 
     def write(value: Any) -> dict[str, Any]:
         plain: dict[str, Any] = {}
         for field in names:
             item = getattr(value, field)
+            if field in sparse and item == sparse[field]:
+                continue
             known = writers.get(type(item))
             plain[field] = to_plain(item) if known is None else known(item)
         plain["~"] = name

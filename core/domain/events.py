@@ -7,12 +7,13 @@ its version. A stored kind is never renamed or reinterpreted: a change of shape 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date, datetime
 from decimal import Decimal
 from enum import StrEnum
 
 from core.domain.accounts import Account, AccountId
+from core.domain.encoding import SPARSE
 from core.domain.instruments import Instrument
 from core.domain.orders import Envelope, Fill, Intent
 
@@ -177,6 +178,61 @@ class Submitting:
     trade_id: str
     reducing: bool
     thesis: str = ""
+    standing_id: str | None = field(default=None, metadata=SPARSE)  # the standing order this one is a part or the exit of
+
+
+class Role(StrEnum):
+    """What a standing order is for."""
+
+    TARGET = "target"  # a resting order that closes at a profit
+    STOP = "stop"  # closes at a loss limit once that is touched
+    PARTS = "parts"  # sends a quantity in parts
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Armed:
+    """A confirmed plan that the desk carries out over time stands from here on: a target, a stop, or an order in parts.
+
+    `envelope` is the confirmed one. Of a bracket's exits it is the entry's, whose order is `parent`: their own follows from its fills.
+    """
+
+    standing_id: str
+    role: Role
+    ticket_id: str
+    account: AccountId
+    envelope: Envelope
+    envelope_hash: str
+    trade_id: str
+    parent: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StopMoved:
+    """A trailing stop saw a better mid; its level follows and never goes back."""
+
+    standing_id: str
+    best: Decimal
+    level: Decimal
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StopTriggered:
+    """Two fresh checks in a row found the mid at the stop's level or beyond: the closing order comes next."""
+
+    standing_id: str
+    level: Decimal
+    mid: Decimal
+    first_mid: Decimal
+    first_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Disarmed:
+    """A standing order ended: done, cancelled, refused or expired."""
+
+    standing_id: str
+    outcome: str
+    reason: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -333,6 +389,10 @@ Body = (
     | TicketConfirmed
     | TicketClosed
     | Submitting
+    | Armed
+    | StopMoved
+    | StopTriggered
+    | Disarmed
     | AlertRaised
     | AlertAnswered
     | OrderAcknowledged
@@ -360,6 +420,10 @@ VERSIONS: dict[type, int] = {
     TicketConfirmed: 1,
     TicketClosed: 1,
     Submitting: 1,
+    Armed: 1,
+    StopMoved: 1,
+    StopTriggered: 1,
+    Disarmed: 1,
     AlertRaised: 1,
     AlertAnswered: 1,
     OrderAcknowledged: 1,

@@ -6,14 +6,19 @@ Net prices are per unit of the structure and per share: + is received, - is paid
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
 
 from core.domain.accounts import AccountId
-from core.domain.encoding import digest
+from core.domain.encoding import SPARSE, digest
 from core.domain.instruments import Instrument, Option
+from core.domain.plans import Bracket as Bracket
+from core.domain.plans import Exits as Exits
+from core.domain.plans import Limit as Limit
+from core.domain.plans import Plan as Plan
+from core.domain.plans import Sliced as Sliced
 
 
 class Side(StrEnum):
@@ -61,21 +66,6 @@ class Leg:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Limit:
-    """Start at `start` and move, at most, to `worst`; both net per unit (+ credit, - debit), `worst` never above `start`."""
-
-    start: Decimal
-    worst: Decimal
-
-    def __post_init__(self) -> None:
-        if self.worst > self.start:
-            raise ValueError("the worst price of a limit cannot be better than its start")
-
-
-Plan = Limit
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Intent:
     """What is wanted, before any check: legs, units, how to work the price, and why."""
 
@@ -87,6 +77,7 @@ class Intent:
     thesis: str = ""
     trade_id: str | None = None  # the open trade a closing intent belongs to
     quantity_said: bool = False  # a person named the number; it is never cut silently
+    instead_of: tuple[str, ...] = field(default=(), metadata=SPARSE)  # own orders cancelled, and proved so, before this one is sent
 
     def __post_init__(self) -> None:
         if not self.legs:
@@ -129,6 +120,7 @@ class Envelope:
     strategy: str
     trade_id: str | None
     regular_hours_only: bool = True
+    instead_of: tuple[str, ...] = field(default=(), metadata=SPARSE)  # own orders cancelled, and proved so, before this one is sent
 
     @property
     def hash(self) -> str:

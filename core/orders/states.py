@@ -63,6 +63,7 @@ class Order:
     reason: str = ""
     fills: Mapping[str, Fill] = field(default_factory=dict)
     superseded: frozenset[str] = frozenset()
+    standing_id: str | None = None  # the standing order it was sent for
 
     @property
     def live_fills(self) -> tuple[Fill, ...]:
@@ -177,6 +178,7 @@ def _submitted(body: Submitting, at: datetime) -> Order:
         quantity=body.quantity,
         limit=body.limit,
         reducing=body.reducing,
+        standing_id=body.standing_id,
         submitted_at=at,
         updated_at=at,
     )

@@ -16,10 +16,12 @@ from typing import Any
 
 from core.domain.accounts import Account, AccountId, AccountKind
 from core.domain.encoding import from_plain, to_plain
-from core.domain.events import AccountOpened, CashMoved, Event, Filled, Settled, Submitting
+from core.domain.events import AccountOpened, Armed, CashMoved, Disarmed, Event, Filled, Role, Settled, StopMoved, StopTriggered, Submitting
 from core.domain.instruments import Equity, Instrument, Option
 from core.domain.orders import Effect, Fill, Leg, Side
 from core.domain.structures import Position, Trade, average_after
+from core.orders import standing as standings
+from core.orders.standing import STANDING_BODIES, Standing
 from core.orders.states import ORDER_BODIES, Order, OrderBody, Outcome, step
 
 ZERO = Decimal(0)
@@ -39,6 +41,12 @@ class Book:
     live: Mapping[str, Order]  # the orders that may still fill
     fills: tuple[Fill, ...]
     settlements: tuple[Settled, ...]
+    standing: Mapping[str, Standing] = field(default_factory=dict)  # every standing order, ended ones too
+
+    @property
+    def armed(self) -> tuple[Standing, ...]:
+        """Standing orders still to be carried out, oldest first."""
+        return tuple(item for item in self.standing.values() if item.is_live)
 
     @property
     def open_trades(self) -> tuple[Trade, ...]:
@@ -55,7 +63,8 @@ class Book:
         Closing orders are not counted, since they may not fill; but what they sell and no purchase of their own goes with any more is,
         since that fill can lay a short open. Nor may a working purchase fill that would cover a short: without `purchases` orders whose
         opening legs all buy are left out, and limits are judged both ways. A leg that filled ahead of its partners is held already: only
-        what is left of each leg is added. `without` names orders to leave out too, by client id.
+        what is left of each leg is added. An entry that is sent in parts counts with all of them. `without` names orders and standing
+        orders to leave out too, by id.
         """
         held = self.holdings()
         for order in self.live.values():
@@ -70,6 +79,10 @@ class Book:
                 left = units * leg.ratio - filled[leg.instrument.key]
                 if left > 0:
                     _add(held, leg.instrument, leg.side.sign * left)
+        for parts in self.armed:
+            if parts.role is Role.PARTS and parts.id not in without and (purchases or not _only_buys(parts)):
+                opening = tuple(leg for leg in parts.envelope.legs if leg.effect is Effect.OPEN)
+                add_legs(held, opening, standings.left_to_send(parts, self.orders))
         return held
 
 
@@ -84,12 +97,16 @@ class Books:
         """An order by its client id, in any account."""
         return next((book.orders[client_id] for book in self.accounts.values() if client_id in book.orders), None)
 
+    def find_standing(self, standing_id: str) -> Standing | None:
+        """A standing order by its id, in any account."""
+        return next((book.standing[standing_id] for book in self.accounts.values() if standing_id in book.standing), None)
+
     def trade(self, trade_id: str) -> Trade | None:
         """A trade by its id, in any account."""
         return next((book.trades[trade_id] for book in self.accounts.values() if trade_id in book.trades), None)
 
 
-def _only_buys(order: Order) -> bool:
+def _only_buys(order: Order | Standing) -> bool:
     return all(leg.side is Side.BUY for leg in order.envelope.legs if leg.effect is Effect.OPEN)
 
 
@@ -151,6 +168,7 @@ class _AccountState:
     moved: set[str] = field(default_factory=set)
     orders: dict[str, Order] = field(default_factory=dict)
     live: dict[str, Order] = field(default_factory=dict)
+    standing: dict[str, Standing] = field(default_factory=dict)
     trades: dict[str, _TradeState] = field(default_factory=dict)
     frozen_trades: dict[str, Trade] = field(default_factory=dict)
 
@@ -161,6 +179,7 @@ class BookFold:
     def __init__(self) -> None:
         self._accounts: dict[AccountId, _AccountState] = {}
         self._client_account: dict[str, AccountId] = {}
+        self._standing_account: dict[str, AccountId] = {}
         self._published: dict[AccountId, Book] = {}
         self._seq = 0
 
@@ -176,6 +195,8 @@ class BookFold:
         outcomes: tuple[Outcome, ...] = ()
         if isinstance(body, ORDER_BODIES):
             outcomes = self._order(body, event.at)
+        if isinstance(body, STANDING_BODIES):
+            self._stand(body, event.at)
         if isinstance(body, Filled):
             self._fill(body.fill)
         elif isinstance(body, Settled):
@@ -194,7 +215,9 @@ class BookFold:
     def to_plain(self) -> dict[str, Any]:
         """The accumulators as JSON types."""
         accounts = [to_plain(state) for state in self._accounts.values()]
-        return {"accounts": accounts, "clients": {key: str(account) for key, account in self._client_account.items()}, "seq": self._seq}
+        clients = {key: str(account) for key, account in self._client_account.items()}
+        standing = {key: str(account) for key, account in self._standing_account.items()}
+        return {"accounts": accounts, "clients": clients, "standing": standing, "seq": self._seq}
 
     @classmethod
     def from_plain(cls, plain: Mapping[str, Any]) -> BookFold:
@@ -203,6 +226,7 @@ class BookFold:
         states: list[_AccountState] = [from_plain(_AccountState, item) for item in plain["accounts"]]
         fold._accounts = {state.account.id: state for state in states}
         fold._client_account = {key: AccountId.parse(account) for key, account in plain["clients"].items()}
+        fold._standing_account = {key: AccountId.parse(account) for key, account in plain["standing"].items()}
         fold._seq = plain["seq"]
         return fold
 
@@ -214,6 +238,7 @@ class BookFold:
             self._client_account.setdefault(client_id, body.account)
             if body.envelope.trade_id is None and any(leg.effect is Effect.OPEN for leg in body.envelope.legs):
                 self._state(body.account).trades.setdefault(body.trade_id, _TradeState(opening=body, opened_at=at))
+            self._child(body, at)
         account = self._client_account.get(client_id)
         if account is None:
             return ()
@@ -226,6 +251,24 @@ class BookFold:
             else:
                 state.live[client_id] = order
         return outcomes
+
+    def _child(self, body: Submitting, at: datetime) -> None:
+        state = self._state(body.account)
+        parent = state.standing.get(body.standing_id or "")
+        child = standings.step(parent, body, at=at)
+        if child is not None:
+            state.standing[child.id] = child
+
+    def _stand(self, body: Armed | StopMoved | StopTriggered | Disarmed, at: datetime) -> None:
+        if isinstance(body, Armed):
+            self._standing_account.setdefault(body.standing_id, body.account)
+        account = self._standing_account.get(body.standing_id)
+        if account is None:
+            return
+        state = self._state(account)
+        found = standings.step(state.standing.get(body.standing_id), body, at=at)
+        if found is not None:
+            state.standing[body.standing_id] = found
 
     def _fill(self, fill: Fill) -> None:
         state = self._state(fill.account)
@@ -374,6 +417,7 @@ def _publish(state: _AccountState) -> Book:
         live=MappingProxyType(dict(state.live)),
         fills=tuple(sorted(counted, key=lambda fill: (fill.at, fill.exec_id))),
         settlements=tuple(state.settled.values()),
+        standing=MappingProxyType(dict(state.standing)),
     )
 
 

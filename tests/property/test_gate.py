@@ -186,7 +186,7 @@ def test_invariant_11_gate_when_a_blocked_order_is_cut_in_two_then_it_stays_bloc
 
 # --- the envelope --------------------------------------------------------------------------------------------------------
 
-COVERED = envelope(SPREAD, 3, start="9.60", worst="9.40", trade_id="P1")
+COVERED = replace(envelope(SPREAD, 3, start="9.60", worst="9.40", trade_id="P1"), instead_of=("O7", "O8"))
 ALLOWED = Verdict(findings=(), allowed=True, reducing=False, factor=Decimal(1), quantity_allowed=3)
 
 
@@ -206,6 +206,9 @@ def mutations(value: Any, path: str = "") -> Iterator[tuple[str, Any]]:
                 yield deeper, {field.name: changed}
         elif isinstance(inner, tuple):
             for index, item in enumerate(inner):
+                if not is_dataclass(item):
+                    yield f"{name}[{index}]", {field.name: (*inner[:index], other(item), *inner[index + 1 :])}
+                    continue
                 for deeper, changed in mutations(item, f"{name}[{index}]."):
                     yield deeper, {field.name: (*inner[:index], built(changed, item), *inner[index + 1 :])}
             yield name, {field.name: inner[:-1]}
@@ -267,6 +270,8 @@ def test_d4_mutations_when_listed_then_cover_every_field() -> None:
         "strategy",
         "trade_id",
         "regular_hours_only",
+        "instead_of",
+        "instead_of[0]",
     ):
         assert expected in names
 

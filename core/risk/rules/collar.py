@@ -11,7 +11,7 @@ A reducing order without a natural price stands at the limit a person typed, as 
 
 from decimal import Decimal
 
-from core.domain.orders import Limit
+from core.domain.orders import Exits, Plan
 from core.errors import Unavailable
 from core.risk.exam import Exam, Finding, blocking, passing
 from core.risk.examine import legs_payoff, net_multiplier
@@ -47,6 +47,9 @@ ZERO = Decimal(0)
 def judge(exam: Exam, parameters: Parameters) -> Finding:
     """Compare the plan with what the structure can be worth, then with the natural price."""
     plan, natural = exam.intent.plan, exam.natural
+    if isinstance(plan, Exits):
+        why = "nothing is sent now; what the exit sends is judged then"
+        return passing(NAME, CLASS, measured=f"{plan.start:.2f} to {plan.worst:.2f}", limit="when it is sent", why=why)
     lowest = None if natural is None else natural - _band(natural, parameters)
     absurd = _absurd(exam, plan, parameters, lowest)
     if absurd is not None:
@@ -71,7 +74,7 @@ def judge(exam: Exam, parameters: Parameters) -> Finding:
     return passing(NAME, CLASS, measured=measured, limit=f"{lowest:.2f}", why=f"the price stays near the natural price {_words(natural)}")
 
 
-def _absurd(exam: Exam, plan: Limit, parameters: Parameters, lowest: Decimal | None) -> Finding | None:
+def _absurd(exam: Exam, plan: Plan, parameters: Parameters, lowest: Decimal | None) -> Finding | None:
     """Prices outside what the legs can owe or be worth at expiry; a reducing order gets the band on top, since quotes pass the bounds."""
     legs = exam.intent.legs
     payoff = legs_payoff(legs, 1, net_cash=ZERO)

@@ -6,8 +6,9 @@ today is closed for good; one of next week is open for 10 more minutes.
 
 from datetime import date, datetime
 
-from core.domain.calendar import EXCHANGE, CalendarError, hours, is_session, next_session, session
-from core.domain.instruments import Instrument, InstrumentError, Option
+from core.domain.calendar import EXCHANGE, is_session, next_session
+from core.domain.hours import trading_hours
+from core.domain.instruments import Instrument, Option
 from core.risk.exam import Exam, Finding, blocking, passing
 from core.settings import Parameters, Setting
 
@@ -21,7 +22,7 @@ def judge(exam: Exam, parameters: Parameters) -> Finding:
     """Ask the calendar leg by leg."""
     today = exam.now.astimezone(EXCHANGE).date()
     for leg in exam.intent.legs:
-        span = _hours(leg.instrument, today)
+        span = trading_hours(leg.instrument, today)
         if span is None or not span[0] <= exam.now < span[1]:
             return _closed(exam, leg.instrument, today)
     return passing(NAME, CLASS, measured=_clock(exam.now), limit="regular hours", why="every leg is open for trading")
@@ -42,22 +43,10 @@ def _closed(exam: Exam, instrument: Instrument, today: date) -> Finding:
     )
 
 
-def _hours(instrument: Instrument, day: date) -> tuple[datetime, datetime] | None:
-    """Trading hours on a day; an adjusted series, whose terms are not tabled, has the equity session until its own last trade."""
-    if not isinstance(instrument, Option):
-        regular = session(day)
-        return None if regular is None else (regular.open_at, regular.close_at)
-    try:
-        return hours(instrument.series, day, instrument.expiry)
-    except (InstrumentError, CalendarError):
-        regular = session(day)
-        return None if regular is None else (regular.open_at, min(regular.close_at, instrument.last_trade_at))
-
-
 def _next_open(instrument: Instrument, now: datetime, today: date) -> datetime | None:
     day = today if is_session(today) else next_session(today)
     for _ in range(2):
-        span = _hours(instrument, day)
+        span = trading_hours(instrument, day)
         if span is not None and span[0] < span[1] and span[0] > now:
             return span[0]
         day = next_session(day)
