@@ -11,13 +11,13 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from core.command import Caller
 from core.config import Config, SettingsTable
 from core.decisions import event_fields, event_level, without_secrets
 from core.domain.accounts import Account, AccountId
-from core.domain.events import Body, Draft, Event, Mode, SettingChanged, strictest
+from core.domain.events import Body, Draft, Event, Mode, Scope, ScopeKind, SettingChanged, strictest
 from core.errors import DeskError, LeaseLost, Unavailable, UserError
 from core.fold import DeskFold
 from core.logs import Level, Logs, about
@@ -49,6 +49,15 @@ class Recorded:
         return tuple(event.seq for event in self.events)
 
 
+class OwnMode(NamedTuple):
+    """A mode this process knows of itself: it stands in no event and ends when its cause does."""
+
+    mode: Mode
+    reason: str
+    scope: Scope
+    lifted_by: str
+
+
 @dataclass(kw_only=True)
 class Desk:
     """State and ports. Made by `core.app.build`; nothing else constructs one outside tests."""
@@ -64,7 +73,8 @@ class Desk:
     halt_reason: Callable[[], str | None]  # the HALT file, settable without chat, model, data or network
     fold: DeskFold = field(default_factory=DeskFold)
     logs: Logs = field(default_factory=Logs)  # what was decided and on what, for operators; the event log alone is believed
-    epochs: dict[AccountId, int] = field(default_factory=dict)
+    epochs: dict[AccountId, int] = field(default_factory=dict)  # of the connection each account has now; none while it has none
+    links_down: dict[AccountId, str] = field(default_factory=dict)  # why an account has no connection now
     trouble: str = ""  # a storage failure: nothing is sent until an append works again
     lease_lost: bool = False
     senders: dict[AccountId, AccountSender] = field(default_factory=dict)
@@ -138,25 +148,34 @@ class Desk:
         """The strictest mode in scope with its reason: what the log says, and what this process knows of itself."""
         found = [self.fold.mode(account=account, strategy=strategy, keys=keys), *self._own_modes(account)]
         mode = strictest(tuple(item[0] for item in found))
-        return mode, "; ".join(reason for level, reason in found if level is mode and reason)
+        return mode, "; ".join(item[1] for item in found if item[0] is mode and item[1])
 
-    def _own_modes(self, account: AccountId | None) -> list[tuple[Mode, str]]:
-        own: list[tuple[Mode, str]] = []
+    def own_modes(self) -> tuple[OwnMode, ...]:
+        """Every mode this process knows of itself, for all accounts."""
+        return tuple(self._own_modes(None))
+
+    def _own_modes(self, account: AccountId | None) -> list[OwnMode]:
+        own: list[OwnMode] = []
         halted = self.halt_reason()
         if halted is not None:
-            own.append((Mode.HALT, f"HALT file: {halted}"))
+            own.append(OwnMode(Mode.HALT, f"HALT file: {halted}", Scope(), "`unhalt` with the PIN, which removes the file"))
         if self.trouble:
-            own.append((Mode.HALT, f"storage: {self.trouble}"))
+            own.append(OwnMode(Mode.HALT, f"storage: {self.trouble}", Scope(), "the disk working again"))
         if self.lease_lost:
-            own.append((Mode.STANDBY, "another process owns the database"))
+            own.append(OwnMode(Mode.STANDBY, "another process owns the database", Scope(), "a restart, once the other process has ended"))
         for name in self.brokers if account is None else (account,):
-            state = self.fold.reconciled(name)
+            scope, state = Scope(kind=ScopeKind.ACCOUNT, name=str(name)), self.fold.reconciled(name)
             if state is None or not state.complete or state.epoch != self.epochs.get(name):
-                own.append((Mode.RECOVERY, f"{name.id} is not reconciled with its broker yet"))
+                own.append(OwnMode(Mode.RECOVERY, self._unreconciled(name), scope, "a complete comparison with the broker's books"))
             unknown = [order.client_id for order in self._live(name) if order.unknown]
             if unknown:
-                own.append((Mode.REDUCING, f"nobody knows yet what became of order {', '.join(unknown)}"))
+                reason = f"nobody knows yet what became of order {', '.join(unknown)}"
+                own.append(OwnMode(Mode.REDUCING, reason, scope, "the broker's word on it, or your own `cancel` of it"))
         return own
+
+    def _unreconciled(self, account: AccountId) -> str:
+        down = self.links_down.get(account)
+        return f"{account.id}: {down}" if down else f"{account.id} is not reconciled with its broker yet"
 
     def _live(self, account: AccountId) -> tuple[Order, ...]:
         book = self.books.accounts.get(account)

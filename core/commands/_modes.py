@@ -1,27 +1,67 @@
-"""Setting and lifting modes, for the commands that do."""
+"""Setting and lifting modes, for the commands that do, and saying which are in force."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from datetime import datetime
+from typing import Any
 
-from core.command import Call
+from core.command import Call, Kind, Parameter
 from core.desk import Desk, Recorded
+from core.domain.accounts import AccountId
 from core.domain.events import Mode, ModeSet, Scope, ScopeKind
+from core.domain.instruments import InstrumentError, parse_occ, series_of
+from core.errors import UserError
 from core.fold import ModeEntry
+from core.reply import Cell, Column, Format, Table
 
 KILLED = "kill"
 HALTED = "halt"
 PAUSED = "pause"
+AFTER_AN_ERROR = "bug:"
+STALE = "stale data:"
+BY_THE_BOOKS = "reconciliation:"
+LOOKED_AT = (AFTER_AN_ERROR, STALE)  # REDUCING that a person lifts with `resume`, having looked
+SCOPE_PARAMETERS = (
+    Parameter(name="strategy", kind=Kind.STRATEGY, help="only this strategy"),
+    Parameter(name="symbol", kind=Kind.SYMBOL, help="only this underlying and what is on it"),
+)
 
 
-def scope_of(strategy: str | None) -> Scope:
-    """The desk, or one strategy."""
-    return Scope() if strategy is None else Scope(kind=ScopeKind.STRATEGY, name=strategy)
+def scope_of(desk: Desk, call: Call) -> Scope:
+    """What a call names: one strategy, one underlying or one account, else the whole desk; raise UserError where it names two."""
+    args: Mapping[str, Any] = call.args
+    named = [name for name in ("strategy", "symbol", "account") if args.get(name) is not None]
+    if len(named) > 1:
+        said = f"A mode is set on one thing at a time; you named {' and '.join(named)}."
+        raise UserError(said, f"For example: `{call.command} {named[0]}={args[named[0]]}`.")
+    if args.get("strategy") is not None:
+        return Scope(kind=ScopeKind.STRATEGY, name=str(args["strategy"]))
+    if args.get("symbol") is not None:
+        return Scope(kind=ScopeKind.INSTRUMENT, name=str(args["symbol"]))
+    if args.get("account") is not None:
+        return Scope(kind=ScopeKind.ACCOUNT, name=str(desk.account(call.caller, args["account"]).id))
+    return Scope()
 
 
 def scope_words(scope: Scope) -> str:
     """A scope in a sentence."""
-    return "the desk" if scope.kind is ScopeKind.DESK else f"{scope.kind.value} {scope.name.strip()}"
+    return "the desk" if scope.kind is ScopeKind.DESK else f"{scope.kind.value} {_scope_name(scope)}"
+
+
+def scope_argument(scope: Scope) -> str:
+    """How a scope is typed, with a space before it; nothing for the desk."""
+    names = {ScopeKind.STRATEGY: "strategy", ScopeKind.INSTRUMENT: "symbol", ScopeKind.ACCOUNT: "account"}
+    if scope.kind is ScopeKind.DESK:
+        return ""
+    return f" {names[scope.kind]}={_underlying(scope.name) if scope.kind is ScopeKind.INSTRUMENT else _scope_name(scope)}"
+
+
+def in_scope(entry: ModeEntry, scope: Scope) -> bool:
+    """Whether a mode was set on what a call names; an underlying names the contracts on it too."""
+    if scope.kind is ScopeKind.INSTRUMENT and entry.scope.kind is ScopeKind.INSTRUMENT:
+        return scope.name in (entry.scope.name, _underlying(entry.scope.name))
+    return entry.scope == scope
 
 
 async def set_mode(desk: Desk, call: Call, mode: Mode, *, cause: str, reason: str, scope: Scope | None = None) -> Recorded:
@@ -43,9 +83,72 @@ def actor_of(call: Call) -> str:
     return f"person:{call.caller.person}" if call.caller.via.value not in ("clock", "mandate") else call.caller.via.value
 
 
-def standing_words(desk: Desk) -> str:
-    """What the desk may do now, in a sentence."""
-    mode, reason = desk.mode()
+def standing_words(desk: Desk, scope: Scope | None = None) -> str:
+    """What the desk, or one scope of it, may do now, in a sentence."""
+    kind, name = (scope.kind, scope.name) if scope is not None else (ScopeKind.DESK, "")
+    mode, reason = desk.mode(
+        account=AccountId.parse(name) if kind is ScopeKind.ACCOUNT else None, strategy=name if kind is ScopeKind.STRATEGY else None,
+        keys=(name,) if kind is ScopeKind.INSTRUMENT else (),
+    )
+    subject = "The desk" if kind is ScopeKind.DESK or scope is None else scope_words(scope).capitalize()
     if mode is Mode.ACTIVE:
-        return "The desk is ACTIVE."
-    return f"The desk is {'HALTED' if mode is Mode.HALT else mode.value.upper()}: {reason}."
+        return f"{subject} is ACTIVE."
+    return f"{subject} is {'HALTED' if mode is Mode.HALT else mode.value.upper()}: {reason}."
+
+
+def still_differs(desk: Desk, entry: ModeEntry) -> bool:
+    """Whether a mode stands for a difference of the books that is still there: no PIN lifts that, only the books do."""
+    if not entry.cause.startswith(BY_THE_BOOKS):
+        return False
+    state = desk.fold.reconciled(AccountId.parse(entry.cause.removeprefix(BY_THE_BOOKS)))
+    return state is None or not state.complete or entry.scope.name in state.broken_instruments or entry.scope.kind is ScopeKind.ACCOUNT
+
+
+def lifted_by(desk: Desk, entry: ModeEntry) -> str:
+    """What ends a mode, in words."""
+    if still_differs(desk, entry):
+        return "the books agreeing again" + (", then `unhalt`" if entry.mode is Mode.HALT else "")
+    where = scope_argument(entry.scope)
+    if entry.mode is Mode.HALT:
+        return f"`unhalt{where}` with the PIN"
+    if entry.mode is Mode.PAUSED:
+        return f"`resume{where}`"
+    if entry.mode is Mode.REDUCING and entry.cause.startswith(LOOKED_AT):
+        return f"`resume{where}`, once you have looked"
+    return _ENDS.get(entry.cause, "the cause ending")
+
+
+_ENDS = {"config": "a configuration without errors, at the next start", "login": "the broker letting the desk in again"}
+
+
+def modes_table(desk: Desk) -> Table | None:
+    """Every mode in force: on what, why, who set it and when, and what lifts it; None where all is ACTIVE."""
+    rows: list[tuple[Cell, ...]] = [
+        (entry.mode.value.upper(), scope_words(entry.scope), entry.reason, _who(entry.actor), entry.at, lifted_by(desk, entry))
+        for entry in desk.fold.all_modes()
+    ]
+    since: datetime | None = None  # what the process knows of itself stands in no event
+    rows += [(own.mode.value.upper(), scope_words(own.scope), own.reason, "the desk", since, own.lifted_by) for own in desk.own_modes()]
+    if not rows:
+        return None
+    columns = (
+        Column(title="mode"), Column(title="on"), Column(title="reason"), Column(title="set by"),
+        Column(title="since", format=Format.TIME), Column(title="lifted by"),
+    )
+    return Table(title="Modes in force", columns=columns, rows=tuple(rows), source="log")
+
+
+def _who(actor: str) -> str:
+    return actor.removeprefix("person:") if actor.startswith("person:") else "the desk" if actor == "desk" else actor
+
+
+def _scope_name(scope: Scope) -> str:
+    return AccountId.parse(scope.name).id if scope.kind is ScopeKind.ACCOUNT else scope.name.strip()
+
+
+def _underlying(key: str) -> str:
+    """The underlying a contract's key is on; the name itself where it is no contract."""
+    try:
+        return series_of(parse_occ(key)[0]).underlying
+    except InstrumentError:
+        return key.strip()

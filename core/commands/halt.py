@@ -1,38 +1,50 @@
 """Send nothing but cancels and closing orders you confirm one by one. Working orders stay; `kill` also cancels them.
 
-It survives a restart; `unhalt` lifts it with the PIN.
+Of the whole desk, or of one account, strategy or underlying: `halt SPX` holds for every SPX and SPXW contract. It survives a restart;
+`unhalt` lifts it with the PIN.
 """
 
 from __future__ import annotations
 
 from core.command import Access, Call, Command
-from core.commands._modes import HALTED, set_mode, standing_words
+from core.commands._modes import HALTED, SCOPE_PARAMETERS, scope_argument, scope_of, set_mode, standing_words
 from core.desk import Desk
-from core.domain.events import Mode
+from core.domain.events import Mode, Scope, ScopeKind
+from core.domain.modes import scope_names
 from core.errors import Unavailable
+from core.orders.states import Order
 from core.reply import Action, Notice, Reply, Text, Tone
 
 
 async def run(desk: Desk, call: Call) -> Reply:
-    """Record the halt; where the log cannot be written, leave the HALT file instead."""
-    reason = f"halted by {call.caller.person}"
+    """Record the halt; where the log cannot be written, leave the HALT file instead, which halts the whole desk."""
+    scope, reason = scope_of(desk, call), f"halted by {call.caller.person}"
     try:
-        cites = (await set_mode(desk, call, Mode.HALT, cause=HALTED, reason=reason)).seqs
+        cites = (await set_mode(desk, call, Mode.HALT, cause=HALTED, reason=reason, scope=scope)).seqs
     except Unavailable:
         if desk.write_halt is None:
             raise
         desk.write_halt(reason)
-        cites = ()
-    working = sum(len(book.live) for book in desk.books.accounts.values())
-    blocks = [Notice(text=standing_words(desk), tone=Tone.WARNING)]
+        cites, scope = (), Scope()
+    working = sum(_concerns(scope, order) for book in desk.books.accounts.values() for order in book.live.values())
+    blocks = [Notice(text=standing_words(desk, scope), tone=Tone.WARNING)]
     if working:
         blocks.append(Notice(text=f"{working} working order(s) stay at the broker; `kill` cancels them.", tone=Tone.WARNING))
-    closing = Text(text="Closing orders can still be confirmed one by one. `unhalt` lifts this with your PIN.")
+    lift = f"unhalt{scope_argument(scope)}"
+    closing = Text(text=f"Closing orders can still be confirmed one by one. `{lift}` lifts this with your PIN.")
     actions = (Action(label="Kill", line="kill", style="danger"), Action(label="Status", line="status"))
     return Reply(blocks=(*blocks, closing), actions=actions, cites=cites)
 
 
+def _concerns(scope: Scope, order: Order) -> bool:
+    names = {
+        ScopeKind.DESK: ("",), ScopeKind.ACCOUNT: (str(order.account),), ScopeKind.STRATEGY: (order.envelope.strategy,),
+        ScopeKind.INSTRUMENT: scope_names(order.envelope.legs),
+    }
+    return scope.name in names[scope.kind]
+
+
 COMMAND = Command(
-    name="halt", help="Nothing is sent but cancels and closing orders you confirm one by one.", run=run, access=Access.REDUCE,
-    examples=("halt",),
+    name="halt", help="Nothing is sent but cancels and closing orders you confirm one by one: at all, or of what you name.", run=run,
+    access=Access.REDUCE, parameters=SCOPE_PARAMETERS, examples=("halt", "halt SPX", "halt account=practice"),
 )

@@ -10,11 +10,12 @@ from decimal import Decimal
 
 from core.clock import exchange_date
 from core.command import Access, Call, Command
+from core.commands._modes import modes_table
 from core.commands._trades import DayResult, day_result
 from core.desk import Desk
 from core.domain.accounts import Account
 from core.domain.calendar import closure, next_session, session
-from core.domain.events import Mode, ScopeKind
+from core.domain.events import Mode
 from core.domain.structures import describe_legs
 from core.orders.states import Order
 from core.reply import Block, Column, Fact, Facts, Format, Notice, Reply, Table, Tone
@@ -25,6 +26,8 @@ SHOWN_MISSING = 5
 async def run(desk: Desk, call: Call) -> Reply:
     """Answer from the live state; a link that is down is shown, never waited for."""
     blocks: list[Block] = [Facts(facts=(*_mode(desk), *_session(desk.now()), *_market(desk), *_open(desk)))]
+    standing = modes_table(desk)
+    blocks += [standing] if standing is not None else []
     for account in desk.config.accounts:
         blocks.append(await _account(desk, account))
     blocks += _working(desk)
@@ -33,18 +36,8 @@ async def run(desk: Desk, call: Call) -> Reply:
 
 
 def _mode(desk: Desk) -> list[Fact]:
-    worst, reason = _strictest(desk)
-    facts = [Fact(label="mode", value=worst.value.upper(), note=reason)]
-    for entry in desk.fold.all_modes():
-        if entry.scope.kind is not ScopeKind.DESK:
-            name = f"{entry.scope.kind.value} {entry.scope.name.strip()}"
-            facts.append(Fact(label=f"  {entry.mode.value.upper()}", value=name, note=entry.reason))
-    return facts
-
-
-def _strictest(desk: Desk) -> tuple[Mode, str]:
-    """The desk's own mode; an account in RECOVERY shows on its own line too."""
-    return desk.mode()
+    worst, reason = desk.mode()
+    return [Fact(label="mode", value=worst.value.upper(), note=reason)]
 
 
 def _session(now: datetime) -> list[Fact]:

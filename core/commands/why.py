@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from core import plugins
 from core.command import Access, Call, Command, Kind, Parameter
+from core.commands._modes import modes_table
 from core.commands._proposals import ideas_for, intent_of, request_of
 from core.desk import Desk
 from core.domain.accounts import Account
@@ -15,7 +16,7 @@ from core.errors import Unavailable, UserError
 from core.orders import ticket
 from core.orders.card import blocked_words, findings_table
 from core.orders.ticket import Priced
-from core.reply import Action, Block, Cell, Column, Fact, Facts, Format, Notice, Reply, Table, Tone
+from core.reply import Action, Block, Cell, Column, Fact, Facts, Notice, Reply, Table, Tone
 from core.risk.exam import Finding, Level
 
 
@@ -74,14 +75,8 @@ def _modes(desk: Desk, account: Account) -> tuple[Block, ...]:
     mode, reason = desk.mode(account=account.id)
     text = "Entries are allowed: the desk is ACTIVE." if mode is Mode.ACTIVE else f"{mode.value.upper()}: {reason}."
     head = Notice(text=text, tone=Tone.INFO if mode is Mode.ACTIVE else Tone.WARNING)
-    entries = desk.fold.all_modes()
-    if not entries:
-        return (head,)
-    columns = (Column(title="scope"), Column(title="mode"), Column(title="reason"), Column(title="since", format=Format.TIME))
-    rows = tuple(
-        (f"{entry.scope.kind.value} {entry.scope.name}".strip(), entry.mode.value.upper(), entry.reason, entry.at) for entry in entries
-    )
-    return head, Table(title="Modes in force", columns=columns, rows=rows, source="log")
+    table = modes_table(desk)
+    return (head,) if table is None else (head, table)
 
 
 async def _probe(desk: Desk, account: Account, strategy: str, symbol: str) -> list[Block]:

@@ -22,7 +22,8 @@ from core.domain.events import (
     Replacing,
     Scope,
 )
-from core.domain.orders import Effect, OrderState, Permitted
+from core.domain.modes import lets_through, scope_names
+from core.domain.orders import OrderState, Permitted
 from core.errors import BrokerRejected, DeskError, LeaseLost, Unavailable
 from core.orders.link import NO_ANSWER, RECONNECT_FIRST_SECONDS, BrokerLink
 from core.orders.states import Order
@@ -194,8 +195,8 @@ class AccountSender(BrokerLink):
         return too_fast or self._mode_stop(order)
 
     def _mode_stop(self, order: Order) -> str | None:
-        keys = tuple(leg.instrument.key for leg in order.envelope.legs)
-        mode, reason = self._desk.mode(account=self._account, strategy=order.envelope.strategy, keys=keys)
+        keys, strategy = scope_names(order.envelope.legs), order.envelope.strategy
+        mode, reason = self._desk.mode(account=self._account, strategy=strategy, keys=keys)
         return None if may_send(mode, order) else f"the desk is in {mode.value.upper()}: {reason}"
 
     async def _too_fast(self) -> str | None:
@@ -296,12 +297,8 @@ class AccountSender(BrokerLink):
 
 
 def may_send(mode: Mode, order: Order) -> bool:
-    """The mode table for a confirmed order: entries when ACTIVE, exits also when PAUSED, else only measured reducing ones."""
-    if mode is Mode.ACTIVE:
-        return True
-    if mode is Mode.PAUSED:
-        return order.reducing or all(leg.effect is Effect.CLOSE for leg in order.envelope.legs)
-    return mode in (Mode.REDUCING, Mode.HALT) and order.reducing
+    """The mode table for a confirmed order, by what was measured at the press."""
+    return lets_through(mode, reducing=order.reducing, exits=order.exits)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -55,6 +55,7 @@ class Order:
     reducing: bool
     submitted_at: datetime
     updated_at: datetime
+    exits: bool = False
     pending_limit: Decimal | None = None
     broker_ref: str | None = None
     ended: str | None = None  # cancelled | rejected | denied | expired
@@ -179,6 +180,7 @@ def _submitted(body: Submitting, at: datetime) -> Order:
         limit=body.limit,
         reducing=body.reducing,
         standing_id=body.standing_id,
+        exits=body.reducing or body.exits,
         submitted_at=at,
         updated_at=at,
     )

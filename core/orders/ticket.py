@@ -17,6 +17,7 @@ from core.desk import Desk
 from core.domain.encoding import digest
 from core.domain.events import Draft, Submitting, TicketClosed, TicketConfirmed, TicketDrafted, TicketShown
 from core.domain.instruments import Option, combo_tick
+from core.domain.modes import scope_names
 from core.domain.money import to_tick
 from core.domain.orders import Effect, Envelope, Intent, Limit, Side, TimeInForce
 from core.domain.structures import describe_legs
@@ -130,8 +131,7 @@ async def price(
     envelope = envelope or _envelope(desk, intent, view, limit)
     intent = replace(intent, plan=envelope.plan)
     preview, trouble = await _preview(desk, envelope)
-    keys = tuple(leg.instrument.key for leg in intent.legs)
-    mode, reason = desk.mode(account=intent.account, strategy=intent.strategy, keys=keys)
+    mode, reason = desk.mode(account=intent.account, strategy=intent.strategy, keys=scope_names(intent.legs))
     exam = examine(
         intent=intent,
         book=book,
@@ -408,6 +408,7 @@ def _confirmation(desk: Desk, ticket: Ticket, verdict: Verdict, client_id: str, 
         quantity=envelope.quantity,
         trade_id=trade_id,
         reducing=verdict.reducing,
+        exits=verdict.exits,
         thesis=drafted.intent.thesis,
     )
     return [

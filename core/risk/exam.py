@@ -99,7 +99,7 @@ class Exam:
     """Everything a rule may look at. `held_before` counts live orders as filled; `held_after` adds this order.
 
     `reducing` is measured, see `core.risk.examine.is_reducing`: worst stress loss, margin requirement and uncovered short quantity per
-    underlying, expiry and right are each no larger after than before.
+    underlying, expiry and right are each no larger after than before. `exits`: it reduces, or closes and leaves no more shorts uncovered.
     """
 
     intent: Intent
@@ -110,6 +110,7 @@ class Exam:
     before: Measures
     after: Measures
     reducing: bool
+    exits: bool
     view: View
     preview: Preview | None
     payoff: Payoff | None  # of the order's own legs; None for several expiries
@@ -170,6 +171,7 @@ class Verdict:
     reducing: bool
     factor: Decimal
     quantity_allowed: int
+    exits: bool = False
     reason: str = ""
     overridden: tuple[str, ...] = field(default=())
 
@@ -177,7 +179,8 @@ class Verdict:
     def hash(self) -> str:
         """Changes when any rule's level changes, not when a measured number moves within its limit."""
         levels = [f"{item.rule}:{item.level.value}" for item in self.findings]
-        return digest({"allowed": self.allowed, "levels": levels, "quantity": self.quantity_allowed, "reducing": self.reducing})
+        measured = {"reducing": self.reducing, "exits": self.exits}
+        return digest({"allowed": self.allowed, "levels": levels, "quantity": self.quantity_allowed, **measured})
 
     @property
     def blocks(self) -> tuple[Finding, ...]:

@@ -76,7 +76,8 @@ def examine(
     natural, mid = natural_and_mid(intent.legs, view)
     return Exam(
         intent=intent, account=book.account, book=book, held_before=held_before, held_after=held_after, before=before, after=after,
-        reducing=reducing, view=view, preview=preview, payoff=order_payoff(intent), now=now, mode=mode, mode_reason=mode_reason,
+        reducing=reducing, exits=reducing or _closes(intent, before, after), view=view, preview=preview, payoff=order_payoff(intent),
+        now=now, mode=mode, mode_reason=mode_reason,
         capital=None if None in capitals else max(capital for capital in capitals if capital is not None),
         natural=natural, mid=mid, automation=automation, second_order=second_order, recent=recent,
     )
@@ -239,6 +240,11 @@ def is_reducing(intent: Intent, book: Book, view: View, *, before: Measures, aft
         removes_obligations((leg,), intent.quantity, held) or no_larger(*_measured(exposed, (leg,), intent.quantity, book, view))
         for leg in intent.legs
     )
+
+
+def _closes(intent: Intent, before: Measures, after: Measures) -> bool:
+    """An exit although it does not reduce: all legs close, and no short is left uncovered by it."""
+    return intent.effect is Effect.CLOSE and no_more_uncovered(before.uncovered, after.uncovered)
 
 
 def no_larger(before: Measures, after: Measures) -> bool:

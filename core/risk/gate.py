@@ -128,8 +128,8 @@ def _verdict(exam: Exam, findings: tuple[Finding, ...], against: list[Finding], 
         reason = f"you asked {asked}, rules allow {quantity}" if quantity else "the rules leave less than one unit"
         reason += f" ({held_back})"
     return Verdict(
-        findings=findings, allowed=not against and quantity >= asked, reducing=exam.reducing, factor=factor, quantity_allowed=quantity,
-        reason=reason,
+        findings=findings, allowed=not against and quantity >= asked, reducing=exam.reducing, exits=exam.exits, factor=factor,
+        quantity_allowed=quantity, reason=reason,
     )
 
 

@@ -8,9 +8,8 @@ Worked example: in PAUSED, selling 1 new spread is refused; closing 1 of the spr
 """
 
 from core.domain.events import Mode
-from core.domain.orders import Effect
+from core.domain.modes import lets_through
 from core.risk.exam import Exam, Finding, blocking, passing
-from core.risk.examine import no_more_uncovered
 from core.settings import Parameters, Setting
 
 NAME = "state"
@@ -38,7 +37,7 @@ _LIFT = {
 def judge(exam: Exam, parameters: Parameters) -> Finding:
     """Look the mode up in the table."""
     mode, limit = exam.mode, _ALLOWED[exam.mode]
-    if _allowed(exam):
+    if lets_through(mode, reducing=exam.reducing, exits=exam.exits, automation=exam.automation):
         return passing(NAME, CLASS, measured=mode.value, limit=limit, why=f"the mode is {mode.value}")
     because = f" ({exam.mode_reason})" if exam.mode_reason else ""
     return blocking(
@@ -52,17 +51,6 @@ def judge(exam: Exam, parameters: Parameters) -> Finding:
         if _reducing_counts(mode)
         else f"the mode is {mode.value}{because}, which lets through {limit}",
     )
-
-
-def _allowed(exam: Exam) -> bool:
-    if exam.mode is Mode.ACTIVE:
-        return True
-    if exam.mode is Mode.PAUSED:
-        closes = exam.intent.effect is Effect.CLOSE and no_more_uncovered(exam.before.uncovered, exam.after.uncovered)
-        return exam.reducing or closes
-    if exam.mode is Mode.REDUCING:
-        return exam.reducing
-    return exam.mode is Mode.HALT and exam.reducing and not exam.automation
 
 
 def _reducing_counts(mode: Mode) -> bool:
