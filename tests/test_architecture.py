@@ -192,7 +192,7 @@ OPINIONS = frozenset(
 )
 FLOAT_DOORS = {
     "core.domain.money:from_market": "the one door from quotes to exact prices",
-    "core.domain.encoding:_read_float": "reads fields that are typed float, which only opinions are",
+    "core.domain._reading:_opinion": "reads fields that are typed float, which only opinions are",
     "core.domain.calendar:years_to": "time for pricing, an opinion's argument",
     "core.store.tables:Value": "what a column may hold; amounts of money are text",
     "core.store.tables:_value": "checks a column that is typed float",

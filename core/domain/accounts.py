@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from enum import StrEnum
 
+from core.domain.encoding import recurring
+
 
 class Env(StrEnum):
     """Where an account's orders go: `paper` fills are pretended, `live` ones are real money."""
@@ -23,6 +25,7 @@ class AccountKind(StrEnum):
     PORTFOLIO_MARGIN = "portfolio_margin"
 
 
+@recurring
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AccountId:
     """Broker, the broker's account number, and whether it is paper or live; text form `paper:PAPER-1:paper`."""

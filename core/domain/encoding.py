@@ -2,39 +2,56 @@
 
 Dataclasses become objects keyed by field; Decimal and dates become text; a field whose type is a union of dataclasses carries the
 class name under `"~"`. The same value always gives the same bytes, so hashes of cards, envelopes and events are hashes of this text.
+
+`to_plain` says what the text is, by looking at a value. `_writing` gives the same text with functions made once for each declared type;
+whatever is not to the letter of its type goes the long way.
 """
 
 from __future__ import annotations
 
 import json
 import math
-import types
-import typing
 from collections.abc import Callable, Mapping
 from dataclasses import fields, is_dataclass
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from enum import Enum
-from functools import cache
 from hashlib import sha256
-from typing import Any, TypeVar, Union, get_args, get_origin
+from typing import Any, TypeVar
+
+from core.domain._reading import EncodingError, reader, recurring
+from core.domain._writing import SPARSE, Inexact, writer
+
+__all__ = ["SPARSE", "EncodingError", "canonical", "digest", "from_plain", "read_back", "recurring", "to_plain"]
 
 T = TypeVar("T")
-# Metadata of a field that came later: it is left out of the text while it has its default, so what was written and hashed before it
-# existed still gives the same text.
-SPARSE: Mapping[str, Any] = types.MappingProxyType({"sparse": True})
 Write = Callable[[Any], Any]
-Read = Callable[[Any], Any]
 _ENCODER = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False)
-
-
-class EncodingError(ValueError):
-    """A value that cannot be written or read exactly."""
 
 
 def canonical(value: object) -> str:
     """The one JSON text of a value: sorted keys, no spaces, ASCII."""
-    return _ENCODER.encode(to_plain(value))
+    kind: Any = type(value)
+    try:
+        return writer(kind)(value)
+    except Inexact:
+        return _ENCODER.encode(to_plain(value))
+
+
+def read_back(value: T) -> tuple[str, T]:
+    """The canonical text of a dataclass and what reading it gives; raise EncodingError for what would not read.
+
+    A value of frozen parts that is to the letter of its types reads back as it is, and is given as it is. Anything else is read.
+    """
+    kind: Any = type(value)
+    try:
+        return writer(kind)(value), value
+    except Inexact:
+        text = _ENCODER.encode(to_plain(value))
+    try:
+        return text, from_plain(kind, json.loads(text))
+    except (ValueError, RecursionError) as error:
+        raise EncodingError(f"this {kind.__name__} would not read back: {error}") from error
 
 
 def digest(value: object) -> str:
@@ -54,11 +71,11 @@ def to_plain(value: Any) -> Any:
 def from_plain(kind: Any, plain: Any) -> Any:
     """Read JSON types back as `kind` (a dataclass, union, container or scalar type); raise EncodingError where they do not fit."""
     try:
-        return _reader(kind)(plain)
-    except (KeyError, TypeError, ValueError, ArithmeticError) as error:
+        return reader(kind)(plain)
+    except (KeyError, TypeError, ValueError, ArithmeticError, AttributeError) as error:
         if isinstance(error, EncodingError):
             raise
-        raise EncodingError(f"{plain!r:.80} is not a {_name(kind)}: {error}") from error
+        raise EncodingError(f"{plain!r:.80} is not a {getattr(kind, '__name__', kind)}: {error}") from error
 
 
 # --- writing: what a type needs is found out once for each type ------------------------------------------------------------
@@ -138,175 +155,3 @@ def _dataclass_writer(kind: type) -> Write:
 
 
 _WRITERS: dict[type, Write] = {str: _itself, int: _itself, bool: _itself, type(None): _itself}
-
-
-# --- reading: what a type asks for is found out once for each type -----------------------------------------------------------
-
-
-@cache
-def _reader(kind: Any) -> Read:
-    origin = get_origin(kind)
-    if kind is Any or kind is object:
-        return _itself
-    if origin in (Union, types.UnionType):
-        return _union_reader(get_args(kind))
-    if kind is type(None):
-        return _read_nothing
-    return _present(kind, _known_reader(kind, origin))
-
-
-def _known_reader(kind: Any, origin: Any) -> Read:
-    if origin is typing.Literal:
-        return _literal_reader(get_args(kind))
-    if origin in (tuple, list, frozenset, set):
-        return _sequence_reader(origin, get_args(kind))
-    if origin in (dict, Mapping) or kind is dict:
-        return _mapping_reader((get_args(kind) or (str, Any))[1])
-    if isinstance(kind, type) and is_dataclass(kind):
-        return _dataclass_reader(kind)
-    return _scalar_reader(kind)
-
-
-def _name(kind: Any) -> str:
-    return str(getattr(kind, "__name__", kind))
-
-
-def _present(kind: Any, read: Read) -> Read:
-    def present(plain: Any) -> Any:
-        if plain is None:
-            raise EncodingError(f"missing {_name(kind)}")
-        return read(plain)
-
-    return present
-
-
-def _read_nothing(plain: Any) -> None:
-    if plain is not None:
-        raise EncodingError("expected nothing")
-
-
-def _literal_reader(choices: tuple[Any, ...]) -> Read:
-    def read(plain: Any) -> Any:
-        if plain not in choices:
-            raise EncodingError(f"{plain!r} is not one of {choices}")
-        return plain
-
-    return read
-
-
-def _mapping_reader(kind: Any) -> Read:
-    item = _reader(kind)
-    return lambda plain: {key: item(value) for key, value in plain.items()}
-
-
-def _sequence_reader(origin: Any, arguments: tuple[Any, ...]) -> Read:
-    endless = origin is not tuple or (len(arguments) == 2 and arguments[1] is Ellipsis)
-    items = (_reader(arguments[0]),) if endless else tuple(map(_reader, arguments))
-
-    def read(plain: Any) -> Any:
-        if not isinstance(plain, list):
-            raise EncodingError("expected a list")
-        if endless:
-            return origin(map(items[0], plain))
-        if len(items) != len(plain):
-            raise EncodingError("a list of another length")
-        return tuple(item(value) for item, value in zip(items, plain, strict=True))
-
-    return read
-
-
-def _scalar_reader(kind: Any) -> Read:
-    if isinstance(kind, type) and issubclass(kind, Enum):
-        members = {member.value: member for member in kind}
-        return lambda plain: members[plain] if plain in members else kind(plain)
-    if kind is Decimal:
-        return _read_decimal
-    if kind is datetime:
-        return _read_datetime
-    if kind is date:
-        return date.fromisoformat
-    if kind is float:
-        return _read_float
-    if kind in (int, str, bool):
-        return _exactly(kind)
-    return _misfit(kind)
-
-
-def _read_decimal(plain: Any) -> Decimal:
-    if not isinstance(plain, str):
-        raise EncodingError("an amount is stored as text")
-    return Decimal(plain)
-
-
-def _read_datetime(plain: Any) -> datetime:
-    read = datetime.fromisoformat(plain)
-    return read if read.tzinfo is UTC else read.astimezone(UTC)
-
-
-def _read_float(plain: Any) -> Any:
-    if not isinstance(plain, int | float) or isinstance(plain, bool):
-        raise EncodingError(f"{plain!r:.80} is not a float")
-    return float(plain)
-
-
-def _exactly(kind: type) -> Read:
-    def read(plain: Any) -> Any:
-        if type(plain) is not kind:
-            raise EncodingError(f"{plain!r:.80} is not a {kind.__name__}")
-        return plain
-
-    return read
-
-
-def _misfit(kind: Any) -> Read:
-    def read(plain: Any) -> Any:
-        raise EncodingError(f"{plain!r:.80} is not a {_name(kind)}")
-
-    return read
-
-
-def _union_reader(choices: tuple[Any, ...]) -> Read:
-    by_name = {kind.__name__: _reader(kind) for kind in choices if is_dataclass(kind) and isinstance(kind, type)}
-    others = tuple(_reader(kind) for kind in choices if kind is not type(None) and not is_dataclass(kind))
-    optional = type(None) in choices
-
-    def read(plain: Any) -> Any:
-        if plain is None:
-            if optional:
-                return None
-            raise EncodingError("missing value")
-        named = plain.get("~") if isinstance(plain, dict) else None
-        if named is not None:
-            if named not in by_name:
-                raise EncodingError(f"unknown kind {named!r}")
-            return by_name[named](plain)
-        for other in others:
-            try:
-                return other(plain)
-            except (EncodingError, ValueError, TypeError, ArithmeticError):
-                continue  # the next member of the union may fit
-        raise EncodingError(f"{plain!r:.80} fits none of {choices}")
-
-    return read
-
-
-def _dataclass_reader(kind: type) -> Read:
-    name, readers = kind.__name__, cache(lambda: _field_readers(kind))  # when first read: a class may hold one of its own kind
-
-    def read(plain: Any) -> Any:
-        if not isinstance(plain, dict):
-            raise EncodingError(f"expected an object for {name}")
-        if plain.get("~", name) != name:
-            raise EncodingError(f"expected {name}, found {plain['~']}")
-        known = readers()
-        unknown = plain.keys() - known.keys() - {"~"}
-        if unknown:
-            raise EncodingError(f"{name} has no field {sorted(unknown)}")
-        return kind(**{field: item(plain[field]) for field, item in known.items() if field in plain})
-
-    return read
-
-
-def _field_readers(kind: type) -> dict[str, Read]:
-    hints = typing.get_type_hints(kind)
-    return {field.name: _reader(hints[field.name]) for field in fields(kind)}

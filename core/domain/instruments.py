@@ -13,6 +13,8 @@ from decimal import Decimal
 from enum import StrEnum
 from functools import lru_cache
 
+from core.domain.encoding import recurring
+
 
 class Right(StrEnum):
     """Put: the right to sell. Call: the right to buy."""
@@ -150,6 +152,7 @@ def roots_of(underlying: str) -> tuple[SeriesSpec, ...]:
     return known or (series_of(underlying),)
 
 
+@recurring
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Equity:
     """A share or fund unit."""
@@ -168,6 +171,7 @@ class Equity:
         return 1
 
 
+@recurring
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Index:
     """A calculated index; it has a level but cannot be held."""
@@ -186,6 +190,7 @@ class Index:
         return 1
 
 
+@recurring
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Future:
     """A futures contract, e.g. root ES, expiry day, multiplier 50."""
@@ -201,6 +206,7 @@ class Future:
         return f"/{self.root} {self.expiry.isoformat()}"
 
 
+@recurring
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Deliverable:
     """What one contract delivers at physical exercise."""
@@ -210,6 +216,7 @@ class Deliverable:
     cash: Decimal = Decimal(0)
 
 
+@recurring
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Option:
     """One listed option contract with every term that decides its money."""

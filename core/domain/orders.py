@@ -12,7 +12,7 @@ from decimal import Decimal
 from enum import StrEnum
 
 from core.domain.accounts import AccountId
-from core.domain.encoding import SPARSE, digest
+from core.domain.encoding import SPARSE, digest, recurring
 from core.domain.instruments import Instrument, Option
 from core.domain.plans import Bracket as Bracket
 from core.domain.plans import Exits as Exits
@@ -47,6 +47,7 @@ class TimeInForce(StrEnum):
     GTC = "gtc"
 
 
+@recurring
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Leg:
     """One instrument of a structure: `ratio` contracts a unit, bought or sold, to open or to close."""

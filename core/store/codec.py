@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from hashlib import sha256
-from typing import Any
+from json.encoder import encode_basestring_ascii as quoted
+from typing import Any, NamedTuple
 
-from core.domain.encoding import EncodingError, canonical, from_plain
+from core.domain.encoding import EncodingError, from_plain, read_back
 from core.domain.events import VERSIONS, Draft, Event
 from core.errors import Corrupt, NewerSchema
 
@@ -25,8 +25,7 @@ KINDS: dict[str, type] = {kind.__name__: kind for kind in VERSIONS}
 UPCASTS: dict[tuple[str, int], Callable[[dict[str, Any]], dict[str, Any]]] = {}
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Row:
+class Row(NamedTuple):
     """An event as stored: times and body are text, `hash` covers all the rest and the hash before it."""
 
     seq: int
@@ -43,30 +42,33 @@ class Row:
     hash: str
 
 
-COLUMNS = ("seq", "stream", "kind", "version", "at", "recorded_at", "actor", "causation", "correlation", "dedupe", "body", "hash")
+COLUMNS = Row._fields
+
+
+def stored(draft: Draft, *, seq: int, prev_hash: str, recorded_at: datetime) -> tuple[Row, Event]:
+    """Return a draft's row and the event it will read back as; raise EncodingError for what would not read back."""
+    kind = type(draft.body)
+    version = VERSIONS.get(kind)
+    if version is None:
+        raise EncodingError(f"{kind.__name__} is no kind of event")
+    for text in (draft.stream, draft.actor, draft.causation, draft.correlation, draft.dedupe):
+        check_text(text)
+    body, read = read_back(draft.body)
+    values = (
+        seq, draft.stream, kind.__name__, version, _time_text(draft.at), _time_text(recorded_at),
+        draft.actor, draft.causation, draft.correlation, draft.dedupe, body,
+    )
+    own_hash = _chain(prev_hash, *values)
+    event = Event(
+        seq=seq, stream=draft.stream, kind=kind.__name__, version=version, at=_utc(draft.at), recorded_at=_utc(recorded_at),
+        actor=draft.actor, causation=draft.causation, correlation=draft.correlation, dedupe=draft.dedupe, body=read, hash=own_hash,
+    )
+    return Row(*values, own_hash), event
 
 
 def encode(draft: Draft, *, seq: int, prev_hash: str, recorded_at: datetime) -> Row:
     """Make the row a draft is stored as; raise EncodingError for what cannot be written exactly."""
-    kind = type(draft.body)
-    if kind not in VERSIONS:
-        raise EncodingError(f"{kind.__name__} is no kind of event")
-    for text in (draft.stream, draft.actor, draft.causation, draft.correlation, draft.dedupe):
-        check_text(text)
-    values = (
-        seq, draft.stream, kind.__name__, VERSIONS[kind], _time_text(draft.at), _time_text(recorded_at),
-        draft.actor, draft.causation, draft.correlation, draft.dedupe, canonical(draft.body),
-    )
-    return _row((*values, _chain(prev_hash, values)))
-
-
-def stored(draft: Draft, *, seq: int, prev_hash: str, recorded_at: datetime) -> tuple[Row, Event]:
-    """Return a draft's row and the event it will read back as; what would not read back is refused before it is written."""
-    row = encode(draft, seq=seq, prev_hash=prev_hash, recorded_at=recorded_at)
-    try:
-        return row, decode(row)
-    except Corrupt as error:
-        raise EncodingError(f"this {row.kind} would not read back: {error}") from error
+    return stored(draft, seq=seq, prev_hash=prev_hash, recorded_at=recorded_at)[0]
 
 
 def decode(row: Row) -> Event:
@@ -87,19 +89,13 @@ def decode(row: Row) -> Event:
         raise Corrupt(f"event {row.seq} ({row.kind}) cannot be read: {error}") from error
 
 
-def row_from(values: tuple[Any, ...]) -> Row:
-    """Make a Row of the columns as a database gave them; what they are is checked by `row_hash`."""
-    return _row(values)
+row_from = Row._make  # of the columns as a database gave them; what they are is checked by `row_hash`
 
 
 def row_hash(prev_hash: str, row: Row) -> str:
     """Return the hash `row` must carry after `prev_hash`; raise Corrupt where a column is not text or a number."""
-    values = (
-        row.seq, row.stream, row.kind, row.version, row.at, row.recorded_at,
-        row.actor, row.causation, row.correlation, row.dedupe, row.body,
-    )
     try:
-        return _chain(prev_hash, values)
+        return _chain(prev_hash, *row[:-1])
     except TypeError as error:
         raise Corrupt(f"event {row.seq!r:.20} holds a value of the wrong type") from error
 
@@ -107,28 +103,29 @@ def row_hash(prev_hash: str, row: Row) -> str:
 def check_text(text: str | None) -> None:
     """Raise EncodingError for text that no database could hold."""
     try:
-        if text is not None:
+        if text is not None and not text.isascii():
             text.encode("utf-8")
     except (UnicodeEncodeError, AttributeError) as error:
         raise EncodingError(f"{text!r:.40} is not text that can be stored") from error
 
 
-def _chain(prev_hash: str, values: tuple[Any, ...]) -> str:
-    # A JSON list keeps the columns apart and their types distinct, so no two rows give the same bytes.
-    return sha256(f"{prev_hash}{json.dumps(values, separators=(',', ':'))}".encode("ascii")).hexdigest()
-
-
-def _row(values: tuple[Any, ...]) -> Row:
-    seq, stream, kind, version, at, recorded_at, actor, causation, correlation, dedupe, body, own_hash = values
-    return Row(
-        seq=seq, stream=stream, kind=kind, version=version, at=at, recorded_at=recorded_at, actor=actor,
-        causation=causation, correlation=correlation, dedupe=dedupe, body=body, hash=own_hash,
-    )
+def _chain(
+    prev_hash: str, seq: int, stream: str, kind: str, version: int, at: str, recorded_at: str, actor: str, causation: str,
+    correlation: str, dedupe: str | None, body: str,
+) -> str:
+    # The JSON list of the columns, which keeps them apart and their types distinct, so that no two rows give the same bytes.
+    if type(seq) is not int or type(version) is not int:
+        raise TypeError("a number is stored as a whole number")
+    key = "null" if dedupe is None else quoted(dedupe)
+    return sha256(
+        f"{prev_hash}[{seq},{quoted(stream)},{quoted(kind)},{version},{quoted(at)},{quoted(recorded_at)},{quoted(actor)},{quoted(causation)},"
+        f"{quoted(correlation)},{key},{quoted(body)}]".encode("ascii")
+    ).hexdigest()
 
 
 def _upcast(row: Row, current: int) -> dict[str, Any]:
     plain: Any = json.loads(row.body)
-    if not isinstance(plain, dict) or row.version < 1:
+    if type(plain) is not dict or row.version < 1:
         raise EncodingError(f"version {row.version} with a body of {type(plain).__name__}")
     for version in range(row.version, current):
         step = UPCASTS.get((row.kind, version))
@@ -138,11 +135,18 @@ def _upcast(row: Row, current: int) -> dict[str, Any]:
     return dict(plain)
 
 
-def _time_text(at: datetime) -> str:
+def _utc(at: datetime) -> datetime:
+    """The same instant with UTC itself for its zone; raise EncodingError where its zone is another."""
+    if at.tzinfo is UTC:
+        return at
     if at.tzinfo is None or at.utcoffset() != UTC.utcoffset(None):
         raise EncodingError("a stored time must be in UTC")
-    return at.astimezone(UTC).isoformat()
+    return at.astimezone(UTC)
+
+
+def _time_text(at: datetime) -> str:
+    return _utc(at).isoformat()
 
 
 def _read_time(text: str) -> datetime:
-    return datetime.fromisoformat(text).astimezone(UTC)
+    return _utc(datetime.fromisoformat(text))

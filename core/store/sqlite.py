@@ -115,7 +115,7 @@ class SqliteStore(SqliteLog):
 
     def _insert(self, rows: Sequence[Row]) -> None:
         if rows:
-            self._connection.executemany(_INSERT, [tuple(getattr(row, name) for name in COLUMNS) for row in rows])
+            self._connection.executemany(_INSERT, rows)
             schema.write_head(self._connection, Head(seq=rows[-1].seq, hash=rows[-1].hash))
 
     def _new(self, drafts: Sequence[Draft]) -> Iterator[Draft]:

@@ -292,7 +292,7 @@ class PostgresStore(PostgresLog):
 
     async def _insert(self, connection: AsyncConnection[Any], rows: Sequence[Row]) -> None:
         if rows:
-            await connection.execute(_INSERT, [[_value(getattr(row, name)) for row in rows] for name in COLUMNS])
+            await connection.execute(_INSERT, [list(map(_value, column)) for column in zip(*rows, strict=True)])
             await write_head(connection, self._notes, Head(seq=rows[-1].seq, hash=rows[-1].hash))
 
     async def _was_kept(self, planned: Sequence[Row], lost: ConnectionLost) -> bool:

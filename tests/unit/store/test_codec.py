@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta, timezone
 from decimal import Decimal
 from pathlib import Path
@@ -68,7 +67,7 @@ def test_encode_when_time_is_not_utc_then_refused(at: datetime) -> None:
 
 def test_h7_decode_when_version_is_later_than_this_programs_then_newer_schema() -> None:
     with pytest.raises(NewerSchema) as raised:
-        decode(replace(row_of(), version=7))
+        decode(row_of()._replace(version=7))
 
     assert (raised.value.found, raised.value.supported) == (7, VERSIONS[NoteWritten])
     assert "event 1 (NoteWritten) was written by a newer desk" in str(raised.value)
@@ -76,7 +75,7 @@ def test_h7_decode_when_version_is_later_than_this_programs_then_newer_schema() 
 
 def test_h7_decode_when_kind_is_unknown_then_newer_schema_names_it() -> None:
     with pytest.raises(NewerSchema, match="FutureThing"):
-        decode(replace(row_of(), kind="FutureThing"))
+        decode(row_of()._replace(kind="FutureThing"))
 
 
 def test_h7_decode_when_version_is_old_then_upcast_step_by_step(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -86,7 +85,7 @@ def test_h7_decode_when_version_is_old_then_upcast_step_by_step(monkeypatch: pyt
     def with_symbol(plain: dict[str, Any]) -> dict[str, Any]:
         return {**plain, "symbol": "SPX"}
 
-    old = replace(row_of(), body='{"words":"a note","~":"NoteWritten"}')
+    old = row_of()._replace(body='{"words":"a note","~":"NoteWritten"}')
     monkeypatch.setitem(VERSIONS, NoteWritten, 3)
     monkeypatch.setitem(codec.UPCASTS, ("NoteWritten", 1), rename)
     monkeypatch.setitem(codec.UPCASTS, ("NoteWritten", 2), with_symbol)
@@ -108,17 +107,28 @@ def test_decode_when_an_upcast_is_missing_then_corrupt(monkeypatch: pytest.Monke
 @pytest.mark.parametrize("body", ["", "[]", "{", '{"text":5}', '{"text":"x","other":1}', '{"~":"Filled"}', "[" * 100_000])
 def test_decode_when_body_does_not_fit_then_corrupt(body: str) -> None:
     with pytest.raises(Corrupt, match="event 1"):
-        decode(replace(row_of(), body=body))
+        decode(row_of()._replace(body=body))
 
 
 def test_row_hash_when_any_column_differs_then_differs() -> None:
     row = row_of()
     changed: list[dict[str, Any]] = [
         {"seq": 2}, {"stream": "x"}, {"kind": "x"}, {"version": 2}, {"at": "x"}, {"recorded_at": "x"}, {"actor": "x"}, {"causation": "x"},
-        {"correlation": "x"}, {"dedupe": "x"}, {"dedupe": ""}, {"body": "x"}, {"seq": "1"}, {"actor": "person", "causation": ":owner"},
+        {"correlation": "x"}, {"dedupe": "x"}, {"dedupe": ""}, {"body": "x"}, {"actor": "person", "causation": ":owner"},
     ]
 
-    hashes = {row_hash(GENESIS, replace(row, **change)) for change in changed} | {row_hash("0" * 64, row)}
+    hashes = {row_hash(GENESIS, row._replace(**change)) for change in changed} | {row_hash("0" * 64, row)}
 
     assert len(hashes) == len(changed) + 1
     assert row.hash not in hashes
+
+
+WRONG_TYPES: list[dict[str, Any]] = [
+    {"seq": "1"}, {"seq": True}, {"version": 1.0}, {"version": None}, {"at": None}, {"body": b"{}"}, {"dedupe": 5},
+]
+
+
+@pytest.mark.parametrize("change", WRONG_TYPES, ids=repr)
+def test_row_hash_when_a_column_has_another_type_then_corrupt(change: dict[str, Any]) -> None:
+    with pytest.raises(Corrupt, match="wrong type"):
+        row_hash(GENESIS, row_of()._replace(**change))
