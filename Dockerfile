@@ -11,7 +11,7 @@ RUN docker/steps.sh user desk /var/lib/desk
 
 USER desk
 WORKDIR /opt/desk/app
-ENV PATH=/opt/desk/venv/bin:$PATH PYTHONUNBUFFERED=1 OMP_NUM_THREADS=1
+ENV PATH=/opt/desk/venv/bin:$PATH PYTHONUNBUFFERED=1 OMP_NUM_THREADS=1 OMP_WAIT_POLICY=passive
 VOLUME /var/lib/desk
 HEALTHCHECK --interval=60s --timeout=20s --start-period=30s CMD ["python", "-m", "bot", "doctor"]
 ENTRYPOINT ["python", "-m", "bot"]

@@ -1,6 +1,8 @@
 # make run starts the desk; make test, lint, bench and sim check it. Each makes its own environment in .venv first.
+# make run FAST=1 adds the compiled pricing. make accuracy DESK_REAL_DATA=DIR writes docs/accuracy.md anew.
 # PYTHON=python3.12 picks an interpreter, ARGS="do status" goes to `python -m bot`, PYTEST_ARGS="-n 2 tests/unit" to pytest.
 export OMP_NUM_THREADS := 1
+export OMP_WAIT_POLICY := passive
 export PYTHON
 
 VENV := .venv
@@ -31,15 +33,16 @@ sim: venv-dev
 	$(BIN)/python -m tests.sim $(if $(SEED),--seed $(SEED)) $(if $(STEPS),--steps $(STEPS))
 
 venv:
-	@requirements/install.sh $(VENV) requirements/base.txt
+	@requirements/install.sh $(VENV) requirements/base.txt $(if $(FAST),requirements/fast.txt)
 
 venv-dev:
-	@requirements/install.sh $(VENV) requirements/base.txt requirements/dev.txt requirements/postgres.txt
+	@requirements/install.sh $(VENV) requirements/base.txt requirements/dev.txt requirements/fast.txt requirements/postgres.txt
 
 # Needs uv on the path. Versions already locked are kept unless UPGRADE=--upgrade.
 lock:
 	$(LOCK) $(UPGRADE) requirements/base.in -o requirements/base.txt
 	$(LOCK) $(UPGRADE) requirements/dev.in -o requirements/dev.txt
+	$(LOCK) $(UPGRADE) requirements/fast.in -o requirements/fast.txt
 	$(LOCK) $(UPGRADE) requirements/postgres.in -o requirements/postgres.txt
 
 clean:

@@ -33,6 +33,7 @@ DESCRIPTION = "An options desk you talk to. Without a command: the terminal chat
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a subcommand; returns the exit code: 0 done, 1 refused or a problem, 2 wrong usage."""
     open_streams()
+    os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # threads of compiled code sleep between two calls instead of spinning
     options = _parser().parse_args(arguments)
     options.redaction, options.logs = _secrets(options), None
     try:

@@ -89,6 +89,11 @@ class App:
         for account, sender in desk.senders.items():
             desk.runtime.spawn(sender.run(), name=f"account {account.id}")
         desk.runtime.spawn(self._tick(), name="marks and snapshots")
+        if self.home is not None:
+            from core import warming
+
+            if warming.wanted():
+                desk.runtime.spawn(warming.warm_up(desk.runtime, self.home), name="compiled pricing")
 
     async def stop(self) -> None:
         """End the background work, keep a snapshot, give up the lease and close everything. Safe to call twice."""

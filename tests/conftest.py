@@ -56,7 +56,8 @@ def _guarded_lookup(original: Any) -> Any:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Close the door before any test module is imported."""
+    """Close the door before any test module is imported; desks under test leave the compiler alone."""
+    os.environ.setdefault("DESK_COMPILED", "0")
     patch = pytest.MonkeyPatch()
     for name, address_at in (("connect", 0), ("connect_ex", 0), ("sendto", -1)):
         patch.setattr(socket.socket, name, _guarded(getattr(socket.socket, name), address_at=address_at))

@@ -50,7 +50,7 @@ FRONT = (
 TABLE = {
     # 1. words and pure functions
     "domain": row(pure=True),
-    "pricing": row("domain", "numpy scipy", pure=True),
+    "pricing": row("domain", "numpy scipy numba", pure=True),
     "margin": row("domain", "numpy scipy", pure=True),
     "fees": row("domain", "numpy scipy", pure=True),
     "errors": row("domain"),
@@ -107,6 +107,7 @@ TABLE = {
     "orders": row(f"{INNER} desk", "structlog"),
     "desk": row(INNER, "structlog"),
     "marks": row(f"{DESK} desk"),
+    "warming": row("errors pricing runtime store.files"),
     "dispatch": row(f"{INNER} desk commands", "structlog"),
     "commands": row(f"{DESK} orders desk marks", "numpy"),
     "journal": row(f"{DESK} desk"),
@@ -114,7 +115,7 @@ TABLE = {
     "backtest": row(f"{DESK} desk", "numpy scipy pandas"),
     "app": row(
         f"{INNER} desk dispatch commands journal learning backtest brokers market.providers links writers writers.claude store"
-        " store.postgres store.files store.owner store.place marks",
+        " store.postgres store.files store.owner store.place marks warming",
         "structlog",
     ),
     # 4. how people reach it
@@ -464,7 +465,8 @@ def test_table_when_a_row_is_read_then_it_names_rows_and_crosses_no_border(name:
 
 def test_table_when_the_innermost_rows_are_read_then_they_see_only_domain_and_numbers() -> None:
     assert TABLE["domain"] == row(pure=True)
-    assert TABLE["pricing"] == TABLE["margin"] == TABLE["fees"] == row("domain", "numpy scipy", pure=True)
+    assert TABLE["margin"] == TABLE["fees"] == row("domain", "numpy scipy", pure=True)
+    assert TABLE["pricing"] == row("domain", "numpy scipy numba", pure=True)
 
 
 @pytest.mark.parametrize("name", sorted(EDGE_ROWS))
@@ -642,7 +644,7 @@ def test_checker_when_nothing_is_wrong_then_it_is_silent(case: str) -> None:
 
 # --- lazy imports ----------------------------------------------------------------------------------------------------------------
 
-HEAVY = frozenset("matplotlib scipy pandas discord anthropic telegram".split())
+HEAVY = frozenset("matplotlib scipy pandas numba discord anthropic telegram".split())
 
 
 def test_status_when_started_cold_then_loads_nothing_heavy(tmp_path: Path) -> None:

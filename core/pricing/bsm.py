@@ -3,11 +3,16 @@
 Every argument broadcasts against the others; results are float64 arrays of the common shape (0-d for scalars). Where an input is
 NaN or impossible (negative price, time or volatility) the result is NaN; at zero time or zero volatility it is the limit.
 
-One computation serves both rights. With `x = ln(F/K)`, total volatility `s = vol * sqrt(t)`, `h = -|x|/s` and `m = s/2`, the
-out-of-the-money option is worth `sqrt(F K) * exp(-(h*h + m*m)/2) * (Y(h+m) - Y(h-m))` undiscounted, `Y(z) = erfcx(-z/sqrt(2))/2`,
+One computation serves both rights. With `x = ln(F/K)`, total volatility `s = vol * sqrt(t)`, `h = |x|/s` and `m = s/2`, the
+out-of-the-money option is worth `sqrt(F K) * exp(-(h*h + m*m)/2) * (Y(m-h) - Y(-h-m))` undiscounted, `Y(z) = erfcx(-z/sqrt(2))/2`,
 and the in-the-money one its intrinsic value more. The tails are never taken as one minus something, so the far wings keep their
-relative precision, and put-call parity holds by construction. The form is that of P. Jaeckel, "Let's Be Rational" (2015); the
-formulas are those of E. G. Haug, "The Complete Guide to Option Pricing Formulas" (1998), pages 2 to 16.
+relative precision, and put-call parity holds by construction. Where `s` is so small that the difference of the two Y would lose
+digits, it is the series of Y around `-h` instead. The form is that of P. Jaeckel, "Let's Be Rational" (2015); the formulas are
+those of E. G. Haug, "The Complete Guide to Option Pricing Formulas" (1998), pages 2 to 16, and for vanna and charm of its second
+edition (2007), chapter 2.
+
+Where the compiled kernels of `core.pricing.compiled` are ready they do the same arithmetic; the numpy code here is what they must agree
+with, and it alone knows the limits, so lanes without time or volatility are always its own.
 """
 
 from __future__ import annotations
@@ -20,23 +25,30 @@ from typing import TypeAlias, cast
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from core.pricing import compiled
+
 Floats: TypeAlias = NDArray[np.float64]
 
 DAYS_PER_YEAR = 365.0
 POINT = 0.01
 # Beyond this total volatility (vol * sqrt(t)) an option is worth its upper bound to more than a hundred digits; the cap keeps erfcx finite.
 MAX_TOTAL_VOL = 60.0
+# Under this total volatility over (1 + h) the difference of the two tails loses two digits and more, and the series has all of them.
+NARROW = 2e-2
+# The series has every digit while h * m, which is |x| / 2, is under a tenth.
+NEAR = 0.2
 _SQRT_HALF = np.sqrt(0.5)
 _INV_SQRT_2PI = 1.0 / np.sqrt(2.0 * np.pi)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Greeks:
-    """Value and first sensitivities per unit of underlying, arrays of one shape; times the multiplier they are per contract.
+    """Value and sensitivities per unit of underlying, arrays of one shape; times the multiplier they are per contract.
 
     `theta_per_day`: change over one calendar day (1/365 year); `vega_per_point`: per volatility point (0.01);
-    `rho_per_point`: per 0.01 of rate. At zero time or zero volatility delta is 0 or 1 in size (one half where forward and strike
-    are equal) and gamma is 0.
+    `rho_per_point`: per 0.01 of rate; `vanna_per_point`: change of delta per volatility point; `charm_per_day`: change of delta over
+    one calendar day. At zero time or zero volatility delta is 0 or 1 in size (one half where forward and strike are equal), and
+    gamma, vega and vanna are 0.
     """
 
     value: Floats
@@ -45,6 +57,8 @@ class Greeks:
     theta_per_day: Floats
     vega_per_point: Floats
     rho_per_point: Floats
+    vanna_per_point: Floats
+    charm_per_day: Floats
 
 
 def value(
@@ -56,10 +70,10 @@ def value(
     compounded per year; vol: per year as a decimal. Returns the price per unit of underlying. Raises ValueError for another right.
     Source: Haug (1998), pages 2 to 8, the generalised formula with cost of carry `rate - dividend`.
     """
-    spots, years, rates, dividends = _floats(spot), _floats(t_years), _floats(rate), _floats(dividend)
-    with np.errstate(all="ignore"):
-        forward, discount = spots * np.exp((rates - dividends) * years), np.exp(-rates * years)
-    return value_forward(right=right, forward=forward, strike=strike, t_years=years, discount=discount, vol=vol)
+    found = compiled.european("value", right, (spot, strike, t_years, rate, dividend, vol), on_spot=True)
+    if found is None:
+        return _worth(_terms(right_signs(right), _on_spot(spot, strike, t_years, rate, dividend, vol)))
+    return found.finished(lambda rows: (_worth(_terms(right_signs(rows[0]), _on_spot(*rows[1:]))),))[0]
 
 
 def value_forward(
@@ -71,8 +85,10 @@ def value_forward(
     Returns the price per unit of underlying today. Raises ValueError for another right.
     Source: Haug (1998), pages 2 to 8, with a cost of carry of zero.
     """
-    terms = _terms(right=right, forward=forward, strike=strike, t_years=t_years, discount=discount, vol=vol)
-    return terms.known(terms.discount * terms.worth)
+    found = compiled.european("value", right, (forward, strike, t_years, discount, 0.0, vol), on_spot=False)
+    if found is None:
+        return _worth(_terms(right_signs(right), _on_forward(forward, strike, t_years, discount, 0.0, vol)))
+    return found.finished(lambda rows: (_worth(_terms(right_signs(rows[0]), _on_forward(*rows[1:]))),))[0]
 
 
 def greeks(
@@ -80,24 +96,14 @@ def greeks(
 ) -> Greeks:
     """Value European options on a spot price, with Greeks against spot.
 
-    Arguments as in `value`. Theta holds the spot price and the volatility. Raises ValueError for another right.
-    Source: Haug (1998), pages 11 to 16.
+    Arguments as in `value`. Theta and charm hold the spot price and the volatility. Raises ValueError for another right.
+    Source: Haug (1998), pages 11 to 16; vanna and charm: Haug, second edition (2007), chapter 2.
     """
-    spots, years, rates, dividends = _floats(spot), _floats(t_years), _floats(rate), _floats(dividend)
-    with np.errstate(all="ignore"):
-        growth, discount = np.exp((rates - dividends) * years), np.exp(-rates * years)
-        terms = _terms(right=right, forward=spots * growth, strike=strike, t_years=years, discount=discount, vol=vol)
-        slopes, signed = _slopes(terms), terms.sign * discount
-        asset, cash = signed * terms.forward * slopes.in_asset, signed * terms.strike * slopes.in_cash
-        theta = discount * slopes.decay + dividends * asset - rates * cash
-        return Greeks(
-            value=terms.known(discount * terms.worth),
-            delta=terms.known(signed * growth * slopes.in_asset),
-            gamma=terms.known(discount * slopes.curvature * growth * growth),
-            theta_per_day=terms.known(theta / DAYS_PER_YEAR),
-            vega_per_point=terms.known(discount * slopes.density * np.sqrt(years) * POINT),
-            rho_per_point=terms.known(cash * years * POINT),
-        )
+    found = compiled.european("greeks", right, (spot, strike, t_years, rate, dividend, vol), on_spot=True)
+    if found is None:
+        return Greeks(**_sensitivities(right_signs(right), _on_spot(spot, strike, t_years, rate, dividend, vol)))
+    rows = found.finished(lambda rows: tuple(_sensitivities(right_signs(rows[0]), _on_spot(*rows[1:])).values()))
+    return Greeks(**dict(zip(FIELDS, rows, strict=True)))
 
 
 def greeks_forward(
@@ -105,22 +111,18 @@ def greeks_forward(
 ) -> Greeks:
     """Value European options on a forward price, with Greeks against that forward.
 
-    Arguments as in `value_forward`. Delta and gamma are against the forward; theta and rho hold the forward. For Greeks against
+    Arguments as in `value_forward`. Delta and gamma are against the forward; theta, rho and charm hold the forward. For Greeks against
     spot where the forward was read from put-call parity, use `greeks` with the rates of `core.pricing.implied.carry_rates`.
     Raises ValueError for another right. Source: Haug (1998), pages 11 to 16, with a cost of carry of zero.
     """
-    terms = _terms(right=right, forward=forward, strike=strike, t_years=t_years, discount=discount, vol=vol)
-    with np.errstate(all="ignore"):
-        slopes, worth = _slopes(terms), terms.discount * terms.worth
-        rate = np.where(terms.years > 0.0, -np.log(terms.discount) / terms.years, 0.0)
-        return Greeks(
-            value=terms.known(worth),
-            delta=terms.known(terms.sign * terms.discount * slopes.in_asset),
-            gamma=terms.known(terms.discount * slopes.curvature),
-            theta_per_day=terms.known((terms.discount * slopes.decay + rate * worth) / DAYS_PER_YEAR),
-            vega_per_point=terms.known(terms.discount * slopes.density * np.sqrt(terms.years) * POINT),
-            rho_per_point=terms.known(-terms.years * worth * POINT),
-        )
+    found = compiled.european("greeks", right, (forward, strike, t_years, discount, 0.0, vol), on_spot=False)
+    if found is None:
+        return Greeks(**_sensitivities(right_signs(right), _on_forward(forward, strike, t_years, discount, 0.0, vol)))
+    rows = found.finished(lambda rows: tuple(_sensitivities(right_signs(rows[0]), _on_forward(*rows[1:])).values()))
+    return Greeks(**dict(zip(FIELDS, rows, strict=True)))
+
+
+FIELDS = ("value", "delta", "gamma", "theta_per_day", "vega_per_point", "rho_per_point", "vanna_per_point", "charm_per_day")
 
 
 def right_signs(right: ArrayLike) -> NDArray[np.int8]:
@@ -142,22 +144,78 @@ def erfcx() -> Callable[[Floats], Floats]:
     return cast("Callable[[Floats], Floats]", special.erfcx)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Terms:
-    """What a value is made of, undiscounted. `high` and `low` are h + m and h - m of the module's text."""
+def log_ratio(a: Floats, b: Floats) -> Floats:
+    """Return ln(a / b), near one from the exact difference of the two."""
+    excess = (a - b) / b
+    return np.where(np.abs(excess) < 0.25, np.log1p(excess), np.log(a / b))
 
-    sign: NDArray[np.int8]
-    forward: Floats
+
+def tail(a: Floats) -> Floats:
+    """Return N(-a) / exp(-a*a/2) for a >= 0: the tail of the normal distribution without the factor that makes it small."""
+    return np.asarray(0.5 * erfcx()(a * _SQRT_HALF))
+
+
+def narrow_gap(h: Floats, half: Floats) -> Floats:
+    """Return Y(m-h) - Y(-h-m) for small m, from the odd derivatives of Y at -h (Y' = z Y + 1/sqrt(2 pi), and so on upwards)."""
+    z, y0 = -h, tail(h)
+    y1 = z * y0 + _INV_SQRT_2PI
+    y2 = z * y1 + y0
+    y3 = z * y2 + 2.0 * y1
+    y4 = z * y3 + 3.0 * y2
+    y5 = z * y4 + 4.0 * y3
+    y7 = z * (z * y5 + 5.0 * y4) + 6.0 * y5
+    square = half * half
+    return np.asarray(2.0 * half * (y1 + square / 6.0 * (y3 + square / 20.0 * (y5 + square / 42.0 * y7))))
+
+
+@dataclass(frozen=True, slots=True)
+class _Market:
+    """What an option is priced on: spot with rates, or a forward, which is a spot whose dividend is the rate (growth of one)."""
+
+    price: Floats
     strike: Floats
     years: Floats
-    discount: Floats
+    rate: Floats
+    dividend: Floats
     vol: Floats
+    discount: Floats
+    growth: Floats
+    drift: Floats  # ln(growth)
+    on_spot: bool
+
+
+def _on_spot(spot: ArrayLike, strike: ArrayLike, t_years: ArrayLike, rate: ArrayLike, dividend: ArrayLike, vol: ArrayLike) -> _Market:
+    years, rates, dividends = _floats(t_years), _floats(rate), _floats(dividend)
+    with np.errstate(all="ignore"):
+        drift = (rates - dividends) * years
+        discount, growth = np.exp(-rates * years), np.exp(drift)
+    return _Market(_floats(spot), _floats(strike), years, rates, dividends, _floats(vol), discount, growth, drift, True)
+
+
+def _on_forward(forward: ArrayLike, strike: ArrayLike, t_years: ArrayLike, discount: ArrayLike, unused: object, vol: ArrayLike) -> _Market:
+    years, discounts = _floats(t_years), _floats(discount)
+    with np.errstate(all="ignore"):
+        rate = np.where(years > 0.0, -np.log(discounts) / years, 0.0)
+    one, zero = np.float64(1.0), np.float64(0.0)
+    return _Market(_floats(forward), _floats(strike), years, rate, rate, _floats(vol), discounts, _floats(one), _floats(zero), False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Terms:
+    """What a value is made of, undiscounted. `lower` and `upper` are the smaller and the larger of forward and strike."""
+
+    sign: NDArray[np.int8]
+    market: _Market
+    forward: Floats
     total_vol: Floats
     valid: NDArray[np.bool_]
+    lower: Floats
+    upper: Floats
     scale: Floats  # sqrt(F K) * exp(-(h*h + m*m)/2)
-    high: Floats
-    above: Floats  # scale * above = received * N(high)
-    below: Floats  # scale * below = given * N(low)
+    high: Floats  # m - h
+    near_tail: Floats  # lower * N(-abs(high))
+    far_tail: Floats  # upper * N(-h-m)
+    d2: Floats
     moneyness: Floats
     worth: Floats
 
@@ -166,68 +224,85 @@ class _Terms:
         return np.where(self.valid, result, np.nan)
 
 
-def _terms(*, right: ArrayLike, forward: ArrayLike, strike: ArrayLike, t_years: ArrayLike, discount: ArrayLike, vol: ArrayLike) -> _Terms:
-    sign, forwards, strikes = right_signs(right), _floats(forward), _floats(strike)
-    years, discounts, vols = _floats(t_years), _floats(discount), _floats(vol)
+def _terms(sign: NDArray[np.int8], market: _Market) -> _Terms:
+    price, strike, years, vol, discount = market.price, market.strike, market.years, market.vol, market.discount
     with np.errstate(all="ignore"):
-        total = np.minimum(vols * np.sqrt(years), MAX_TOTAL_VOL)
-        distance = np.abs(np.log(forwards / strikes))
-        h, half = np.where(distance == 0.0, 0.0, -distance / total), 0.5 * total
-        high, low = h + half, h - half
-        above, below = 0.5 * erfcx()(-_SQRT_HALF * high), 0.5 * erfcx()(-_SQRT_HALF * low)
-        scale = np.sqrt(forwards) * np.sqrt(strikes) * np.exp(-0.5 * (h * h + half * half))
-        moneyness = sign * (forwards - strikes)
-        time_value = np.clip(scale * (above - below), 0.0, np.minimum(forwards, strikes))
-        possible = (forwards >= 0.0) & (strikes >= 0.0) & (years >= 0.0) & (vols >= 0.0)
+        forward = price * market.growth
+        total = np.minimum(vol * np.sqrt(years), MAX_TOTAL_VOL)
+        log_moneyness = log_ratio(price, strike) + market.drift
+        distance = np.abs(log_moneyness)
+        half, h = 0.5 * total, np.where(distance == 0.0, 0.0, distance / total)
+        high = half - h
+        root = np.sqrt(forward) * np.sqrt(strike)
+        fade = np.exp(-0.5 * (h * h + half * half))
+        scale = root * fade
+        near_tail, far_tail = scale * tail(np.abs(high)), scale * tail(h + half)
+        lower, upper = np.minimum(forward, strike), np.maximum(forward, strike)
+        gap = np.where(high > 0.0, lower - near_tail, near_tail) - far_tail
+        narrow = (total * total < NARROW * (total + distance)) & (distance < NEAR) & (total > 0.0)
+        if narrow.any():
+            gap = np.where(narrow, root * fade * narrow_gap(h, half), gap)
+        moneyness = sign * (forward - strike)
+        possible = (price >= 0.0) & (strike >= 0.0) & (years >= 0.0) & (vol >= 0.0)
         return _Terms(
             sign=sign,
-            forward=forwards,
-            strike=strikes,
-            years=years,
-            discount=discounts,
-            vol=vols,
+            market=market,
+            forward=forward,
             total_vol=total,
-            valid=possible & (discounts > 0.0) & np.isfinite(discounts) & ~np.isnan(distance),
+            valid=possible & (discount > 0.0) & np.isfinite(discount) & ~np.isnan(distance),
+            lower=lower,
+            upper=upper,
             scale=scale,
             high=high,
-            above=above,
-            below=below,
+            near_tail=near_tail,
+            far_tail=far_tail,
+            d2=np.where(log_moneyness < 0.0, -h, h) - half,
             moneyness=moneyness,
-            worth=np.maximum(moneyness, 0.0) + time_value,
+            worth=np.maximum(moneyness, 0.0) + np.clip(gap, 0.0, lower),
         )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Slopes:
-    """What Greeks are made of, undiscounted, on the option's own side."""
-
-    in_asset: Floats  # N(sign * d1)
-    in_cash: Floats  # N(sign * d2)
-    density: Floats  # forward * n(d1) = strike * n(d2)
-    curvature: Floats  # second derivative against the forward
-    decay: Floats  # change per year from the passing of time alone, forward held
+def _worth(terms: _Terms) -> Floats:
+    return terms.known(terms.market.discount * terms.worth)
 
 
-def _slopes(terms: _Terms) -> _Slopes:
+def _sensitivities(sign: NDArray[np.int8], market: _Market) -> dict[str, Floats]:
+    terms = _terms(sign, market)
+    years, vol, discount = market.years, market.vol, market.discount
+    with np.errstate(all="ignore"):
+        in_asset, in_cash = _chances(terms)
+        signed = sign * discount
+        asset, cash = signed * terms.forward * in_asset, signed * market.strike * in_cash
+        density = discount * terms.scale * _INV_SQRT_2PI  # discounted: forward * n(d1) = strike * n(d2)
+        root_years, per_price = np.sqrt(years), _share(density, market.price)
+        delta = signed * market.growth * in_asset
+        worth = discount * terms.worth
+        theta = -0.5 * _share(density * vol, root_years) + market.dividend * asset - market.rate * cash
+        slide = _share(market.rate - market.dividend, terms.total_vol) - 0.5 * _share(terms.d2, years)
+        found = (
+            worth,
+            delta,
+            _share(per_price, market.price * terms.total_vol),
+            theta / DAYS_PER_YEAR,
+            density * root_years * POINT,
+            (cash if market.on_spot else -worth) * years * POINT,
+            np.where(per_price == 0.0, 0.0, -per_price * _share(terms.d2, vol)) * POINT,
+            (market.dividend * delta - np.where(per_price == 0.0, 0.0, per_price * slide)) / DAYS_PER_YEAR,
+        )
+        return {name: terms.known(each) for name, each in zip(FIELDS, found, strict=True)}
+
+
+def _chances(terms: _Terms) -> tuple[Floats, Floats]:
+    """Return N(sign * d1) and N(sign * d2)."""
+    # The right that is out of the money here has N(high) on what it receives, the lower of asset and cash, and N(-h-m) on the other.
     in_the_money = terms.moneyness > 0.0
-    # The right that is out of the money here has N(high) on what it receives, the asset (call) or the cash (put), N(low) on the other.
     receives_asset = (terms.sign > 0) != in_the_money
-    received = np.where(receives_asset, terms.forward, terms.strike)
-    given = np.where(receives_asset, terms.strike, terms.forward)
-    chance_high, chance_low = _share(terms.scale * terms.above, received), _share(terms.scale * terms.below, given)
-    # The in-the-money right has the complements; where N(high) passes one half its complement is summed on its own, not as 1 - N.
-    other_tail = _share(terms.scale * 0.5 * erfcx()(np.abs(terms.high) * _SQRT_HALF), received)
-    complement = np.where(terms.high > 0.0, other_tail, 1.0 - chance_high)
-    own_high = np.where(in_the_money, complement, chance_high)
-    own_low = np.where(in_the_money, 1.0 - chance_low, chance_low)
-    density = terms.scale * _INV_SQRT_2PI
-    return _Slopes(
-        in_asset=np.where(receives_asset, own_high, own_low),
-        in_cash=np.where(receives_asset, own_low, own_high),
-        density=density,
-        curvature=_share(density, terms.forward * terms.forward * terms.total_vol),
-        decay=-0.5 * _share(density * terms.vol, np.sqrt(terms.years)),
-    )
+    near, far = _share(terms.near_tail, terms.lower), _share(terms.far_tail, terms.upper)
+    # The in-the-money right has the complements. Whichever of N(high) and its complement is the tail is never taken as 1 - N.
+    beyond = terms.high > 0.0
+    own_high = np.where(in_the_money == beyond, near, 1.0 - near)
+    own_low = np.where(in_the_money, 1.0 - far, far)
+    return np.where(receives_asset, own_high, own_low), np.where(receives_asset, own_low, own_high)
 
 
 def _share(part: Floats, whole: Floats) -> Floats:

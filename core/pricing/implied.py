@@ -1,30 +1,40 @@
 """Implied volatility of European option prices on whole arrays, and the forward and discount that put-call parity implies.
 
 A price that no volatility explains gives NaN: never a number, never an exception.
+
+A price is turned to its out-of-the-money side and written as `b = price / sqrt(F K)`, a function of `x = |ln(F/K)|` and the total
+volatility `s` alone. With `h = x/s` and `m = s/2` it is convex in `s` up to `s = sqrt(2 x)`, where `h = m`, and concave above. After
+P. Jaeckel, "Let's Be Rational" (2015), the objective is `1 / ln b` below that turn and `ln(b_max - b)` above it, both nearly straight, and
+the steps are Householder's of third order; near the money with little time, where both lose digits, it is `ln b` with the series of
+`core.pricing.bsm.narrow_gap`. The guesses are our own: the normal (Bachelier) model inverted by a polynomial, and the inverse of the
+error function of S. Winitzki, "A handy approximation for the error function and its inverse" (2008).
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from functools import cache
-from typing import cast
-
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from core.pricing.bsm import MAX_TOTAL_VOL, Floats, erfcx, right_signs
+from core.pricing import compiled
+from core.pricing.bsm import MAX_TOTAL_VOL, NARROW, NEAR, Floats, log_ratio, narrow_gap, right_signs, tail
 
 MAX_STEPS = 40
+NARROW_STEPS = 4
 # The time value of an in-the-money price is a difference; below this many units in the last place of the forward or strike it is rounding.
 ROUNDING = 16.0 * float(np.finfo(np.float64).eps)
 # A third-order step leaves an error of about its fourth power: after one this small (relative) only rounding is left.
-CONVERGED = 3e-4
+CONVERGED = 1e-4
 MIN_PAIRS = 4
 NEAR_MONEY = 0.10
 WANTED_PAIRS = 12
 PLAUSIBLE_DISCOUNT = (0.5, 1.05)
-_SQRT_HALF = np.sqrt(0.5)
-_SQRT_2PI = np.sqrt(2.0 * np.pi)
+SQRT_2PI = float(np.sqrt(2.0 * np.pi))
+# With w = ln(1 + x / (b sqrt(2 pi))), h sqrt(1 + w/2) / w in the normal model as a polynomial in (w - 5) / (w + 5), within 6e-4.
+GUESS_KNEE = 5.0
+GUESS = (0.12355105, -0.07086756, -0.13472392, 0.0554887, 0.10118245, -0.11197938, 0.10841562, 0.12680366, 0.80096622)
+WINITZKI = 0.147
+SMALL_ERF = 1e-4
+_LEAST_RATIO = 1e-300
 
 
 def implied_vol(
@@ -35,22 +45,12 @@ def implied_vol(
     right: +1 call, -1 put, or 'call' / 'put'; price: per unit of underlying, today; forward, strike: per unit; t_years: to expiry;
     discount: present value of 1 at expiry. Arguments broadcast. Returns vols as decimals, NaN where there is none: a price at or below
     zero or intrinsic value, at or above the upper bound (forward for a call, strike for a put, discounted), no time left, NaN anywhere.
-    Raises ValueError for another right. Method: the price is turned to its out-of-the-money side and solved for the total volatility
-    by third-order Householder steps inside a bracket, with the objectives of P. Jaeckel, "Let's Be Rational" (2015).
+    Raises ValueError for another right. Source: P. Jaeckel, "Let's Be Rational" (2015), as the module's text says.
     """
-    given = (right_signs(right), price, forward, strike, t_years, discount)
-    signs, prices, forwards, strikes, years, discounts = np.broadcast_arrays(*(np.asarray(each, dtype=np.float64) for each in given))
-    vols = np.full(prices.shape, np.nan)
-    with np.errstate(all="ignore"):
-        moneyness = signs * (forwards - strikes)
-        time_value = prices / discounts - np.maximum(moneyness, 0.0)
-        least = np.where(moneyness > 0.0, ROUNDING * np.maximum(forwards, strikes), 0.0)
-        root = np.sqrt(forwards) * np.sqrt(strikes)
-        ratio, distance = time_value / root, np.abs(np.log(forwards / strikes))
-        solvable = (prices > 0.0) & (discounts > 0.0) & (time_value > least) & (ratio > 0.0) & (ratio < np.exp(-0.5 * distance))
-        solvable &= (years > 0.0) & np.isfinite(years) & np.isfinite(distance)
-        vols[solvable] = _total_vol(distance[solvable], ratio[solvable]) / np.sqrt(years[solvable])
-    return vols
+    done = compiled.implied(right, (price, forward, strike, t_years, discount))
+    if done is None:
+        return _solve(right_signs(right), price, forward, strike, t_years, discount)
+    return done.finished(lambda rows: (_solve(right_signs(rows[0]), *rows[1:]),))[0]
 
 
 def forward_discount(
@@ -95,60 +95,80 @@ def carry_rates(*, spot: ArrayLike, forward: ArrayLike, discount: ArrayLike, t_y
     return rate, dividend
 
 
-def _total_vol(distance: Floats, ratio: Floats) -> Floats:
-    """Solve for the total volatility of out-of-the-money prices: |ln(F/K)| and price / sqrt(F K), both 1-d and in range."""
-    turn = np.sqrt(2.0 * distance)  # the price is convex in total volatility below this, concave above
-    target, log_turn = np.log(ratio), _log_price(distance, turn)[0]
-    low = target < log_turn
-    total = np.empty_like(ratio)
-    total[low] = _solve_low(distance[low], target[low], turn[low])
-    total[~low] = _solve_high(distance[~low], ratio[~low], turn[~low], log_turn[~low])
+def _solve(
+    right: NDArray[np.int8], price: ArrayLike, forward: ArrayLike, strike: ArrayLike, t_years: ArrayLike, discount: ArrayLike
+) -> Floats:
+    given = (right, price, forward, strike, t_years, discount)
+    signs, prices, forwards, strikes, years, discounts = np.broadcast_arrays(*(np.asarray(each, dtype=np.float64) for each in given))
+    vols = np.full(prices.shape, np.nan)
+    with np.errstate(all="ignore"):
+        moneyness = signs * (forwards - strikes)
+        time_value = prices / discounts - np.maximum(moneyness, 0.0)
+        least = np.where(moneyness > 0.0, ROUNDING * np.maximum(forwards, strikes), 0.0)
+        root = np.sqrt(forwards) * np.sqrt(strikes)
+        ratio, bound = time_value / root, np.minimum(forwards, strikes) / root
+        distance = np.abs(log_ratio(forwards, strikes))
+        solvable = (prices > 0.0) & (discounts > 0.0) & (time_value > least) & (ratio > _LEAST_RATIO) & (ratio < bound)
+        solvable &= (years > 0.0) & np.isfinite(years) & np.isfinite(distance)
+        found = _total_vol(distance[solvable], ratio[solvable], bound[solvable]) / np.sqrt(years[solvable])
+        vols[solvable] = np.where((found > 0.0) & np.isfinite(found), found, np.nan)
+    return vols
+
+
+def _total_vol(distance: Floats, ratio: Floats, bound: Floats) -> Floats:
+    """Solve for the total volatility: distance x, ratio b and bound b_max, all 1-d and in range."""
+    total = _normal_guess(distance, ratio)
+    narrow = (distance < NEAR) & (total * total < NARROW * (total + distance))
+    total[narrow] = _narrow(distance[narrow], ratio[narrow], total[narrow])
+    wide = ~narrow
+    total[wide] = _wide(distance[wide], ratio[wide], bound[wide], total[wide])
     return total
 
 
-def _solve_low(distance: Floats, target: Floats, turn: Floats) -> Floats:
-    """Solve below the turn for ln(price) = target, on 1 / ln(price), which is nearly straight in total volatility squared."""
-
-    def look(total: Floats) -> tuple[NDArray[np.bool_], Floats]:
-        log_price, slope = _log_price(distance, total)
-        convexity, third = _bends(distance, total)
-        lean = slope * (1.0 + 2.0 / log_price)
-        step = _householder(
-            (target - log_price) * (log_price / target) / slope,
-            convexity - lean,
-            third + 2.0 * slope * slope * (1.0 + 3.0 / log_price * (1.0 + 1.0 / log_price)) - 3.0 * convexity * lean,
-        )
-        return log_price < target, step
-
-    # For small total volatility the price over the distance is the normal model's, a function of h = distance / total alone.
-    log_ratios, log_h = _normal_model_table()
-    guess = distance / np.exp(np.interp(np.log(distance) - target, log_ratios, log_h))
-    return _search(guess, np.zeros_like(turn), turn, look)
+def _normal_guess(distance: Floats, ratio: Floats) -> Floats:
+    """The total volatility of the normal model, exact as x and s go to zero."""
+    scaled = distance / (ratio * SQRT_2PI)
+    w = np.log1p(scaled)
+    h = w / np.sqrt(1.0 + 0.5 * w) * np.polyval(GUESS, (w - GUESS_KNEE) / (w + GUESS_KNEE))
+    return np.where(scaled < 1e-8, SQRT_2PI * ratio, distance / h)
 
 
-def _solve_high(distance: Floats, ratio: Floats, turn: Floats, log_turn: Floats) -> Floats:
-    """Solve above the turn on ln(room), the logarithm of what is missing to the upper bound."""
-    bound = np.exp(-0.5 * distance)
-    log_room = np.log(bound - ratio)
-
-    def look(total: Floats) -> tuple[NDArray[np.bool_], Floats]:
-        room, price_slope = _room(distance, total)
-        convexity, third = _bends(distance, total)
-        pull, too_much = price_slope / room, np.log(room) - log_room
-        step = _householder(too_much / pull, convexity + pull, third + pull * (3.0 * convexity + 2.0 * pull))
-        return too_much > 0.0, step
-
-    # room = 2 cosh(x/2) N(-total/2) at the money and for large totals; shifted to be right at the turn as well.
-    weight = 2.0 * np.cosh(0.5 * distance)
-    shift = turn + 2.0 * _ndtri()((bound - np.exp(log_turn)) / weight)
-    return _search(shift - 2.0 * _ndtri()((bound - ratio) / weight), turn, np.full_like(turn, MAX_TOTAL_VOL), look)
+def _erf_guess(distance: Floats, ratio: Floats) -> Floats:
+    """The total volatility where b_max - b is 2 cosh(x/2) N(-s/2), which it is at the money and for large s."""
+    half = 0.5 * distance
+    y = (ratio + np.sinh(half)) / np.cosh(half)
+    log = np.log1p(-y * y)
+    middle = 2.0 / (np.pi * WINITZKI) + 0.5 * log
+    inverse = np.sqrt(np.sqrt(middle * middle - log / WINITZKI) - middle)
+    return np.where(y < SMALL_ERF, SQRT_2PI * y, np.sqrt(8.0) * inverse)
 
 
-def _search(guess: Floats, floor: Floats, ceiling: Floats, look: Callable[[Floats], tuple[NDArray[np.bool_], Floats]]) -> Floats:
-    """Step from `guess` as `look` says (is it too low, and by how much), halving the bracket where a step leaves it."""
+def _narrow(distance: Floats, ratio: Floats, total: Floats) -> Floats:
+    """Solve ln b = ln(ratio) from a guess good to a thousandth."""
+    target = np.log(ratio)
+    for _ in range(NARROW_STEPS):
+        h, half = distance / total, 0.5 * total
+        gap = narrow_gap(h, half)
+        slope = 1.0 / (SQRT_2PI * gap)
+        convexity, third = _bends(h, total)
+        newton = (target - np.log(gap) + 0.5 * (h * h + half * half)) / slope
+        step = _householder(newton, convexity - slope, third + slope * (2.0 * slope - 3.0 * convexity))
+        total = np.maximum(total + step, 0.5 * total)
+        if np.all(np.abs(step) <= CONVERGED * total):
+            break
+    return total
+
+
+def _wide(distance: Floats, ratio: Floats, bound: Floats, guess: Floats) -> Floats:
+    """Solve on 1 / ln(b) below the turn, on ln(b_max - b) above, halving the bracket where a step leaves it."""
+    turn = np.sqrt(2.0 * distance)
+    low = ratio < bound * (0.5 - tail(turn))
+    floor, ceiling = np.where(low, 0.0, turn), np.where(low, turn, MAX_TOTAL_VOL)
+    target = np.log(np.where(low, ratio, bound - ratio))
+    guess = np.where(low, guess, _erf_guess(distance, ratio))
     total = np.where((guess > floor) & (guess < ceiling), guess, 0.5 * (floor + ceiling))
     for _ in range(MAX_STEPS):
-        too_low, step = look(total)
+        too_low, step = _look(distance, total, low, target)
         floor, ceiling = np.where(too_low, total, floor), np.where(too_low, ceiling, total)
         stepped = total + step
         moved = np.where((stepped >= floor) & (stepped <= ceiling), stepped, 0.5 * (floor + ceiling))
@@ -159,40 +179,33 @@ def _search(guess: Floats, floor: Floats, ceiling: Floats, look: Callable[[Float
     return total
 
 
+def _look(distance: Floats, total: Floats, low: NDArray[np.bool_], target: Floats) -> tuple[NDArray[np.bool_], Floats]:
+    """Return whether each total volatility is too low, and the step from it."""
+    h, half = distance / total, 0.5 * total
+    near, far = tail(np.abs(h - half)), tail(h + half)
+    part = np.where(low, near - far, near + far)  # of b, or of b_max - b
+    log = np.log(part) - 0.5 * (h * h + half * half)
+    slope = 1.0 / (SQRT_2PI * part)
+    convexity, third = _bends(h, total)
+    gap = target - log
+    lean = slope * (1.0 + 2.0 / log)
+    newton = np.where(low, gap * (log / target), -gap) / slope
+    second = np.where(low, convexity - lean, convexity + slope)
+    below = 2.0 * slope * slope * (1.0 + 3.0 / log * (1.0 + 1.0 / log)) - 3.0 * convexity * lean
+    above = slope * (3.0 * convexity + 2.0 * slope)
+    return (gap > 0.0) == low, _householder(newton, second, third + np.where(low, below, above))
+
+
 def _householder(newton: Floats, second: Floats, third: Floats) -> Floats:
     """Return the third-order step from Newton's step and the objective's second and third derivatives over its first."""
     step = newton * (1.0 + 0.5 * second * newton) / (1.0 + newton * (second + third * newton / 6.0))
     return np.where(step * newton > 0.0, step, newton)
 
 
-def _bends(distance: Floats, total: Floats) -> tuple[Floats, Floats]:
-    """Return the second and third derivatives of the price in total volatility, each over the first."""
-    convexity = distance * distance / total**3 - 0.25 * total
-    return convexity, convexity * convexity - 3.0 * (distance / (total * total)) ** 2 - 0.25
-
-
-def _log_price(distance: Floats, total: Floats) -> tuple[Floats, Floats]:
-    """Return ln(price) and d ln(price) / d total of the out-of-the-money option with sqrt(F K) = 1; in logs, so nothing underflows."""
-    h, half = np.where(total > 0.0, -distance / total, 0.0), 0.5 * total
-    inner = 0.5 * (erfcx()(-(h + half) * _SQRT_HALF) - erfcx()(-(h - half) * _SQRT_HALF))
-    inner = np.maximum(inner, np.finfo(np.float64).tiny)
-    return np.log(inner) - 0.5 * (h * h + half * half), 1.0 / (_SQRT_2PI * inner)
-
-
-def _room(distance: Floats, total: Floats) -> tuple[Floats, Floats]:
-    """Return the upper bound less the price as a sum of positive terms, and d price / d total, with sqrt(F K) = 1."""
-    h, half = -distance / total, 0.5 * total
-    common = np.exp(-0.5 * (h * h + half * half))
-    return 0.5 * common * (erfcx()((h + half) * _SQRT_HALF) + erfcx()(-(h - half) * _SQRT_HALF)), common / _SQRT_2PI
-
-
-@cache
-def _normal_model_table() -> tuple[Floats, Floats]:
-    """Tabulate ln(h) against ln(distance / price) in the normal (Bachelier) model, where price = distance * (n(h)/h - N(-h))."""
-    log_h = np.linspace(np.log(1e-6), np.log(60.0), 2048)
-    h = np.exp(log_h)
-    log_price = np.log((1.0 / h - 0.5 * _SQRT_2PI * erfcx()(h * _SQRT_HALF)) / _SQRT_2PI) - 0.5 * h * h
-    return -log_price, log_h
+def _bends(h: Floats, total: Floats) -> tuple[Floats, Floats]:
+    """Return the second and third derivatives of b in total volatility, each over the first."""
+    convexity = h * h / total - 0.25 * total
+    return convexity, convexity * convexity - 3.0 * (h / total) ** 2 - 0.25
 
 
 def _parity_slope(strikes: Floats, gaps: Floats) -> float:
@@ -201,10 +214,3 @@ def _parity_slope(strikes: Floats, gaps: Floats) -> float:
     widths = strikes[second] - strikes[first]
     apart = widths != 0.0
     return float(np.median((gaps[first] - gaps[second])[apart] / widths[apart]))
-
-
-@cache
-def _ndtri() -> Callable[[Floats], Floats]:
-    from scipy import special
-
-    return cast("Callable[[Floats], Floats]", special.ndtri)

@@ -12,7 +12,7 @@ from pathlib import Path
 
 DIGITS = 130
 GIVEN = ("right", "forward", "strike", "t_years", "discount", "vol")
-RESULTS = ("value", "delta", "gamma", "theta_per_day", "vega_per_point", "rho_per_point")
+RESULTS = ("value", "delta", "gamma", "theta_per_day", "vega_per_point", "rho_per_point", "vanna_per_point", "charm_per_day")
 COLUMNS = GIVEN + RESULTS
 PI = Decimal(
     "3.14159265358979323846264338327950288419716939937510582097494459230781640628620899862803482534211706798214808651328230664709384460955"
@@ -72,6 +72,8 @@ def row(right: str, forward: str, strike: str, t_years: str, discount: str, vol:
             (-d * f * density(d1) * v / (2 * t.sqrt()) + rate * value) / 365,
             d * f * density(d1) * t.sqrt() / 100,
             -t * value / 100,
+            -d * density(d1) * d2 / v / 100,
+            (rate * d * sign * below(sign * d1) + d * density(d1) * d2 / (2 * t)) / 365,
         )
         given = (right, forward, strike, t_years, discount, vol)
         return dict(zip(COLUMNS, (*given, *(f"{each:.20e}" for each in results)), strict=True))

@@ -1,0 +1,41 @@
+"""The compiled kernels, made once for all test processes and used only by tests that ask for them."""
+
+from __future__ import annotations
+
+import fcntl
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import pytest
+
+from core.pricing import compiled
+
+
+@pytest.fixture(scope="session")
+def kernels(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Mapping[str, Any]:
+    """Compile the kernels, or load what another test process has compiled."""
+    pytest.importorskip("numba", reason="numba is not installed: the numpy code is all there is")
+    base = tmp_path_factory.getbasetemp()
+    shared = (base if worker_id == "master" else base.parent) / "kernels"
+    shared.mkdir(exist_ok=True)
+    with (shared / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        assert compiled.warm(str(shared))
+    loaded = compiled._LOADED.kernels
+    compiled._LOADED.kernels = {}
+    return loaded
+
+
+@pytest.fixture
+def by_kernel(kernels: Mapping[str, Any], monkeypatch: pytest.MonkeyPatch) -> Mapping[str, Any]:
+    """Have the compiled kernels in use for this test."""
+    monkeypatch.setattr(compiled._LOADED, "kernels", kernels)
+    return kernels
+
+
+@pytest.fixture(params=["numpy", "compiled"])
+def each_path(request: pytest.FixtureRequest) -> Iterator[str]:
+    """Run the test on either path."""
+    if request.param == "compiled":
+        request.getfixturevalue("by_kernel")
+    yield request.param
