@@ -12,6 +12,7 @@ from enum import StrEnum
 
 from core.domain.events import (
     AlertRaised,
+    Disarmed,
     Event,
     Filled,
     Mode,
@@ -20,8 +21,10 @@ from core.domain.events import (
     OrderUnknown,
     Reconciled,
     ReplaceRefused,
+    Role,
     ScopeKind,
     Settled,
+    StopTriggered,
 )
 from core.domain.instruments import Option
 from core.domain.money import ZERO
@@ -83,6 +86,8 @@ def announce(event: Event, outcomes: Sequence[Outcome], books: Books) -> Announc
     if isinstance(body, ReplaceRefused):
         text = f"The broker refused the new price of order {body.client_id} ({body.reason}); the order stays at {body.limit:.2f}."
         return _news(event, f"refused:{event.seq}", Urgency.MEDIUM, text)
+    if isinstance(body, StopTriggered | Disarmed):
+        return _standing(event, body, books)
     if isinstance(body, Settled):
         return _settled(event, body)
     if isinstance(body, AlertRaised):
@@ -160,6 +165,25 @@ def _unknown(event: Event, body: OrderUnknown, books: Books) -> Announcement:
         "The desk is finding out and sends nothing in its place; please do not enter it again."
     )
     return _news(event, f"unknown:{event.seq}", Urgency.HIGH, text)
+
+
+def _standing(event: Event, body: StopTriggered | Disarmed, books: Books) -> Announcement | None:
+    item = books.find_standing(body.standing_id)
+    if item is None:
+        return None
+    what = f"{item.role.value if item.role is not Role.PARTS else 'order in parts'} {item.id} of {describe_legs(item.envelope.legs)}"
+    if isinstance(body, StopTriggered):
+        costs = f"costs {-body.mid:.2f}" if body.mid < 0 else f"brings {body.mid:.2f}"
+        text = f"The {what} is touched: closing {costs} now, the stop is {abs(body.level):.2f}. The closing order is sent next."
+        return _news(event, f"triggered:{item.id}", Urgency.HIGH, text)
+    if body.outcome in ("done", "replaced"):
+        return None  # the fills, or the press that armed another one, said so
+    quiet = body.outcome == "cancelled"
+    return _news(
+        event, f"disarmed:{item.id}", Urgency.LOW if quiet else Urgency.HIGH,
+        f"The {what} is over ({body.outcome}): {_sentence(body.reason)}"
+        + ("" if quiet or not item.closes else " Nothing watches this trade in its place."),
+    )
 
 
 def _settled(event: Event, body: Settled) -> Announcement:

@@ -28,6 +28,7 @@ from core.logs import FileLogs, Logs
 from core.market.reader import Reader
 from core.marks import mark_session
 from core.orders.sender import AccountSender
+from core.orders.steward import Steward
 from core.ports import Archive, Broker, Provider, Put, Snapshot, Store
 from core.redaction import Redaction
 from core.runtime import Runtime, SystemRuntime
@@ -86,6 +87,12 @@ class App:
                 desk.notes.append(f"{account.id}: its link failed ({identity}). Nothing is sent for it until it answers.")
         if not self.background:
             return
+        for account, steward in desk.stewards.items():
+            try:
+                await steward.turn()  # stops before anything else: what was passed meanwhile is told first
+            except Exception as error:  # noqa: BLE001 - its own loop goes on trying; the desk starts all the same
+                desk.runtime.report(f"standing orders of {account.id}", error)
+            desk.runtime.spawn(steward.run(), name=f"standing orders {account.id}")
         for account, sender in desk.senders.items():
             desk.runtime.spawn(sender.run(), name=f"account {account.id}")
         desk.runtime.spawn(self._tick(), name="marks and snapshots")
@@ -161,6 +168,9 @@ class App:
                 clock.jump(instant)
             for sender in self.desk.senders.values():
                 await sender.settle_down()
+            for account, steward in self.desk.stewards.items():
+                await steward.turn(one_look=True)
+                await self.desk.senders[account].settle_down()
             await mark_session(self.desk)
             reached = exchange_date(instant) > exchange_date(start) if target is None else instant >= target
             if reached:
@@ -338,6 +348,7 @@ async def assemble(
     await desk.record(*(desk.draft(AccountOpened(account=account), actor="config", stream=str(account.id)) for account in new))
     for account_id, broker in desk.brokers.items():
         desk.senders[account_id] = AccountSender(desk, account_id, broker)
+        desk.stewards[account_id] = Steward(desk, desk.senders[account_id])
     return desk
 
 

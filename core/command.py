@@ -319,9 +319,9 @@ def _read_signed(parameter: Parameter, text: str) -> Decimal:
 
 
 def _read_fraction(parameter: Parameter, text: str) -> Decimal:
-    number = _number(text.removesuffix("%")) / (100 if text.endswith("%") else 1)
+    number = _number(text.lower().removesuffix("%").removesuffix("x")) / (100 if text.endswith("%") else 1)
     if not -1 <= number <= 10:
-        raise ValueError("a fraction is written as 0.5 or 50%")
+        raise ValueError("a fraction is written as 0.5 or 50%, a multiple as 2x")
     return number
 
 

@@ -32,6 +32,7 @@ from core.runtime import Runtime
 
 if TYPE_CHECKING:
     from core.orders.sender import AccountSender
+    from core.orders.steward import Steward
 
 Listener = Callable[[Event, tuple[Outcome, ...]], None]
 
@@ -78,6 +79,7 @@ class Desk:
     trouble: str = ""  # a storage failure: nothing is sent until an append works again
     lease_lost: bool = False
     senders: dict[AccountId, AccountSender] = field(default_factory=dict)
+    stewards: dict[AccountId, Steward] = field(default_factory=dict)
     default_account: AccountId | None = None
     ticket_seconds: dict[str, float] = field(default_factory=dict)  # ticket -> the clock's own seconds when drawn, whatever the wall says
     notes: list[str] = field(default_factory=list)  # what start-up wants a person to know

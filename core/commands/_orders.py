@@ -18,15 +18,20 @@ from core.risk.examine import net_multiplier
 class Heard:
     """Collects the sequence numbers of the events that concern some orders, for a reply to cite."""
 
-    def __init__(self, desk: Desk, *client_ids: str) -> None:
-        self._client_ids = frozenset(client_ids)
+    def __init__(self, desk: Desk, *client_ids: str, standing: bool = False) -> None:
+        """`standing`: the ids are those of standing orders, whose own orders count too."""
+        self._client_ids = set(client_ids)
+        self._standing = frozenset(client_ids) if standing else frozenset()
         self.seqs: list[int] = []
         self.stop = desk.listen(self)
 
     def __call__(self, event: Event, outcomes: tuple[Outcome, ...]) -> None:
         body = event.body
         client_id = body.fill.client_id if isinstance(body, Filled) else getattr(body, "client_id", None)
-        if client_id in self._client_ids:
+        standing_id = getattr(body, "standing_id", None)
+        if standing_id in self._standing and isinstance(client_id, str):
+            self._client_ids.add(client_id)
+        if client_id in self._client_ids or standing_id in self._standing:
             self.seqs.append(event.seq)
 
 

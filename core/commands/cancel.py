@@ -6,13 +6,15 @@ from collections.abc import Sequence
 
 from core.command import Access, Call, Command, Kind, Parameter, Role
 from core.commands._orders import Heard, order_blocks
+from core.commands._standing import armed, cancel_actions, disarm, standing_table
 from core.desk import Desk
 from core.domain.orders import OrderState
 from core.domain.structures import describe_legs
 from core.errors import UserError
 from core.orders.sender import AccountSender, Cancelled, cancel_all
+from core.orders.standing import Standing, live_children
 from core.orders.states import Order
-from core.reply import Action, Column, Format, Notice, Reply, Table, Tone
+from core.reply import Action, Block, Column, Format, Notice, Reply, Table, Tone
 
 
 async def run(desk: Desk, call: Call) -> Reply:
@@ -23,12 +25,19 @@ async def run(desk: Desk, call: Call) -> Reply:
         return await _one(desk, str(wanted), actor)
     senders = _senders(desk, call)
     working = [order for sender in senders for order in desk.book(sender.account).live.values()]
+    waiting = [item for item in armed(desk) if item.account in {sender.account for sender in senders}]
     if not working:
-        return Reply(blocks=(Notice(text="No order is working; there is nothing to cancel."),))
+        words = " What waits at the desk is not sent; cancel it by its own button." if waiting else ""
+        blocks: tuple[Block, ...] = (Notice(text=f"No order is working; there is nothing to cancel.{words}"),)
+        return Reply(blocks=(*blocks, *((standing_table(desk, waiting),) if waiting else ())), actions=cancel_actions(waiting))
     if call.args.get("scope") != "all":
-        return _which(working)
+        return _which(working, desk, waiting)
     heard = Heard(desk, *(order.client_id for order in working))
     try:
+        for order in working:
+            standing = desk.books.find_standing(order.standing_id or "")
+            if standing is not None and standing.is_live:
+                heard.seqs += await disarm(desk, standing, actor=actor, reason="cancelled by a person")
         result = await cancel_all(desk, senders, reason="cancelled by a person", actor=actor)
     finally:
         heard.stop()
@@ -47,6 +56,9 @@ def _summary(desk: Desk, result: Cancelled, cites: tuple[int, ...]) -> Reply:
 
 async def _one(desk: Desk, client_id: str, actor: str) -> Reply:
     order = desk.books.order(client_id)
+    standing = desk.books.find_standing(client_id if order is None else order.standing_id or "")
+    if standing is not None and (standing.is_live or order is None):
+        return await _standing(desk, standing, actor)
     if order is None:
         raise UserError(f"There is no order {client_id!r}.", "`cancel` lists the working ones.")
     if order.state.terminal:
@@ -62,17 +74,34 @@ async def _one(desk: Desk, client_id: str, actor: str) -> Reply:
     )
 
 
+async def _standing(desk: Desk, item: Standing, actor: str) -> Reply:
+    """A standing order ends with what it has working: cancelling its order alone would only bring the next one."""
+    if not item.is_live:
+        over = Notice(text=f"{item.id} is over already ({item.ended}). Nothing was changed.", tone=Tone.WARNING)
+        return Reply(blocks=(over, standing_table(desk, [item])), ok=False)
+    cites = await disarm(desk, item, actor=actor, reason="cancelled by a person")
+    now = desk.books.find_standing(item.id) or item
+    pending = live_children(now, desk.book(item.account).orders)
+    blocks: list[Block] = [Notice(text=f"{item.id} is cancelled: it sends nothing any more.", tone=Tone.INFO), standing_table(desk, [now])]
+    if pending:
+        names = ", ".join(order.client_id for order in pending)
+        blocks.append(Notice(text=f"NOT YET CANCELLED at the broker, may still fill: {names}.", tone=Tone.BAD))
+    return Reply(blocks=tuple(blocks), ok=not pending, cites=cites, data={"standing": item.id})
+
+
 def _senders(desk: Desk, call: Call) -> Sequence[AccountSender]:
     """The account named, else every account: a working order must not be missed."""
     named = call.args.get("account")
     return (desk.senders[desk.account(call.caller, named).id],) if named else tuple(desk.senders.values())
 
 
-def _which(working: Sequence[Order]) -> Reply:
+def _which(working: Sequence[Order], desk: Desk, waiting: Sequence[Standing]) -> Reply:
     actions = [Action(label=f"Cancel {order.client_id}", line=f"cancel {order.client_id}", style="danger") for order in working]
     if len(working) > 1:
         actions.append(Action(label="Cancel all", line="cancel scope=all", style="danger"))
-    return Reply(blocks=(Notice(text="Which order?", tone=Tone.WARNING), _table(working)), actions=tuple(actions), ok=False)
+    actions += cancel_actions(waiting)
+    tables = (_table(working), *((standing_table(desk, waiting),) if waiting else ()))
+    return Reply(blocks=(Notice(text="Which order?", tone=Tone.WARNING), *tables), actions=tuple(actions), ok=False)
 
 
 def _table(orders: Sequence[Order]) -> Table:

@@ -9,6 +9,7 @@ from typing import Any
 
 from core.command import Access, Call, Command, Kind, Parameter, format_call, read_value
 from core.commands._proposals import ANY_PRICE, signed_limit
+from core.commands._wishes import CLOSING, names_exits, wish_of
 from core.desk import Desk
 from core.domain.accounts import Account
 from core.domain.calendar import last_trade_at
@@ -55,7 +56,10 @@ def _sized(args: Mapping[str, Any]) -> dict[str, Any]:
 async def _one(desk: Desk, call: Call, account: Account, item: Closable) -> Reply:
     args = call.args
     _refuse_ended(item, desk.now())
-    units = _free_units(item)
+    wish = wish_of(args)
+    if names_exits(args) and args.get("limit") is not None:
+        raise UserError("A limit is for an order sent now; a target or a stop waits.", "Leave limit out, or name stop_limit=.")
+    units = item.held if names_exits(args) else _free_units(item)
     if args.get("fraction") is not None and units == 1 and 0 < args["fraction"] < 1:
         return _half_of_one(item, args)
     intent = Intent(
@@ -64,9 +68,10 @@ async def _one(desk: Desk, call: Call, account: Account, item: Closable) -> Repl
         quantity=_quantity(units, args),
         plan=ANY_PRICE,
         strategy=item.strategy,
-        thesis=f"Close {item.label}.",
+        thesis=f"{'Wait to close' if names_exits(args) else 'Close'} {item.label}.",
         trade_id=item.trade_id,
         quantity_said=args.get("quantity") is not None or args.get("fraction") is not None,
+        wish=wish,
     )
     limit = signed_limit(intent, args.get("limit"), pays=item.pays)
     return await ticket.draft(desk, intent, call.caller, limit=limit)
@@ -158,6 +163,10 @@ COMMAND = Command(
         QUANTITY,
         Parameter(name="fraction", kind=Kind.FRACTION, help="part to close, 0.5 or 50%; rounded down, at least 1", positional=False),
         Parameter(name="limit", kind=Kind.MONEY, help="net price per share to close at", positional=False),
+        *CLOSING,
     ),
-    examples=("close SPY", "close position_id=P1A2B3C quantity=1", "close SPX fraction=50%", "close scope=all"),
+    examples=(
+        "close SPY", "close position_id=P1A2B3C quantity=1", "close SPX fraction=50%", "close scope=all",
+        "close position_id=P1A2B3C target=50% stop=2x", "close SPX stop_price=3.60 stop_limit=4.20", "close XSP trail=0.40",
+    ),
 )

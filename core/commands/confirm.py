@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from core.command import Access, Call, Command, Kind, Parameter, Role
 from core.commands._orders import Heard, order_blocks, order_ok
+from core.commands._standing import armed_blocks, cancel_actions
 from core.desk import Desk
 from core.domain.orders import Effect
 from core.errors import DeskError
@@ -18,6 +19,8 @@ async def run(desk: Desk, call: Call) -> Reply:
     if isinstance(confirmed, Reply):
         return confirmed
     account = confirmed.ticket.drafted.envelope.account
+    if not confirmed.sends:
+        return await _armed(desk, confirmed)
     sender = desk.senders[account]
     heard = Heard(desk, confirmed.client_id)
     trouble = ""
@@ -31,6 +34,8 @@ async def run(desk: Desk, call: Call) -> Reply:
         heard.stop()
     order = desk.book(account).orders[confirmed.client_id]
     blocks: tuple[Block, ...] = order_blocks(order)
+    if confirmed.standing:
+        blocks = (*blocks, *armed_blocks(desk, confirmed.standing))
     if trouble:
         blocks = (*blocks, Notice(text=trouble, tone=Tone.WARNING))
     return Reply(
@@ -45,6 +50,26 @@ async def run(desk: Desk, call: Call) -> Reply:
             "filled": order.filled,
             "trade": order.trade_id,
         },
+    )
+
+
+async def _armed(desk: Desk, confirmed: ticket.Confirmed) -> Reply:
+    """Nothing left by this press alone: the desk carries the plan out from now on, the first of it at once where that is due."""
+    account = confirmed.ticket.drafted.envelope.account
+    heard = Heard(desk, *confirmed.standing, standing=True)
+    trouble: tuple[Block, ...] = ()
+    try:
+        await desk.stewards[account].turn()
+        await desk.senders[account].settle_down()
+    except (DeskError, TimeoutError) as error:
+        text = f"It is armed; its first step could not be taken yet: {str(error) or 'no answer in time'}. It is tried again."
+        trouble = (Notice(text=text, tone=Tone.WARNING),)
+    finally:
+        heard.stop()
+    found = [item for name in confirmed.standing if (item := desk.books.find_standing(name)) is not None]
+    return Reply(
+        blocks=(*armed_blocks(desk, confirmed.standing), *trouble), actions=(*cancel_actions(found), Action(label="Status", line="status")),
+        cites=(*confirmed.seqs, *heard.seqs), data={"ticket": confirmed.ticket.id, "standing": list(confirmed.standing)},
     )
 
 

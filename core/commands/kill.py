@@ -11,6 +11,7 @@ from dataclasses import replace
 from core import plugins
 from core.command import Access, Call, Command, Kind, Parameter
 from core.commands._modes import KILLED, actor_of, set_mode
+from core.commands._standing import armed
 from core.desk import Desk
 from core.domain.events import Mode
 from core.errors import DeskError, Unavailable, UserError
@@ -26,6 +27,10 @@ async def run(desk: Desk, call: Call) -> Reply:
     cancelled = await cancel_all(desk, tuple(desk.senders.values()), reason=REASON, actor=actor_of(call))
     blocks: list[Block] = [Notice(text="HALTED. Nothing is sent but cancels and closing orders you confirm.", tone=Tone.BAD)]
     blocks += _cancel_words(cancelled)
+    waiting = armed(desk)
+    if waiting:
+        text = f"{len(waiting)} standing order{'s' if len(waiting) > 1 else ''} wait at the desk and send nothing while it is halted; "
+        blocks.append(Notice(text=f"{text}a stop that is touched rings instead.", tone=Tone.WARNING))
     actions: list[Action] = []
     if call.args.get("flatten"):
         for reply in await _flatten(desk, call):

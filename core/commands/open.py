@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from core.command import Access, Call, Command, Kind, Parameter, format_call
 from core.commands._proposals import ideas_for, intent_of, request_of, sells, signed_limit, strategy_of
+from core.commands._wishes import OPENING, wish_of
 from core.desk import Desk
 from core.domain.ideas import Idea
 from core.errors import UserError
@@ -27,7 +29,7 @@ async def run(desk: Desk, call: Call) -> Reply:
         return _which(question, args)
     idea = ideas[0]
     _check_side(idea, args.get("side"))
-    intent = intent_of(idea, account.id, args.get("quantity"))
+    intent = replace(intent_of(idea, account.id, args.get("quantity")), wish=wish_of(args))
     limit = signed_limit(intent, args.get("limit"), pays=not sells(idea))
     return await ticket.draft(desk, intent, call.caller, limit=limit)
 
@@ -68,12 +70,15 @@ COMMAND = Command(
         Parameter(name="delta", kind=Kind.DELTA, help="delta of the short leg, 0.16 or 16", positional=False),
         Parameter(name="width", kind=Kind.MONEY, help="points between the strikes", positional=False),
         Parameter(name="limit", kind=Kind.MONEY, help="net price per share you want, such as 1.25", positional=False),
+        *OPENING,
         Parameter(name="root", kind=Kind.SYMBOL, help="series where several expire that day: SPX or SPXW", positional=False),
     ),
     examples=(
         "open put_credit_spread SPX",
         "open put_credit_spread SPY 2 strikes=480/470 limit=1.25",
         "open naked_put XSP 1 dte=2 delta=0.065",
+        "open put_credit_spread XSP 2 target=50% stop=2x",
+        "open put_credit_spread SPX 20 work=twap parts=5 minutes=20",
         "open cash_secured_put SPY expiry=2026-12-18",
     ),
 )

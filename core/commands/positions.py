@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from core import plugins
 from core.command import Access, Call, Command, Kind, Parameter
+from core.commands._standing import armed, standing_table
 from core.commands._trades import Holdings, distance_to_strike, flags_of, holdings_of, short_delta
 from core.desk import Desk
 from core.domain.instruments import Option
@@ -36,6 +37,10 @@ async def run(desk: Desk, call: Call) -> Reply:
         ordered = sorted(found.trades, key=lambda item: (item.trade.strategy, item.trade.id))
         rows = tuple(_row(result, found, close_dte) for result in ordered)
         blocks.append(Table(title=f"Open trades{of} in {found.account.name}", columns=COLUMNS, rows=rows, source=found.view.label))
+    shown = {result.trade.id for result in found.trades}
+    waiting = [item for item in armed(desk) if item.trade_id in shown]
+    if waiting:
+        blocks.append(standing_table(desk, waiting, title="Their exits"))
     if found.rest:
         blocks.append(_outside(found))
     stale = sorted({name for result in found.trades for name in result.stale})

@@ -11,6 +11,7 @@ from decimal import Decimal
 from core.clock import exchange_date
 from core.command import Access, Call, Command
 from core.commands._modes import modes_table
+from core.commands._standing import armed, standing_table
 from core.commands._trades import DayResult, day_result
 from core.desk import Desk
 from core.domain.accounts import Account
@@ -101,9 +102,11 @@ def _amount(value: Decimal | None) -> str:
 
 
 def _working(desk: Desk) -> list[Block]:
+    waiting = armed(desk)
+    standing = [standing_table(desk, waiting)] if waiting else []
     orders = [order for book in desk.books.accounts.values() for order in book.live.values()]
     if not orders:
-        return [Facts(facts=(Fact(label="working orders", value="none"),))]
+        return [Facts(facts=(Fact(label="working orders", value="none"),)), *standing]
     columns = (
         Column(title="order"), Column(title="state"), Column(title="filled"), Column(title="limit", format=Format.PRICE, signed=True),
         Column(title="structure"),
@@ -112,7 +115,7 @@ def _working(desk: Desk) -> list[Block]:
         (order.client_id, _state(order), f"{order.filled}/{order.quantity}", order.limit, describe_legs(order.envelope.legs))
         for order in orders
     )
-    return [Table(title="Working orders", columns=columns, rows=rows)]
+    return [Table(title="Working orders", columns=columns, rows=rows), *standing]
 
 
 def _state(order: Order) -> str:

@@ -19,6 +19,7 @@ from core.domain.plans import Exits as Exits
 from core.domain.plans import Limit as Limit
 from core.domain.plans import Plan as Plan
 from core.domain.plans import Sliced as Sliced
+from core.domain.plans import Wish as Wish
 
 
 class Side(StrEnum):
@@ -78,6 +79,7 @@ class Intent:
     thesis: str = ""
     trade_id: str | None = None  # the open trade a closing intent belongs to
     quantity_said: bool = False  # a person named the number; it is never cut silently
+    wish: Wish | None = field(default=None, metadata=SPARSE)  # how it is to be carried out, where a person said so
     instead_of: tuple[str, ...] = field(default=(), metadata=SPARSE)  # own orders cancelled, and proved so, before this one is sent
 
     def __post_init__(self) -> None:

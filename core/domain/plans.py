@@ -158,6 +158,34 @@ class Sliced:
 Plan = Limit | Exits | Bracket | Sliced
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wish:
+    """What a person said about how an order is to be carried out; the plan follows from it and from the market.
+
+    Targets and stops of an opening order are shares of its premium, of a closing order shares of what the trade was opened for, or prices
+    (positive, as said). `parts`, `minutes` and `show` belong to a sliced order.
+    """
+
+    target_share: Decimal | None = None
+    target_price: Decimal | None = None
+    stop_multiple: Decimal | None = None
+    stop_price: Decimal | None = None
+    stop_limit: Decimal | None = None
+    trail: Decimal | None = None  # points the stop stays behind the best mid
+    trail_share: Decimal | None = None
+    with_volatility: bool = False
+    slicing: Slicing | None = None
+    parts: int | None = None
+    minutes: int | None = None
+    show: int | None = None
+
+    @property
+    def exits(self) -> bool:
+        """Whether a target or a stop was named."""
+        named = (self.target_share, self.target_price, self.stop_multiple, self.stop_price, self.trail, self.trail_share)
+        return any(value is not None for value in named)
+
+
 def exit_price(entry: Decimal, share: Decimal) -> Decimal:
     """The net price at which closing wins (+) or loses (-) `share` of the premium; see the module's text."""
     return -entry + share * abs(entry)

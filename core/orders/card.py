@@ -13,7 +13,7 @@ from core.domain.accounts import Env
 from core.domain.events import Mode
 from core.domain.instruments import Option
 from core.domain.money import from_market
-from core.domain.orders import Effect, Leg
+from core.domain.orders import Effect, Exits, Leg
 from core.domain.structures import describe_legs
 from core.errors import Unavailable
 from core.market.view import View
@@ -26,6 +26,7 @@ from core.orders.figures import (
     structure_liquidity,
     tax_words,
 )
+from core.orders.plan_words import plan_facts, plan_kind
 from core.pricing.payoff import Payoff
 from core.reply import Action, Block, Cell, Column, Fact, Facts, Format, Notice, Reply, Table, Tone
 from core.risk.exam import Finding, Level, RuleClass
@@ -46,8 +47,9 @@ def draw_card(
     `again` says that it stands for an earlier card, whose reasons it repeats.
     """
     blocks: list[Block] = [
-        *_notices(priced, mode, lead), _order(ticket_id, priced, again=again), _legs(priced), _price(priced), _result(priced),
-        _cost(priced), _before_after(priced), _rules(priced), _events(priced), _tax(priced), _data(priced, now=now, label=label),
+        *_notices(priced, mode, lead), _order(ticket_id, priced, again=again), _legs(priced), _price(priced), *_plan(priced),
+        _result(priced), _cost(priced), _before_after(priced), _rules(priced), _events(priced), _tax(priced),
+        _data(priced, now=now, label=label),
     ]
     return Reply(
         blocks=tuple(blocks), ok=priced.verdict.allowed, actions=_actions(ticket_id, priced),
@@ -98,6 +100,8 @@ def _notices(priced: Priced, mode: tuple[Mode, str], lead: str) -> list[Block]:
 def _order(ticket_id: str, priced: Priced, *, again: bool) -> Facts:
     intent, account = priced.exam.intent, priced.exam.account
     verb = {Effect.OPEN: "open", Effect.CLOSE: "close", None: "roll"}[intent.effect]
+    if isinstance(priced.envelope.plan, Exits):
+        verb = f"arm a {plan_kind(priced.envelope.plan)} for"
     unsaid = "sized by rule" if intent.effect is Effect.OPEN else "all that is open"
     facts = [
         Fact(label="account", value=account.name, note=f"{account.id.broker} {account.id.id}, {account.id.env.value}"),
@@ -146,8 +150,26 @@ def _bid_ask(leg: Leg, view: View) -> tuple[Decimal | None, Decimal | None]:
     return (from_market(quote.bid), from_market(quote.ask)) if quote.state.usable else (None, None)
 
 
+def _plan(priced: Priced) -> list[Block]:
+    """What waits for what, and what is cancelled first."""
+    envelope, book = priced.envelope, priced.exam.book
+    trade = book.trades.get(envelope.trade_id or "")
+    entry = None
+    if trade is not None and trade.opened_units and len(trade.legs) == len(envelope.legs):
+        entry = trade.credit_per_unit / net_multiplier(envelope.legs)
+    facts = plan_facts(envelope, entry=entry)
+    found: list[Block] = [] if facts is None else [facts]
+    if envelope.instead_of:
+        orders = [book.orders[name] for name in envelope.instead_of if name in book.orders]
+        words = ", ".join(f"{order.client_id} ({describe_legs(order.envelope.legs)})" for order in orders)
+        found.append(Notice(text=f"Cancelled first, and proved so: order {words}.", tone=Tone.WARNING))
+    return found
+
+
 def _price(priced: Priced) -> Facts:
     plan = priced.envelope.plan
+    if isinstance(plan, Exits):
+        return Facts(title="Price", facts=tuple(_now(priced)))
     start_label, worst_label = _price_words(plan.start, plan.worst)
     facts = [
         Fact(label=start_label, value=abs(plan.start), format=Format.PRICE, unit="per share", note="start of a limit order for today"),
@@ -156,10 +178,15 @@ def _price(priced: Priced) -> Facts:
     for name, price in (("in money", plan.start), ("in money at worst", plan.worst)):
         amount, note = money(priced, price), _spelled_out(priced, price)
         facts.append(Fact(label=name, value=amount, format=Format.MONEY, unit="USD", signed=True, note=note))
-    for name, now in (("mid now", priced.exam.mid), ("natural now", priced.exam.natural)):
-        note = "per share; + received, - paid"
-        facts.append(Fact(label=name, value=now, format=Format.PRICE, signed=True, note=note, source=priced.view.label))
-    return Facts(title="Price", facts=tuple(facts))
+    return Facts(title="Price", facts=(*facts, *_now(priced)))
+
+
+def _now(priced: Priced) -> list[Fact]:
+    note, source = "per share; + received, - paid", priced.view.label
+    return [
+        Fact(label=name, value=now, format=Format.PRICE, signed=True, note=note, source=source)
+        for name, now in (("mid now", priced.exam.mid), ("natural now", priced.exam.natural))
+    ]
 
 
 def _price_words(start: Decimal, worst: Decimal) -> tuple[str, str]:
@@ -202,6 +229,10 @@ def _result(priced: Priced) -> Facts:
 
 
 def _closing_result(priced: Priced) -> Facts:
+    if isinstance(priced.envelope.plan, Exits):
+        note = "of what is held, at mid, before commission"
+        value = None if priced.exam.mid is None else closed_result(priced, priced.exam.mid)
+        return Facts(title="Result", facts=(Fact(label="now", value=value, format=Format.MONEY, unit="USD", signed=True, note=note),))
     plan, note = priced.envelope.plan, "of what is closed, before commission"
     facts = tuple(
         Fact(label=name, value=closed_result(priced, price), format=Format.MONEY, unit="USD", signed=True, note=note)

@@ -10,6 +10,7 @@ from decimal import Decimal
 from core.domain.instruments import SERIES, Equity, Instrument, Option
 from core.domain.orders import Effect, Leg, Side
 from core.domain.structures import Trade, describe_legs
+from core.orders.states import Order
 from core.portfolio.book import Book
 
 
@@ -74,7 +75,7 @@ def _of_trade(trade: Trade, left: dict[str, int], book: Book) -> list[Closable]:
         left[key] = now - leg.side.sign * count
         if count:
             held.append((leg, count))
-    orders = [order for order in book.live.values() if order.trade_id == trade.id and _closes(order.envelope.legs)]
+    orders = [order for order in book.live.values() if order.trade_id == trade.id and _holds(order)]
     units = {count // leg.ratio for leg, count in held if count % leg.ratio == 0}
     if len(units) == 1 and all(count % leg.ratio == 0 for leg, count in held):
         whole = units.pop()
@@ -114,7 +115,7 @@ def _closable(
 def _loose(instrument: Instrument, quantity: int, book: Book) -> Closable:
     side = Side.SELL if quantity > 0 else Side.BUY
     legs = (Leg(instrument=instrument, side=side, effect=Effect.CLOSE),)
-    closing = [order for order in book.live.values() if order.envelope.trade_id is None and _closes(order.envelope.legs)]
+    closing = [order for order in book.live.values() if order.envelope.trade_id is None and _holds(order)]
     orders = [order for order in closing if any(leg.instrument == instrument for leg in order.envelope.legs)]
     busy = sum(order.leaves for order in orders)
     return Closable(
@@ -136,5 +137,6 @@ def _reversed(leg: Leg, ratio: int) -> Leg:
     return Leg(instrument=leg.instrument, side=side, effect=Effect.CLOSE, ratio=ratio)
 
 
-def _closes(legs: tuple[Leg, ...]) -> bool:
-    return all(leg.effect is Effect.CLOSE for leg in legs)
+def _holds(order: Order) -> bool:
+    """A closing order that keeps its units from others; an exit of a standing order is cancelled before another close instead."""
+    return order.standing_id is None and all(leg.effect is Effect.CLOSE for leg in order.envelope.legs)

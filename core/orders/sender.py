@@ -23,18 +23,20 @@ from core.domain.events import (
     Scope,
 )
 from core.domain.modes import lets_through, scope_names
-from core.domain.orders import OrderState, Permitted
+from core.domain.orders import Effect, OrderState, Permitted
 from core.errors import BrokerRejected, DeskError, LeaseLost, Unavailable
 from core.orders.link import NO_ANSWER, RECONNECT_FIRST_SECONDS, BrokerLink
 from core.orders.states import Order
 from core.orders.ticket import Confirmed
 from core.orders.work import limit_at_step, steps_done
+from core.portfolio.book import Book
 from core.risk import gate
 
 PUMP_SECONDS = 1
 LONGEST_PAUSE_SECONDS = 60
 CHECK_AGAIN_SECONDS = 60  # between reconciliations while a break stands
 CANCEL_AGAIN_SECONDS = 10
+CLEARING_SECONDS = 0.25  # between looks whether an order that is to be replaced is gone
 PRESS_TO_WIRE_SECONDS = 60  # a confirmed order that could not leave within this is not sent any more
 
 
@@ -45,7 +47,34 @@ class AccountSender(BrokerLink):
 
     async def send(self, confirmed: Confirmed) -> Order:
         """Send a confirmed order; returns it as it stands after the broker's first answer. A cancelled caller leaves nothing half sent."""
-        return await self._desk.runtime.to_the_end(self._send(confirmed), name=f"send {confirmed.client_id}")
+        return await self._desk.runtime.to_the_end(self._cleared(confirmed), name=f"send {confirmed.client_id}")
+
+    async def _cleared(self, confirmed: Confirmed) -> Order:
+        """Own orders in the way are cancelled first, and proved so; what they filled meanwhile is no more there to be closed."""
+        order = self._order(confirmed.client_id)
+        stop = await self._clear_the_way(order) if self._unsent(order) and order.envelope.instead_of else None
+        if stop is not None:
+            async with self._wire:
+                if self._unsent(self._order(order.client_id)):
+                    await self._one(OrderEnded(client_id=order.client_id, outcome="denied", reason=stop))
+            return self._order(order.client_id)
+        return await self._send(confirmed)
+
+    async def _clear_the_way(self, order: Order) -> str | None:
+        """Why an order cannot be sent in the place of others; None where they are gone and what it closes is still there."""
+        book, runtime = self._desk.book, self._desk.runtime
+        waiting = [name for name in order.envelope.instead_of if name in book(self._account).live]
+        for name in waiting:
+            await self.cancel(name, f"order {order.client_id} takes its place")
+        until = runtime.seconds() + self._seconds()
+        while any(name in book(self._account).live for name in waiting) and runtime.seconds() < until:
+            await runtime.sleep(CLEARING_SECONDS)
+            await self.pump(0)
+        still = [name for name in waiting if name in book(self._account).live]
+        if still:
+            return f"{', '.join(still)} could not be cancelled first"
+        short = shortfall(book(self._account), order)
+        return None if short is None else f"{short} is not held any more: it was closed meanwhile"
 
     async def _send(self, confirmed: Confirmed) -> Order:
         async with self._wire:
@@ -82,15 +111,7 @@ class AccountSender(BrokerLink):
 
     async def _submit(self, order: Order, confirmed: Confirmed) -> str | None:
         try:
-            permitted = gate.permit(
-                verdict=confirmed.verdict,
-                envelope=order.envelope,
-                confirmed_hash=order.envelope_hash,
-                client_id=order.client_id,
-                ticket_id=order.ticket_id,
-                limit=order.limit,
-                quantity=order.quantity,
-            )
+            permitted = self._permitted(order, confirmed)
         except gate.NotPermitted as error:
             return str(error)
         self._sent.add(order.client_id)
@@ -105,6 +126,18 @@ class AccountSender(BrokerLink):
         else:
             await self._one(OrderAcknowledged(client_id=order.client_id, broker_ref=ref, limit=order.limit))
         return None
+
+    def _permitted(self, order: Order, confirmed: Confirmed) -> Permitted:
+        if order.standing_id is None:
+            return gate.permit(
+                verdict=confirmed.verdict, envelope=order.envelope, confirmed_hash=order.envelope_hash, client_id=order.client_id,
+                ticket_id=order.ticket_id, limit=order.limit, quantity=order.quantity,
+            )
+        book = self._desk.book(self._account)
+        standing, press = book.standing.get(order.standing_id), confirmed.ticket.confirmed
+        if standing is None or press is None or press.ticket_id != standing.ticket_id:
+            raise gate.NotPermitted(f"{order.standing_id} was never confirmed")
+        return gate.permit_part(order, standing, verdict=confirmed.verdict, orders=book.orders, confirmed_hash=press.envelope_hash)
 
     async def replace(self, client_id: str, limit: Decimal) -> Order:
         """Move the limit of a working order within its envelope; returns the order as it then stands."""
@@ -222,12 +255,16 @@ class AccountSender(BrokerLink):
         await self._cancel_again()
         await self._end_unsent()
         settings = self._desk.settings.desk
-        for order in tuple(self._desk.book(self._account).live.values()):
+        for order in self._walked():
             elapsed = (self._desk.now() - order.submitted_at).total_seconds()
             done = steps_done(elapsed_seconds=elapsed, walk_seconds=settings.whole("walk_seconds"), steps=settings.whole("walk_steps"))
             target = limit_at_step(order.envelope, done=done, steps=settings.whole("walk_steps"))
             if target < order.limit:
                 await self.replace(order.client_id, target)
+
+    def _walked(self) -> tuple[Order, ...]:
+        """The orders whose price walks by the clock; what standing orders send is priced by the market, see `core.orders.steward`."""
+        return tuple(order for order in self._desk.book(self._account).live.values() if order.standing_id is None)
 
     async def at_rest(self, limit_seconds: float) -> bool:
         """Wait until nothing is on its way to the broker; False where something still is after that time."""
@@ -249,7 +286,7 @@ class AccountSender(BrokerLink):
             return
         steps = self._desk.settings.desk.whole("walk_steps")
         for done in range(1, steps + 1):
-            for order in tuple(self._desk.book(self._account).live.values()):
+            for order in self._walked():
                 target = limit_at_step(order.envelope, done=done, steps=steps)
                 if target < order.limit:
                     await self.replace(order.client_id, target)
@@ -278,6 +315,15 @@ class AccountSender(BrokerLink):
             pause = PUMP_SECONDS if not failures else min(LONGEST_PAUSE_SECONDS, RECONNECT_FIRST_SECONDS * 2 ** min(failures, 5))
             await self._desk.runtime.sleep(pause)
 
+    @property
+    def may_send_now(self) -> bool:
+        """Whether the broker's complete books were compared in this connection and the desk can write down what it does."""
+        return self._reconciled_now() and not self._desk.trouble and not self._desk.lease_lost
+
+    async def reducing_after(self, identity: str) -> None:
+        """After a bug with that id only orders that reduce risk pass in this account, until a person has looked."""
+        await self._reducing(identity)
+
     def _reconciled_now(self) -> bool:
         state = self._desk.fold.reconciled(self._account)
         return state is not None and state.complete and state.epoch == self._desk.epochs.get(self._account)
@@ -297,8 +343,27 @@ class AccountSender(BrokerLink):
 
 
 def may_send(mode: Mode, order: Order) -> bool:
-    """The mode table for a confirmed order, by what was measured at the press."""
-    return lets_through(mode, reducing=order.reducing, exits=order.exits)
+    """The mode table for a confirmed order, by what was measured at the press; a standing order's was pressed at an earlier time."""
+    return lets_through(mode, reducing=order.reducing, exits=order.exits, automation=order.standing_id is not None)
+
+
+def shortfall(book: Book, order: Order) -> str | None:
+    """The first contract of which less is held than an order would close, beside what other live orders close."""
+    for leg in order.envelope.legs:
+        if leg.effect is not Effect.CLOSE:
+            continue
+        held = book.positions.get(leg.instrument.key)
+        claimed = sum(
+            other.ratio * live.leaves
+            for live in book.live.values()
+            if live.client_id != order.client_id
+            for other in live.envelope.legs
+            if other.instrument.key == leg.instrument.key and other.effect is Effect.CLOSE
+        )
+        asked = leg.contracts(order.quantity)
+        if held is None or held.quantity * asked >= 0 or abs(asked) > abs(held.quantity) - claimed:
+            return str(getattr(leg.instrument, "label", leg.instrument.key))
+    return None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

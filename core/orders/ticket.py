@@ -6,7 +6,7 @@ repeats all of it: an order that is no longer what the card said is asked again,
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from decimal import Decimal
@@ -15,17 +15,32 @@ from core.command import Caller, Role, Via
 from core.decisions import verdict_fields
 from core.desk import Desk
 from core.domain.encoding import digest
-from core.domain.events import Draft, Submitting, TicketClosed, TicketConfirmed, TicketDrafted, TicketShown
+from core.domain.events import (
+    Armed,
+    Disarmed,
+    Draft,
+    Submitting,
+    TicketClosed,
+    TicketConfirmed,
+    TicketDrafted,
+    TicketShown,
+)
+from core.domain.events import (
+    Role as StandingRole,
+)
 from core.domain.instruments import Option, combo_tick
 from core.domain.modes import scope_names
 from core.domain.money import to_tick
-from core.domain.orders import Effect, Envelope, Intent, Limit, Side, TimeInForce
+from core.domain.orders import Bracket, Effect, Envelope, Exits, Intent, Limit, Plan, Side, Sliced
 from core.domain.structures import describe_legs
 from core.errors import BrokerRejected, BrokerTimeout, Unavailable, UserError
 from core.fold import Ticket
 from core.logs import Level
 from core.market.view import View
 from core.orders.card import draw_card
+from core.orders.planning import Setup, plan_for
+from core.orders.standing import Standing
+from core.portfolio.book import Book
 from core.ports import Preview
 from core.reply import Reply
 from core.risk import gate
@@ -60,6 +75,12 @@ class Confirmed:
     ticket: Ticket
     verdict: Verdict
     seqs: tuple[int, ...]
+    standing: tuple[str, ...] = ()  # standing orders armed by it; `client_id` is the first of them where nothing is sent at once
+
+    @property
+    def sends(self) -> bool:
+        """Whether an order is to leave now."""
+        return self.client_id not in self.standing
 
 
 async def draft(
@@ -78,8 +99,12 @@ async def draft(
     person did not say is sized by rule. `lead` is a sentence shown first, e.g. why the card is drawn again.
     """
     _slow_down(desk)
-    priced = await price(desk, intent, limit=limit, second_order=second_order)
-    if not intent.quantity_said and intent.effect is Effect.OPEN:
+    intent = replace(intent, instead_of=in_the_way(desk.book(intent.account), intent))
+    sizing = not intent.quantity_said and intent.effect is Effect.OPEN and intent.wish is not None
+    priced = await price(desk, replace(intent, wish=None) if sizing else intent, limit=limit, second_order=second_order)
+    if sizing:
+        priced = await price(desk, replace(intent, quantity=_sized(desk, priced)), limit=limit, second_order=second_order)
+    elif not intent.quantity_said and intent.effect is Effect.OPEN:
         sized = _sized(desk, priced)
         if sized != intent.quantity:
             priced = await price(desk, replace(intent, quantity=sized), limit=limit, second_order=second_order)
@@ -119,18 +144,20 @@ async def draft(
 
 
 async def price(
-    desk: Desk, intent: Intent, *, limit: Decimal | None, second_order: bool = False, envelope: Envelope | None = None
+    desk: Desk, intent: Intent, *, limit: Decimal | None, second_order: bool = False, envelope: Envelope | None = None,
+    of: Standing | None = None,
 ) -> Priced:
     """Build the envelope at today's prices and judge it; nothing is recorded.
 
-    With an `envelope` (at the press) that very one is judged, against quotes asked for anew.
+    With an `envelope` (at the press) that very one is judged, against quotes asked for anew. `of` is the standing order a part or an
+    exit is judged for: what it still reserves itself is not counted twice, and in HALT it is no person's order.
     """
     book = desk.book(intent.account)
     now = desk.now()
     view = await desk.reader.view(exam_needs(intent, book, now), fresh=envelope is not None)
     envelope = envelope or _envelope(desk, intent, view, limit)
-    intent = replace(intent, plan=envelope.plan)
-    preview, trouble = await _preview(desk, envelope)
+    intent = intent if of is not None else replace(intent, plan=envelope.plan)
+    preview, trouble = await _preview(desk, envelope if of is None else replace(envelope, quantity=intent.quantity, plan=intent.plan))
     mode, reason = desk.mode(account=intent.account, strategy=intent.strategy, keys=scope_names(intent.legs))
     exam = examine(
         intent=intent,
@@ -142,6 +169,8 @@ async def price(
         mode_reason=reason,
         recent=_recent(desk),
         second_order=second_order,
+        standing=None if of is None else of.id,
+        elsewhere=tuple(order for other in desk.books.accounts.values() if other is not book for order in other.live.values()),
     )
     verdict = gate.judge(exam, desk.rules, report=desk.report)
     return Priced(envelope=envelope, exam=exam, verdict=verdict, view=view, preview=preview, preview_trouble=trouble)
@@ -167,9 +196,45 @@ async def confirm(desk: Desk, ticket_id: str, caller: Caller) -> Confirmed | Rep
         moved = _spent(desk, ticket) or _moved(desk, ticket, priced)
         if moved is not None:
             return await _ask_again(desk, ticket, caller, moved)
-        client_id = _new_id(desk, "O", taken=lambda name: desk.books.order(name) is not None)
-        recorded = await desk.record(*_confirmation(desk, ticket, priced.verdict, client_id, caller), expected_seq=desk.fold.seq)
-    return Confirmed(client_id=client_id, ticket=find(desk, ticket_id), verdict=priced.verdict, seqs=recorded.seqs)
+        client_id = new_order_id(desk)
+        armed = tuple(_new_id(desk, "S", taken=_is_standing(desk)) for _ in standing_roles(drafted.envelope.plan))
+        drafts = _confirmation(desk, ticket, priced.verdict, client_id, caller, armed)
+        recorded = await desk.record(*drafts, expected_seq=desk.fold.seq)
+    sends = isinstance(drafted.envelope.plan, Limit | Bracket)
+    return Confirmed(
+        client_id=client_id if sends else armed[0], ticket=find(desk, ticket_id), verdict=priced.verdict, seqs=recorded.seqs, standing=armed
+    )
+
+
+def standing_roles(plan: Plan) -> tuple[StandingRole, ...]:
+    """The standing orders a plan needs."""
+    if isinstance(plan, Sliced):
+        return (StandingRole.PARTS,)
+    if isinstance(plan, Limit):
+        return ()
+    target, stop = (
+        (plan.target is not None, plan.stop is not None)
+        if isinstance(plan, Exits)
+        else (plan.target_share is not None, plan.stop_multiple is not None or plan.trail_share is not None)
+    )
+    return (*((StandingRole.TARGET,) if target else ()), *((StandingRole.STOP,) if stop else ()))
+
+
+def in_the_way(book: Book, intent: Intent) -> tuple[str, ...]:
+    """Own working orders that an order sent to close must not meet: resting exits of what it closes, and orders on the other side.
+
+    They are cancelled, and proved so, before it is sent. A plan that only waits cancels nothing.
+    """
+    if intent.effect is not Effect.CLOSE or (intent.wish is not None and intent.wish.exits):
+        return ()
+    keys = {leg.instrument.key: leg.side for leg in intent.legs}
+    found = []
+    for order in book.live.values():
+        shared = [leg for leg in order.envelope.legs if leg.instrument.key in keys]
+        exit_of_it = order.standing_id is not None and all(leg.effect is Effect.CLOSE for leg in order.envelope.legs)
+        if shared and (exit_of_it or any(leg.side is not keys[leg.instrument.key] for leg in shared)):
+            found.append(order.client_id)
+    return tuple(sorted(found))
 
 
 def _write_down(desk: Desk, stage: str, ticket_id: str, priced: Priced) -> None:
@@ -255,17 +320,20 @@ def short_delta(view: View, envelope: Envelope) -> float | None:
 
 
 def _envelope(desk: Desk, intent: Intent, view: View, limit: Decimal | None) -> Envelope:
-    plan = Limit(start=limit, worst=limit) if limit is not None else _working_range(desk, intent, view)
+    base = Limit(start=limit, worst=limit) if limit is not None else _working_range(desk, intent, view)
+    setup = Setup(intent=intent, view=view, book=desk.book(intent.account), settings=desk.settings.desk, now=desk.now())
+    plan, tif = plan_for(setup, base)
     return Envelope(
         account=intent.account,
         legs=intent.legs,
         quantity=intent.quantity,
         plan=plan,
-        tif=TimeInForce.DAY,
+        tif=tif,
         expires_at=desk.now() + timedelta(seconds=desk.settings.desk.whole("ticket_life_seconds")),
         policy_version=desk.fold.policy_version,
         strategy=intent.strategy,
         trade_id=intent.trade_id,
+        instead_of=intent.instead_of,
     )
 
 
@@ -385,8 +453,11 @@ async def redraw_inside(desk: Desk, ticket: Ticket, caller: Caller, *, lead: str
     )
 
 
-def _confirmation(desk: Desk, ticket: Ticket, verdict: Verdict, client_id: str, caller: Caller) -> list[Draft]:
+def _confirmation(
+    desk: Desk, ticket: Ticket, verdict: Verdict, client_id: str, caller: Caller, armed: Sequence[str]
+) -> list[Draft]:
     drafted = ticket.drafted
+    sends = isinstance(drafted.envelope.plan, Limit | Bracket)
     envelope, stream, actor = drafted.envelope, str(drafted.envelope.account), f"person:{caller.person}"
     confirmed = TicketConfirmed(
         ticket_id=ticket.id,
@@ -395,7 +466,7 @@ def _confirmation(desk: Desk, ticket: Ticket, verdict: Verdict, client_id: str, 
         envelope_hash=drafted.envelope_hash,
         card_hash=drafted.card_hash,
         quantity=envelope.quantity,
-        client_id=client_id,
+        client_id=client_id if sends else armed[0],
     )
     trade_id = envelope.trade_id or f"P{client_id[1:]}"
     submitting = Submitting(
@@ -411,12 +482,28 @@ def _confirmation(desk: Desk, ticket: Ticket, verdict: Verdict, client_id: str, 
         exits=verdict.exits,
         thesis=drafted.intent.thesis,
     )
-    return [
+    drafts = [
         desk.draft(
             confirmed, actor=actor, stream=stream, causation=caller.message_id, correlation=ticket.id, dedupe=f"confirm:{ticket.id}"
-        ),
-        desk.draft(submitting, actor=actor, stream=stream, causation=ticket.id, correlation=client_id, dedupe=f"submit:{ticket.id}"),
+        )
     ]
+    if sends:
+        drafts.append(
+            desk.draft(submitting, actor=actor, stream=stream, causation=ticket.id, correlation=client_id, dedupe=f"submit:{ticket.id}")
+        )
+    roles = standing_roles(envelope.plan)
+    for old in desk.book(envelope.account).armed:
+        if isinstance(envelope.plan, Exits) and old.closes and old.role in roles and old.trade_id == trade_id:
+            gone = Disarmed(standing_id=old.id, outcome="replaced", reason=f"replaced by {armed[roles.index(old.role)]}")
+            drafts.append(desk.draft(gone, actor=actor, stream=stream, causation=ticket.id, correlation=old.id))
+    for standing_id, role in zip(armed, roles, strict=True):
+        body = Armed(
+            standing_id=standing_id, role=role, ticket_id=ticket.id, account=envelope.account, envelope=envelope,
+            envelope_hash=drafted.envelope_hash, trade_id=trade_id, parent=client_id if sends else None,
+        )
+        once = f"arm:{ticket.id}:{role.value}"
+        drafts.append(desk.draft(body, actor=actor, stream=stream, causation=ticket.id, correlation=standing_id, dedupe=once))
+    return drafts
 
 
 def _may_confirm(ticket: Ticket, caller: Caller) -> None:
@@ -450,11 +537,20 @@ def _recent(desk: Desk) -> tuple[Recent, ...]:
     return tuple(found)
 
 
+def new_order_id(desk: Desk) -> str:
+    """A client id that was never used."""
+    return _new_id(desk, "O", taken=lambda name: desk.books.order(name) is not None)
+
+
 def _new_id(desk: Desk, prefix: str, *, taken: Callable[[str], bool]) -> str:
     """An id that was never used in this log, even where the machine's clock went back."""
     while taken(identity := desk.runtime.entropy.id(prefix)):
         continue
     return identity
+
+
+def _is_standing(desk: Desk) -> Callable[[str], bool]:
+    return lambda name: desk.books.find_standing(name) is not None
 
 
 def _holdings(exam: Exam) -> str:

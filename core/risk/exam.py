@@ -15,6 +15,7 @@ from core.domain.events import Mode
 from core.domain.instruments import Instrument, Right
 from core.domain.orders import Envelope, Intent
 from core.market.view import View
+from core.orders.states import Order
 from core.portfolio.book import Book
 from core.portfolio.exposure import Exposure as Exposure
 from core.ports import Preview
@@ -123,6 +124,8 @@ class Exam:
     automation: bool = False
     second_order: bool = False  # the person said it is a second, identical order on purpose
     recent: tuple[Recent, ...] = ()
+    standing: str | None = None  # the standing order it is sent for: covered by an earlier press, by nobody's now
+    elsewhere: tuple[Order, ...] = ()  # live orders of the desk's other accounts
 
 
 def passing(rule: str, rule_class: str, *, measured: str, limit: str, why: str) -> Finding:

@@ -29,6 +29,7 @@ from core.domain.orders import Effect, Intent, Leg, Side
 from core.errors import Unavailable
 from core.market.quote import QuoteState
 from core.market.view import ChainNeed, Needs, View
+from core.orders.states import Order
 from core.portfolio.book import Book, add_legs
 from core.ports import Preview
 from core.pricing.payoff import Payoff, PayoffLeg, expiry_payoff
@@ -59,14 +60,19 @@ def exam_needs(intent: Intent, book: Book, now: datetime) -> Needs:
 
 def examine(
     *, intent: Intent, book: Book, view: View, preview: Preview | None, now: datetime, mode: Mode, mode_reason: str,
-    recent: tuple[Recent, ...] = (), automation: bool = False, second_order: bool = False,
+    recent: tuple[Recent, ...] = (), automation: bool = False, second_order: bool = False, standing: str | None = None,
+    elsewhere: tuple[Order, ...] = (),
 ) -> Exam:
-    """Measure an order against the book and the market. Never raises for missing data: what is unknown is None in the exam."""
-    held_before = book.exposed()
+    """Measure an order against the book and the market. Never raises for missing data: what is unknown is None in the exam.
+
+    `standing` is the standing order it is sent for: what that one still reserves is this order itself.
+    """
+    own = frozenset() if standing is None else frozenset({standing})
+    held_before = book.exposed(without=own)
     held_after = _with(held_before, intent.legs, intent.quantity)
     pairs = [(measure(held_before, book=book, view=view), measure(held_after, book=book, view=view))]
     reducing = is_reducing(intent, book, view, before=pairs[0][0], after=pairs[0][1])
-    without = book.exposed(purchases=False, without=_hedges(book, view))
+    without = book.exposed(purchases=False, without=_hedges(book, view) | own)
     if not reducing and without != held_before:
         # A wing that is only being bought, or a hedge that still works, may never come: the order must be good without it too.
         pairs.append(_measured(without, intent.legs, intent.quantity, book, view))
@@ -79,7 +85,7 @@ def examine(
         reducing=reducing, exits=reducing or _closes(intent, before, after), view=view, preview=preview, payoff=order_payoff(intent),
         now=now, mode=mode, mode_reason=mode_reason,
         capital=None if None in capitals else max(capital for capital in capitals if capital is not None),
-        natural=natural, mid=mid, automation=automation, second_order=second_order, recent=recent,
+        natural=natural, mid=mid, automation=automation, second_order=second_order, recent=recent, standing=standing, elsewhere=elsewhere,
     )
 
 

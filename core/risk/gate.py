@@ -6,12 +6,14 @@ For a measured reducing order only the rules that declare `ON_REDUCING = True` m
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from decimal import ROUND_FLOOR, Decimal
 
 from core.domain.encoding import digest
-from core.domain.orders import Envelope, Permitted
+from core.domain.orders import Bracket, Envelope, Limit, Permitted
 from core.errors import DeskError, Unavailable
+from core.orders import standing as standings
+from core.orders.standing import Standing
 from core.orders.states import Order
 from core.risk.exam import Exam, Family, Finding, Level, Rule, RuleClass, Verdict, blocking
 
@@ -69,12 +71,36 @@ def permit(
     """Let one order (or one replace of it) through; raise NotPermitted where it leaves the confirmed envelope."""
     if not verdict.allowed:
         raise NotPermitted(verdict.reason or "the rules do not allow this order")
+    if not isinstance(envelope.plan, Limit | Bracket):
+        raise NotPermitted("a plan that waits sends nothing itself; what it sends is permitted as a part of it")
     _confirmed(envelope, confirmed_hash, limit)
     if not 1 <= quantity <= envelope.quantity:
         raise NotPermitted(f"{quantity} is more than the confirmed {envelope.quantity}")
     return Permitted(
         account=envelope.account, client_id=client_id, ticket_id=ticket_id, envelope=envelope, envelope_hash=confirmed_hash, limit=limit,
         quantity=quantity, reducing=verdict.reducing, verdict_hash=verdict.hash,
+    )
+
+
+def permit_part(order: Order, standing: Standing, *, verdict: Verdict, orders: Mapping[str, Order], confirmed_hash: str) -> Permitted:
+    """Let one order of a standing order through; raise NotPermitted where it leaves what was confirmed.
+
+    `orders` are the account's; `confirmed_hash` is the one the person's press carries. All orders of a standing order together, filled
+    and working, never come to more than its quantity.
+    """
+    if not verdict.allowed:
+        raise NotPermitted(verdict.reason or "the rules do not allow this order")
+    others = {name: orders[name] for name in (*standing.children, standing.parent or "") if name in orders and name != order.client_id}
+    outside = standings.covers(
+        standing, others, envelope=order.envelope, limit=order.limit, quantity=order.quantity, confirmed_hash=confirmed_hash
+    )
+    if outside is None and order.envelope.hash != order.envelope_hash:
+        outside = "the order differs from the one that was written down"
+    if outside is not None:
+        raise NotPermitted(outside)
+    return Permitted(
+        account=order.account, client_id=order.client_id, ticket_id=order.ticket_id, envelope=order.envelope,
+        envelope_hash=order.envelope_hash, limit=order.limit, quantity=order.quantity, reducing=verdict.reducing, verdict_hash=verdict.hash,
     )
 
 

@@ -1,13 +1,14 @@
 """A leg that closes needs the position it closes; a leg that opens must not silently net against one.
 
-What live closing orders already claim is not there to be closed again.
+What live closing orders already claim is not there to be closed again. A plan that only waits for a target or a stop claims nothing
+yet: it is judged again when it sends.
 
 Worked example: short 3 puts, an order to buy back 2 of them is working. Buying back 1 more passes, buying back 2 is refused: 1 would
 open a long position. Buying the same put "to open" while it is held short is refused too: buying back what is short is closing.
 """
 
 from core.domain.instruments import Instrument, Option
-from core.domain.orders import Effect, Leg
+from core.domain.orders import Effect, Exits, Leg
 from core.portfolio.book import Book
 from core.risk.exam import Exam, Finding, blocking, passing
 from core.settings import Parameters, Setting
@@ -21,6 +22,8 @@ PARAMETERS: tuple[Setting, ...] = ()
 def judge(exam: Exam, parameters: Parameters) -> Finding:
     """Check each leg against the holdings and the live orders."""
     for leg in exam.intent.legs:
+        if isinstance(exam.intent.plan, Exits) and exam.standing is None and _covered(exam, leg):
+            continue
         finding = (_closing if leg.effect is Effect.CLOSE else _opening)(exam, leg)
         if finding is not None:
             return finding
@@ -31,7 +34,7 @@ def _closing(exam: Exam, leg: Leg) -> Finding | None:
     held = _held(exam.book, leg.instrument.key)
     asked = leg.contracts(exam.intent.quantity)
     right_way = held * asked < 0
-    free = max(0, abs(held) - _claimed(exam.book, leg)) if right_way else 0
+    free = max(0, abs(held) - _claimed(exam.book, leg, exam.intent.instead_of)) if right_way else 0
     if abs(asked) <= free:
         return None
     name, fits = _name(leg.instrument), free // leg.ratio
@@ -82,11 +85,18 @@ def _held(book: Book, key: str) -> int:
     return 0 if position is None else position.quantity
 
 
-def _claimed(book: Book, leg: Leg) -> int:
-    """Contracts that live orders may still close."""
+def _covered(exam: Exam, leg: Leg) -> bool:
+    """Whether what a waiting plan would close is held now."""
+    held, asked = _held(exam.book, leg.instrument.key), leg.contracts(exam.intent.quantity)
+    return held * asked < 0 and abs(asked) <= abs(held)
+
+
+def _claimed(book: Book, leg: Leg, instead_of: tuple[str, ...]) -> int:
+    """Contracts that live orders may still close; those this one is sent instead of are cancelled first."""
     return sum(
         other.ratio * order.leaves
         for order in book.live.values()
+        if order.client_id not in instead_of
         for other in order.envelope.legs
         if other.instrument.key == leg.instrument.key and other.effect is Effect.CLOSE
     )
