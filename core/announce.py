@@ -11,9 +11,11 @@ from decimal import Decimal
 from enum import StrEnum
 
 from core.domain.events import (
+    Adjusted,
     AlertRaised,
     Disarmed,
     Event,
+    ExternalOrder,
     Filled,
     Mode,
     ModeSet,
@@ -92,6 +94,10 @@ def announce(event: Event, outcomes: Sequence[Outcome], books: Books) -> Announc
         return _settled(event, body)
     if isinstance(body, AlertRaised):
         return _alert(event, body)
+    if isinstance(body, ExternalOrder):
+        return _external(event, body)
+    if isinstance(body, Adjusted):
+        return _adjusted(event, body)
     if isinstance(body, ModeSet):
         return _mode(event, body)
     return _reconciled(event, body) if isinstance(body, Reconciled) else None
@@ -101,7 +107,9 @@ def _filled(event: Event, body: Filled, outcomes: Sequence[Outcome], books: Book
     fill = body.fill
     order = books.order(fill.client_id or "")
     if order is None:
-        text = f"EXTERNAL fill, not an order of this desk: {fill.side.value} {fill.quantity} {_name(fill.instrument)} at {fill.price:.2f}."
+        what = f"{fill.side.value} {fill.quantity} {_name(fill.instrument)} at {fill.price:.2f}"
+        said = f" The broker says: {_sentence(fill.note)}" if fill.note else ""
+        text = f"EXTERNAL fill, not an order of this desk: {what}.{said}"
         return _news(event, f"external:{fill.account}:{fill.exec_id}", Urgency.HIGH, text)
     counts = "/".join(str(count) for _, count in sorted(order.filled_contracts.items()))
     if order.overfilled:
@@ -204,6 +212,31 @@ def _settled(event: Event, body: Settled) -> Announcement:
     return Announcement(key=f"settle:{body.account}:{body.settlement_id}", urgency=urgency, blocks=blocks, cites=(event.seq,))
 
 
+def _external(event: Event, body: ExternalOrder) -> Announcement:
+    what = body.description or ("of unknown legs" if body.legs is None else f"{body.quantity} x {describe_legs(body.legs)}")
+    done = f", {body.filled} of {body.quantity} filled" if body.filled else ""
+    key = f"external:{body.account}:{body.broker_ref}:{body.status}:{body.filled}:{body.limit}"
+    if not body.live:
+        over = "is not in the broker's books any more" if body.status == "gone" else f"is {body.status}"
+        return _news(event, key, Urgency.LOW, f"The EXTERNAL order {body.broker_ref} ({what}) {over}{done}.")
+    text = f"EXTERNAL order at the broker, not this desk's: {body.broker_ref}, {what}, limit {body.limit:+.2f}{done}, {body.status}."
+    if body.legs is None:
+        text += " The broker does not say what it trades, so entries wait until it is over."
+    else:
+        text += " It is counted in risk and is not cancelled unless you say so."
+    cancel = Action(label=f"Cancel {body.broker_ref} at the broker", line=f"cancel order_id={body.broker_ref}", style="danger")
+    return _news(event, key, Urgency.HIGH, text, actions=(cancel,))
+
+
+def _adjusted(event: Event, body: Adjusted) -> Announcement:
+    what = "" if body.instrument is None else f"{body.quantity:+d} {_name(body.instrument)}"
+    shares = f"{body.shares:+d} {body.share_symbol}" if body.shares else ""
+    cash = f"{body.cash:+,.2f} USD" if body.cash else ""
+    booked = ", ".join(part for part in (what, shares, cash) if part)
+    text = f"{body.person} booked on the broker's word: {booked} ({body.reason})."
+    return _news(event, f"adjusted:{body.account}:{body.adjustment_id}", Urgency.MEDIUM, text)
+
+
 def _alert(event: Event, body: AlertRaised) -> Announcement:
     labels = body.labels if len(body.labels) == len(body.lines) else tuple(line.partition(" ")[0].capitalize() for line in body.lines)
     actions = tuple(Action(label=label, line=line) for label, line in zip(labels, body.lines, strict=True))
@@ -224,8 +257,12 @@ def _reconciled(event: Event, body: Reconciled) -> Announcement | None:
     if not body.complete:
         text = f"The books of {body.account.id} could not be compared completely with the broker's; nothing is sent for it until they are."
         return _news(event, f"reconciled:{body.account}:incomplete:{body.epoch}", Urgency.HIGH, text)
-    text = f"The broker's books of {body.account.id} differ from ours: {'; '.join(body.differences)}. Nothing was changed or adopted."
-    return _news(event, f"reconciled:{body.account}:{'|'.join(body.differences)}", Urgency.CRITICAL, text)
+    explained = dict.fromkeys(item.looks_like for item in body.found if item.looks_like)
+    words = "".join(f" It {text}." for text in explained)
+    listed = "; ".join(body.differences)
+    text = f"The broker's books of {body.account.id} differ from ours: {listed}.{words} Nothing was changed or adopted."
+    look = Action(label="Look at it", line=f"account account={body.account.id} books=yes")
+    return _news(event, f"reconciled:{body.account}:{'|'.join(body.differences)}", Urgency.CRITICAL, text, actions=(look,))
 
 
 def _news(event: Event, key: str, urgency: Urgency, text: str, *, actions: tuple[Action, ...] = ()) -> Announcement:

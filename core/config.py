@@ -99,6 +99,16 @@ DESK_SETTINGS: tuple[Setting, ...] = (
         high=Decimal(120),
     ),
     Setting(
+        name="reconcile_minutes",
+        kind=Kind.INTEGER,
+        default=15,
+        unit="min",
+        help="in session the books are compared with the broker's this often",
+        loosens=Loosens.UP,
+        low=Decimal(1),
+        high=Decimal(120),
+    ),
+    Setting(
         name="size_fraction",
         kind=Kind.FRACTION,
         default=Decimal("0.05"),

@@ -17,7 +17,7 @@ from core.command import Caller
 from core.config import Config, SettingsTable
 from core.decisions import event_fields, event_level, without_secrets
 from core.domain.accounts import Account, AccountId
-from core.domain.events import Body, Draft, Event, Mode, Scope, ScopeKind, SettingChanged, strictest
+from core.domain.events import Body, Draft, Event, ExternalOrder, Mode, Scope, ScopeKind, SettingChanged, strictest
 from core.errors import DeskError, LeaseLost, Unavailable, UserError
 from core.fold import DeskFold
 from core.logs import Level, Logs, about
@@ -173,6 +173,10 @@ class Desk:
             if unknown:
                 reason = f"nobody knows yet what became of order {', '.join(unknown)}"
                 own.append(OwnMode(Mode.REDUCING, reason, scope, "the broker's word on it, or your own `cancel` of it"))
+            strange = [order.broker_ref for order in self._external(name) if order.legs is None]
+            if strange:
+                reason = f"the EXTERNAL order {', '.join(strange)} works at the broker, which does not say what it trades"
+                own.append(OwnMode(Mode.REDUCING, reason, scope, "its end; `cancel` with its number asks the broker for that"))
         return own
 
     def _unreconciled(self, account: AccountId) -> str:
@@ -182,6 +186,10 @@ class Desk:
     def _live(self, account: AccountId) -> tuple[Order, ...]:
         book = self.books.accounts.get(account)
         return tuple(book.live.values()) if book is not None else ()
+
+    def _external(self, account: AccountId) -> tuple[ExternalOrder, ...]:
+        book = self.books.accounts.get(account)
+        return tuple(book.external.values()) if book is not None else ()
 
     # --- change --------------------------------------------------------------------------------------------------------
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from core.domain.accounts import AccountId
 from core.domain.events import CashMoved, Draft, Event, Settled
 from core.domain.instruments import Instrument, Option
-from core.domain.orders import Envelope, Fill, Permitted
+from core.domain.orders import Envelope, Fill, Leg, Permitted, TimeInForce
 from core.market.quote import Quote
 
 if TYPE_CHECKING:
@@ -135,15 +135,21 @@ class BrokerStatus(StrEnum):
     """A broker's own state of an order."""
 
     WORKING = "working"
+    HELD = "held"  # taken, and not working at the exchange: before the open, inactive, kept back
     FILLED = "filled"
     CANCELLED = "cancelled"
     REJECTED = "rejected"
     EXPIRED = "expired"
 
+    @property
+    def live(self) -> bool:
+        """The order may still fill."""
+        return self in (BrokerStatus.WORKING, BrokerStatus.HELD)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BrokerOrder:
-    """An order as the broker's books show it."""
+    """An order as the broker's books show it, ours or entered elsewhere."""
 
     client_id: str | None
     broker_ref: str
@@ -152,6 +158,9 @@ class BrokerOrder:
     quantity: int  # units
     filled: int  # units
     description: str = ""
+    legs: tuple[Leg, ...] | None = None  # None where the broker does not say; whether a leg opens or closes is judged by what is held
+    tif: TimeInForce | None = None
+    reason: str = ""  # the broker's words, of a held or ended order
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -201,7 +210,7 @@ class Update:
 
     cursor: int
     epoch: int
-    item: OrderReport | Fill | Settled | CashMoved
+    item: OrderReport | BrokerOrder | Fill | Settled | CashMoved  # a BrokerOrder is one that is not this desk's, as it stands now
 
 
 class Broker(Protocol):
@@ -233,6 +242,9 @@ class Broker(Protocol):
 
     async def cancel(self, client_id: str) -> None:
         """Ask for a cancel; the order is cancelled only when an update says so."""
+
+    async def cancel_external(self, broker_ref: str) -> None:
+        """Ask for a cancel of an order that is not this desk's, by the broker's own reference; only ever because a person said so."""
 
     async def snapshot(self, *, since: int = 0) -> BrokerSnapshot:
         """Orders, positions, cash, and all executions, settlements and movements after cursor `since`."""

@@ -100,6 +100,16 @@ class FakeBroker:
         self._add(made)
         return made
 
+    def enter(self, ref: str = "X1", legs: Sequence[Leg] | None = SPREAD, *, quantity: int = 1, **more: Any) -> BrokerOrder:
+        """An order entered at the broker's own screen; the stream says so."""
+        made = BrokerOrder(
+            client_id=None, broker_ref=ref, status=more.pop("status", BrokerStatus.WORKING), limit=Decimal(more.pop("limit", "5.00")),
+            quantity=quantity, filled=0, legs=None if legs is None else tuple(legs), **more,
+        )
+        self.orders[ref] = made
+        self._add(made)
+        return made
+
     def fill_spread(self, client_id: str = "O1", *, quantity: int = 1, name: str = "E") -> None:
         """Execute both legs of SPREAD for a net credit of 5."""
         for number, (leg, price) in enumerate(zip(SPREAD, ("30", "25"), strict=True)):
@@ -152,6 +162,13 @@ class FakeBroker:
         self.orders[client_id] = replace(order, status=BrokerStatus.CANCELLED)
         self.report(client_id, BrokerStatus.CANCELLED, order.limit)
         await self._after("cancel", client_id)
+
+    async def cancel_external(self, broker_ref: str) -> None:
+        self.wire.append(("cancel_external", broker_ref, None))
+        await self._before("cancel_external", broker_ref)
+        order = self.orders[broker_ref]
+        self.orders[broker_ref] = replace(order, status=BrokerStatus.CANCELLED)
+        self._add(self.orders[broker_ref])
 
     async def snapshot(self, *, since: int = 0) -> BrokerSnapshot:
         await self._before("snapshot")

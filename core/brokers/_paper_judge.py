@@ -6,13 +6,15 @@ from dataclasses import dataclass
 from decimal import Decimal
 
 from core.brokers import _paper_rules as rules
+from core.brokers._paper_events import Liquidation, to_liquidate
 from core.brokers._paper_ledger import Ledger
 from core.brokers._paper_match import Market, marks, natural_prices
 from core.brokers._paper_rules import Funds, Refusal
 from core.domain.accounts import AccountKind
 from core.domain.instruments import Instrument, Option, underlying_instrument
-from core.domain.orders import Effect, Envelope, Leg
+from core.domain.orders import Effect, Envelope, Leg, TimeInForce
 from core.fees import Execution, Schedule, order_fees
+from core.margin import reg_t
 from core.margin.reg_t import MissingPrice
 
 _DEAR = Decimal(10)  # a premium in the highest band of every schedule
@@ -53,7 +55,7 @@ class Judge:
         return (
             rules.contract_refusal(legs)
             or rules.price_refusal(legs, asked.limit, asked.quantity)
-            or rules.closed_refusal(legs, market.at)
+            or (rules.ended_refusal if asked.envelope.tif is TimeInForce.GTC else rules.closed_refusal)(legs, market.at)
             or rules.effect_refusal(legs, asked.quantity, held=held, working=working)
             or _unquoted(legs, market)
             or self.funds_refusal(asked, market)
@@ -82,6 +84,17 @@ class Judge:
             extra=(legs, asked.quantity, asked.limit),
         )
         return fees, before, after
+
+    def margin_call(self, market: Market) -> Liquidation | None:
+        """What the exchange closes because equity is under the requirement of what is held; None where it is not, or nobody can say."""
+        ledger = self._ledger
+        prices = marks(self.wanted(()), market)
+        try:
+            equity = reg_t.net_liquidation(ledger.positions.values(), cash=ledger.cash, prices=prices)
+            required = reg_t.requirement(ledger.positions.values(), prices=prices, kind=self._kind, equity=equity).total
+        except MissingPrice:
+            return None
+        return to_liquidate(ledger.positions, prices=prices, equity=equity, requirement=required)
 
     def _fees(self, legs: tuple[Leg, ...], quantity: int, market: Market) -> Decimal:
         """Fees of the whole order at today's prices."""

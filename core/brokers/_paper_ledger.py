@@ -9,21 +9,21 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import date, datetime
 from decimal import Decimal
 from typing import Any
 
 from core.domain.accounts import AccountId
-from core.domain.encoding import EncodingError, canonical, from_plain
+from core.domain.encoding import SPARSE, EncodingError, canonical, from_plain
 from core.domain.events import CashMoved, Settled
 from core.domain.instruments import Equity, Instrument
 from core.domain.orders import Envelope, Fill
 from core.errors import Corrupt
-from core.ports import Archive, BrokerStatus, OrderReport, Put
+from core.ports import Archive, BrokerOrder, BrokerStatus, OrderReport, Put
 
 TABLE = "paper"
 ZERO = Decimal(0)
-Item = OrderReport | Fill | Settled | CashMoved
+Item = OrderReport | BrokerOrder | Fill | Settled | CashMoved
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,11 +42,12 @@ class PaperOrder:
     ends_at: datetime | None  # when it expires by itself
     first: int
     last: int
+    external: bool = field(default=False, metadata=SPARSE)  # entered at the exchange's own screen, not by the desk
 
     @property
     def leaves(self) -> int:
         """Units that may still trade."""
-        return self.quantity - self.filled if self.status is BrokerStatus.WORKING else 0
+        return self.quantity - self.filled if self.status.live else 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,11 +71,13 @@ class Entry:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Head:
     epoch: int
+    morning: date | None = None
 
 
 @dataclass(slots=True)
 class _State:
     epoch: int = 0
+    morning: date | None = None
     cash: Decimal = ZERO
     journal: list[Item] = field(default_factory=list)
     orders: dict[str, PaperOrder] = field(default_factory=dict)
@@ -99,6 +102,11 @@ class Ledger:
         return self._state.epoch
 
     @property
+    def morning(self) -> date | None:
+        """The last session whose morning the exchange has seen: early exercise is decided once for each."""
+        return self._state.morning
+
+    @property
     def cursor(self) -> int:
         """Number of the last journal entry."""
         return len(self._state.journal)
@@ -121,7 +129,7 @@ class Ledger:
     @property
     def working(self) -> tuple[PaperOrder, ...]:
         """Orders that may still trade, oldest first."""
-        return tuple(order for order in self._state.orders.values() if order.status is BrokerStatus.WORKING)
+        return tuple(order for order in self._state.orders.values() if order.status.live)
 
     @property
     def taken(self) -> Mapping[str, Taken]:
@@ -150,7 +158,8 @@ class Ledger:
         """Read everything from disk."""
         state = _State()
         for body in await self._rows("head"):
-            state.epoch = _read(_Head, body).epoch
+            head = _read(_Head, body)
+            state.epoch, state.morning = head.epoch, head.morning
         for number, body in enumerate(await self._rows("journal"), 1):
             entry = _read(Entry, body)
             if entry.cursor != number:
@@ -169,14 +178,17 @@ class Ledger:
         orders: Sequence[PaperOrder] = (),
         taken: Mapping[str, Taken] | None = None,
         epoch: int | None = None,
+        morning: date | None = None,
     ) -> None:
         """Book a change: all of it durable when this returns, or none of it."""
         entries = [Entry(cursor=number, item=item) for number, item in enumerate(items, self.cursor + 1)]
         rows = [self._row("journal", f"{entry.cursor:012d}", entry) for entry in entries]
         rows += [self._row("order", order.client_id, order) for order in orders]
         rows += [self._row("taken", key, value) for key, value in (taken or {}).items()]
-        if epoch is not None:
-            rows.append(self._row("head", "head", _Head(epoch=epoch)))
+        new_epoch = self._state.epoch if epoch is None else epoch
+        new_morning = morning or self._state.morning
+        if (new_epoch, new_morning) != (self._state.epoch, self._state.morning):
+            rows.append(self._row("head", "head", _Head(epoch=new_epoch, morning=new_morning)))
         if not rows:
             return
         self._known = False  # until the disk has answered; a write given up on may still happen
@@ -185,7 +197,7 @@ class Ledger:
             _book(self._state, item)
         self._state.orders.update({order.client_id: order for order in orders})
         self._state.taken.update(taken or {})
-        self._state.epoch = self._state.epoch if epoch is None else epoch
+        self._state.epoch, self._state.morning = new_epoch, new_morning
         self._known = True
 
     async def _rows(self, kind: str) -> list[Any]:
@@ -202,7 +214,7 @@ def _book(state: _State, item: Item) -> None:
     state.journal.append(item)
     if isinstance(item, Fill):
         state.cash += -item.side.sign * item.quantity * item.price * item.instrument.multiplier - item.fees
-        state.fills.setdefault(item.client_id or "", []).append(item)
+        state.fills.setdefault(item.client_id or item.broker_ref or "", []).append(item)
         _hold(state, item.instrument, item.side.sign * item.quantity)
     elif isinstance(item, Settled):
         state.cash += item.cash - item.fees

@@ -81,6 +81,14 @@ def closed_refusal(legs: tuple[Leg, ...], now: datetime) -> Refusal | None:
     return None
 
 
+def ended_refusal(legs: tuple[Leg, ...], now: datetime) -> Refusal | None:
+    """A leg that will never trade again; an order good till cancelled may wait for the next session otherwise."""
+    for leg in legs:
+        if isinstance(leg.instrument, Option) and now >= leg.instrument.last_trade_at:
+            return Refusal(code="closed", message=f"{leg.instrument.label} does not trade any more; nothing was taken")
+    return None
+
+
 def is_open(legs: tuple[Leg, ...], now: datetime) -> bool:
     """Whether every leg trades now."""
     return closed_refusal(legs, now) is None

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from dataclasses import replace
+from datetime import date, datetime
 from decimal import Decimal
 
 from core.domain.accounts import AccountId
@@ -22,6 +23,17 @@ def settles_at(option: Option) -> datetime:
 def settlement_id(account: AccountId, option: Option) -> str:
     """The one settlement a contract has in an account."""
     return f"{account}:{option.key}:{option.expiry.isoformat()}"
+
+
+def early_id(account: AccountId, option: Option, day: date) -> str:
+    """The early assignment of a contract on a day."""
+    return f"{account}:{option.key}:early:{day.isoformat()}"
+
+
+def assign_early(option: Option, quantity: int, *, value: Decimal, account: AccountId, at: datetime, day: date) -> Settled:
+    """Assign short contracts before their expiry: the shares change hands at the strike. `value` is the share's price by then."""
+    assigned = settle(option, quantity, value=value, account=account, at=at)
+    return replace(assigned, settlement_id=early_id(account, option, day))
 
 
 def settle(option: Option, quantity: int, *, value: Decimal, account: AccountId, at: datetime) -> Settled:

@@ -15,21 +15,24 @@ import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import date, datetime
+from decimal import Decimal
 from typing import Protocol
 
 from core import plugins
 from core.brokers import _paper_rules as rules
+from core.brokers._paper_events import Liquidation, is_exercised, may_be_assigned, without_position
 from core.brokers._paper_judge import Asked, Judge
 from core.brokers._paper_ledger import Item, Ledger, PaperOrder, Taken
-from core.brokers._paper_match import Market, Match, match
-from core.brokers._paper_settle import settle, settlement_id, settles_at
-from core.clock import Clock
+from core.brokers._paper_match import Market, Match, marks, match
+from core.brokers._paper_settle import assign_early, settle, settlement_id, settles_at
+from core.clock import Clock, exchange_date
 from core.domain.accounts import Account, AccountId
+from core.domain.calendar import is_session
 from core.domain.encoding import digest
-from core.domain.events import CashMoved
-from core.domain.instruments import Instrument, Option
-from core.domain.orders import Envelope, Fill, Leg, Permitted
+from core.domain.events import CashMoved, Settled
+from core.domain.instruments import Instrument, Option, underlying_instrument
+from core.domain.orders import Effect, Envelope, Fill, Leg, Limit, Permitted, Side, TimeInForce
 from core.domain.structures import describe_legs
 from core.errors import BrokerRejected, BrokerTimeout, DeskError, Unavailable
 from core.fees import Execution, Schedule, order_fees
@@ -42,6 +45,7 @@ from core.ports import (
     BrokerPosition,
     BrokerSnapshot,
     BrokerStatus,
+    Dividend,
     OrderReport,
     Preview,
     SettlementValue,
@@ -50,18 +54,23 @@ from core.ports import (
 from core.runtime import Runtime
 
 NAME = "paper"
+HELD_WORDS = "held until its market opens"
+NO_LIMIT = Decimal(-1_000_000)  # a liquidation takes what there is
 SOURCE = "paper exchange, Reg-T"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Parameters:
     """fees: the fee schedule; partial_fills: trade no more than the quoted size; unknown_size: contracts a quote without a size is good
-    for; latency_seconds: how long the exchange takes to answer."""
+    for; latency_seconds: how long the exchange takes to answer; early_assignment: holders exercise where waiting pays them nothing;
+    liquidates: positions of an account short of margin are closed."""
 
     fees: str = "us_retail"
     partial_fills: bool = True
     unknown_size: int = 50
     latency_seconds: float = 0.0
+    early_assignment: bool = True
+    liquidates: bool = True
 
 
 PARAMETERS = Parameters
@@ -76,6 +85,10 @@ class QuoteSource(Protocol):
 
     async def settlement(self, contract: Option) -> SettlementValue | None:
         """The published settlement value, None while there is none."""
+        ...
+
+    async def dividends(self, symbol: str, *, start: date, end: date) -> tuple[Dividend, ...]:
+        """Dividends with ex-date in [start, end], as far as known now."""
         ...
 
 
@@ -180,9 +193,25 @@ class PaperBroker:
             refusal = self._judge.refusal(Asked(envelope=order.envelope, limit=order.limit, quantity=order.quantity), market)
             if refusal is not None:
                 raise BrokerRejected(refusal.code, refusal.message)
-            taken = self._new_order(order)
+            ref = f"PX-{order.client_id}"
+            taken = self._new_order(order.envelope, order.client_id, ref=ref, limit=order.limit, fingerprint=_fingerprint(order))
             await self._trade(taken, market, [_report(taken)])
             return taken.ref
+
+    async def enter(self, envelope: Envelope, limit: Decimal) -> str:
+        """Take an order entered at the exchange's own screen, not by the desk; returns its reference. Judged like any other."""
+        async with self._answering():
+            quotes = await self._quotes_for_order(envelope.legs)
+            async with self._lock:
+                await self._ledger.refresh()
+                market = self._market(quotes)
+                refusal = self._judge.refusal(Asked(envelope=envelope, limit=limit, quantity=envelope.quantity), market)
+                if refusal is not None:
+                    raise BrokerRejected(refusal.code, refusal.message)
+                ref = f"PX-E{self._ledger.cursor + 1}"
+                taken = self._new_order(envelope, ref, ref=ref, limit=limit, fingerprint=envelope.hash, external=True)
+                await self._trade(taken, market, [_report(taken)])
+                return ref
 
     async def replace(self, client_id: str, order: Permitted) -> None:
         """Move the limit of a working order, what is filled stays; trades at once where the new limit allows."""
@@ -194,6 +223,7 @@ class PaperBroker:
         quotes = await self._quotes_for_order(order.envelope.legs)
         async with self._lock:
             await self._ledger.refresh()
+            await self._wake_or_hold()
             known = self._working(client_id)
             market = self._market(quotes)
             if order.client_id != client_id or order.envelope != known.envelope:
@@ -206,6 +236,13 @@ class PaperBroker:
                 raise BrokerRejected(refusal.code, f"{refusal.message}; the old price stands")
             moved = replace(known, limit=order.limit)
             await self._trade(moved, market, [_report(moved)])
+
+    async def cancel_external(self, broker_ref: str) -> None:
+        """Cancel what has not traded of an order that was not the desk's."""
+        known = self._ledger.orders.get(broker_ref)
+        if known is None or not known.external:
+            raise BrokerRejected("unknown_order", f"there is no order {broker_ref} from elsewhere")
+        await self.cancel(broker_ref)
 
     async def cancel(self, client_id: str) -> None:
         """Cancel what has not traded; an order cancelled before stays so."""
@@ -232,11 +269,11 @@ class PaperBroker:
                 at=self._clock.now(),
                 cash=ledger.cash,
                 orders=tuple(
-                    _public(order) for order in ledger.orders.values() if order.status is BrokerStatus.WORKING or order.last > since
+                    _public(order) for order in ledger.orders.values() if order.status.live or order.last > since
                 ),
                 positions=tuple(BrokerPosition(instrument=item, quantity=count) for item, count in ledger.positions.values()),
                 fills=tuple(item for item in items if isinstance(item, Fill)),
-                settlements=tuple(item for item in items if not isinstance(item, Fill | OrderReport | CashMoved)),
+                settlements=tuple(item for item in items if isinstance(item, Settled)),
                 movements=tuple(item for item in items if isinstance(item, CashMoved)),
                 cursor=ledger.cursor,
             )
@@ -257,13 +294,17 @@ class PaperBroker:
         return tuple(Update(cursor=entry.cursor, epoch=epoch, item=entry.item) for entry in self._ledger.after(since))
 
     async def poll(self) -> None:
-        """Expire orders whose time is over, trade the others on new quotes, settle what has expired."""
+        """Everything that is due: assignments of the morning, orders that end, wake or trade, margin calls, settlements."""
         if not self._connected:
             raise self._not_connected()
         async with self._lock:
             await self._ledger.refresh()
             await self._expire()
+        await self._assign_early()
+        async with self._lock:
+            await self._wake_or_hold()
         await self._match_resting()
+        await self._liquidate()
         await self._settle()
 
     async def close(self) -> None:
@@ -273,21 +314,14 @@ class PaperBroker:
 
     # --- orders --------------------------------------------------------------------------------------------------------
 
-    def _new_order(self, order: Permitted) -> PaperOrder:
-        number = self._ledger.cursor + 1
+    def _new_order(
+        self, envelope: Envelope, client_id: str, *, ref: str, limit: Decimal, fingerprint: str, external: bool = False
+    ) -> PaperOrder:
+        number, now = self._ledger.cursor + 1, self._clock.now()
         return PaperOrder(
-            client_id=order.client_id,
-            ref=f"PX-{order.client_id}",
-            envelope=order.envelope,
-            quantity=order.quantity,
-            limit=order.limit,
-            filled=0,
-            executions=0,
-            status=BrokerStatus.WORKING,
-            fingerprint=_fingerprint(order),
-            ends_at=rules.order_end(order.envelope, self._clock.now()),
-            first=number,
-            last=number,
+            client_id=client_id, ref=ref, envelope=envelope, quantity=envelope.quantity, limit=limit, filled=0, executions=0,
+            status=BrokerStatus.WORKING if rules.is_open(envelope.legs, now) else BrokerStatus.HELD, fingerprint=fingerprint,
+            ends_at=rules.order_end(envelope, now), first=number, last=number, external=external,
         )
 
     async def _trade(self, order: PaperOrder, market: Market, items: list[Item]) -> None:
@@ -314,8 +348,9 @@ class PaperBroker:
         fees = order_fees(self._schedule, [*before, *new])[len(before):]
         return [
             Fill(
-                exec_id=f"{order.ref}.{order.executions + 1}.{number}", account=self.account, client_id=order.client_id,
-                instrument=item.instrument, side=item.side, quantity=item.quantity, price=item.price, fees=fee, at=at,
+                exec_id=f"{order.ref}.{order.executions + 1}.{number}", account=self.account,
+                client_id=None if order.external else order.client_id, instrument=item.instrument, side=item.side, quantity=item.quantity,
+                price=item.price, fees=fee, at=at, broker_ref=order.ref,
             )
             for number, (item, fee) in enumerate(zip(new, fees, strict=True), 1)
         ]
@@ -330,6 +365,88 @@ class PaperBroker:
         over = [order for order in self._ledger.working if order.ends_at is not None and now >= order.ends_at]
         if over:
             await self._end([replace(order, status=BrokerStatus.EXPIRED) for order in over], "the session ended")
+
+    async def _wake_or_hold(self) -> None:
+        """Orders that outlive a session are held while their market is closed, and work again from its open."""
+        now, changed = self._clock.now(), []
+        for order in self._ledger.working:
+            status = BrokerStatus.WORKING if rules.is_open(order.envelope.legs, now) else BrokerStatus.HELD
+            if status is not order.status:
+                changed.append(replace(order, status=status))
+        if changed:
+            await self._end(changed, "")
+
+    async def _assign_early(self) -> None:
+        """Once a session, at the first look of its day: which holders exercised overnight."""
+        now = self._clock.now()
+        today = exchange_date(now)
+        if not is_session(today) or self._ledger.morning == today:
+            return
+        before, found = self._ledger.morning, []
+        options = may_be_assigned(self._ledger.positions, today) if before is not None and self._parameters.early_assignment else ()
+        if options:
+            shares = [underlying_instrument(option.underlying) for option in options]
+            try:
+                prices = marks((*options, *shares), self._market(await self._source.quotes((*options, *shares))))
+                paid = {share.key: await self._dividend(share.key, today) for share in shares}
+            except Unavailable:
+                return  # nobody can say yet; at the next look
+            found = [
+                option for option in options if option.key in prices and option.underlying in prices
+                and is_exercised(option, price=prices[option.key], spot=prices[option.underlying], dividend=paid[option.underlying])
+            ]
+        async with self._lock:
+            await self._ledger.refresh()
+            items = [
+                assign_early(
+                    option, self._ledger.positions[option.key][1], value=prices[option.underlying], account=self.account, at=now, day=today
+                )
+                for option in found if option.key in self._ledger.positions
+            ]
+            await self._write(items=items, morning=today)
+            await self._drop_orphans()
+
+    async def _dividend(self, symbol: str, day: date) -> Decimal:
+        return sum((item.amount for item in await self._source.dividends(symbol, start=day, end=day)), Decimal(0))
+
+    async def _drop_orphans(self) -> None:
+        """Orders that close what is not held any more end here; callers hold the lock."""
+        orphans = without_position(self._ledger.working, self._ledger.positions)
+        if orphans:
+            await self._end([replace(order, status=BrokerStatus.CANCELLED) for order in orphans], "the position it closes is gone")
+
+    async def _liquidate(self) -> None:
+        """Close one position of an account that is short of margin, as far as the quoted size goes; the next look goes on."""
+        if not self._parameters.liquidates or not any(quantity < 0 for _, quantity in self._ledger.positions.values()):
+            return
+        try:
+            quotes = await self._source.quotes(self._judge.wanted(()))
+        except Unavailable:
+            return
+        async with self._lock:
+            await self._ledger.refresh()
+            market = self._market(quotes)
+            call = self._judge.margin_call(market)
+            if call is None or not rules.is_open((leg := _closing(call),), market.at):
+                return
+            order = self._new_order(
+                self._outside(leg, abs(call.quantity)), ref := f"PX-L{self._ledger.cursor + 1}", ref=ref, limit=NO_LIMIT, fingerprint=ref,
+                external=True,
+            )
+            found = match(order, market)
+            if found is None:
+                return
+            done = replace(order, filled=found.units, executions=1, quantity=found.units, status=BrokerStatus.FILLED)
+            items = [replace(fill, note=call.note) for fill in self._fills(order, found, market.at)]
+            await self._write(items=items, orders=[replace(done, last=self._ledger.cursor + len(items))], taken=found.taken)
+            await self._drop_orphans()
+
+    def _outside(self, leg: Leg, quantity: int) -> Envelope:
+        now = self._clock.now()
+        return Envelope(
+            account=self.account, legs=(leg,), quantity=quantity, plan=Limit(start=NO_LIMIT, worst=NO_LIMIT), tif=TimeInForce.DAY,
+            expires_at=now, policy_version=0, strategy="external", trade_id=None,
+        )
 
     async def _match_resting(self) -> None:
         now = self._clock.now()
@@ -361,6 +478,7 @@ class PaperBroker:
                 quantity = self._ledger.positions.get(option.key, (option, 0))[1]
                 if quantity and not self._ledger.is_settled(settlement_id(self.account, option)):
                     await self._write(items=[settle(option, quantity, value=value.value, account=self.account, at=now)])
+                    await self._drop_orphans()
 
     # --- inside --------------------------------------------------------------------------------------------------------
 
@@ -384,7 +502,7 @@ class PaperBroker:
         known = self._ledger.orders.get(client_id)
         if known is None:
             raise BrokerRejected("unknown_order", f"unknown order {client_id}")
-        if known.status is not BrokerStatus.WORKING:
+        if not known.status.live:
             raise BrokerRejected("not_working", f"too late: order {client_id} is {known.status.value}")
         return known
 
@@ -406,9 +524,9 @@ class PaperBroker:
 
     async def _write(
         self, *, items: Sequence[Item] = (), orders: Sequence[PaperOrder] = (), taken: Mapping[str, Taken] | None = None,
-        epoch: int | None = None,
+        epoch: int | None = None, morning: date | None = None,
     ) -> None:
-        await self._ledger.write(items=items, orders=orders, taken=taken, epoch=epoch)
+        await self._ledger.write(items=items, orders=orders, taken=taken, epoch=epoch, morning=morning)
         if items:
             self._wake()
 
@@ -428,7 +546,14 @@ def _fingerprint(order: Permitted) -> str:
     return digest({"envelope": order.envelope.hash, "limit": order.limit, "quantity": order.quantity, "account": str(order.account)})
 
 
-def _report(order: PaperOrder, reason: str = "") -> OrderReport:
+def _closing(call: Liquidation) -> Leg:
+    return Leg(instrument=call.instrument, side=Side.BUY if call.quantity > 0 else Side.SELL, effect=Effect.CLOSE)
+
+
+def _report(order: PaperOrder, reason: str = "") -> OrderReport | BrokerOrder:
+    if order.external:
+        return _public(order)
+    reason = reason or (HELD_WORDS if order.status is BrokerStatus.HELD else "")
     return OrderReport(client_id=order.client_id, broker_ref=order.ref, status=order.status, limit=order.limit, reason=reason)
 
 
@@ -438,6 +563,7 @@ def _execution(fill: Fill) -> Execution:
 
 def _public(order: PaperOrder) -> BrokerOrder:
     return BrokerOrder(
-        client_id=order.client_id, broker_ref=order.ref, status=order.status, limit=order.limit, quantity=order.quantity,
-        filled=order.filled, description=f"{order.quantity} x {describe_legs(order.envelope.legs)}",
+        client_id=None if order.external else order.client_id, broker_ref=order.ref, status=order.status, limit=order.limit,
+        quantity=order.quantity, filled=order.filled, description=f"{order.quantity} x {describe_legs(order.envelope.legs)}",
+        legs=order.envelope.legs, tif=order.envelope.tif, reason=HELD_WORDS if order.status is BrokerStatus.HELD else "",
     )

@@ -16,7 +16,7 @@ from core.risk.examine import net_multiplier
 
 
 class Heard:
-    """Collects the sequence numbers of the events that concern some orders, for a reply to cite."""
+    """Collects the sequence numbers of the events that concern some orders (external ones by the broker's number), for a reply to cite."""
 
     def __init__(self, desk: Desk, *client_ids: str, standing: bool = False) -> None:
         """`standing`: the ids are those of standing orders, whose own orders count too."""
@@ -27,7 +27,7 @@ class Heard:
 
     def __call__(self, event: Event, outcomes: tuple[Outcome, ...]) -> None:
         body = event.body
-        client_id = body.fill.client_id if isinstance(body, Filled) else getattr(body, "client_id", None)
+        client_id = body.fill.client_id if isinstance(body, Filled) else getattr(body, "client_id", getattr(body, "broker_ref", None))
         standing_id = getattr(body, "standing_id", None)
         if standing_id in self._standing and isinstance(client_id, str):
             self._client_ids.add(client_id)

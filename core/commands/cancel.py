@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from core.command import Access, Call, Command, Kind, Parameter, Role
+from core.commands._external import cancel_external, left_alone
 from core.commands._orders import Heard, order_blocks
 from core.commands._standing import armed, cancel_actions, disarm, standing_table
 from core.desk import Desk
@@ -24,13 +26,20 @@ async def run(desk: Desk, call: Call) -> Reply:
     if wanted is not None:
         return await _one(desk, str(wanted), actor)
     senders = _senders(desk, call)
+    told = await _several(desk, senders, actor, everything=call.args.get("scope") == "all")
+    strange, buttons = left_alone(desk, [sender.account for sender in senders])
+    return replace(told, blocks=(*told.blocks, *strange), actions=(*told.actions, *buttons)) if strange else told
+
+
+async def _several(desk: Desk, senders: Sequence[AccountSender], actor: str, *, everything: bool) -> Reply:
+    """Every working order of this desk, or the list of them."""
     working = [order for sender in senders for order in desk.book(sender.account).live.values()]
     waiting = [item for item in armed(desk) if item.account in {sender.account for sender in senders}]
     if not working:
         words = " What waits at the desk is not sent; cancel it by its own button." if waiting else ""
         blocks: tuple[Block, ...] = (Notice(text=f"No order is working; there is nothing to cancel.{words}"),)
         return Reply(blocks=(*blocks, *((standing_table(desk, waiting),) if waiting else ())), actions=cancel_actions(waiting))
-    if call.args.get("scope") != "all":
+    if not everything:
         return _which(working, desk, waiting)
     heard = Heard(desk, *(order.client_id for order in working))
     try:
@@ -59,6 +68,9 @@ async def _one(desk: Desk, client_id: str, actor: str) -> Reply:
     standing = desk.books.find_standing(client_id if order is None else order.standing_id or "")
     if standing is not None and (standing.is_live or order is None):
         return await _standing(desk, standing, actor)
+    strange = desk.books.external(client_id) if order is None else None
+    if strange is not None:
+        return await cancel_external(desk, strange, actor)
     if order is None:
         raise UserError(f"There is no order {client_id!r}.", "`cancel` lists the working ones.")
     if order.state.terminal:

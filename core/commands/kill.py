@@ -10,6 +10,7 @@ from dataclasses import replace
 
 from core import plugins
 from core.command import Access, Call, Command, Kind, Parameter
+from core.commands._external import left_alone
 from core.commands._modes import KILLED, actor_of, set_mode
 from core.commands._standing import armed
 from core.desk import Desk
@@ -31,7 +32,8 @@ async def run(desk: Desk, call: Call) -> Reply:
     if waiting:
         text = f"{len(waiting)} standing order{'s' if len(waiting) > 1 else ''} wait at the desk and send nothing while it is halted; "
         blocks.append(Notice(text=f"{text}a stop that is touched rings instead.", tone=Tone.WARNING))
-    actions: list[Action] = []
+    strange, actions = left_alone(desk, tuple(desk.senders))
+    blocks += strange
     if call.args.get("flatten"):
         for reply in await _flatten(desk, call):
             blocks += reply.blocks

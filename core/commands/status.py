@@ -10,6 +10,7 @@ from decimal import Decimal
 
 from core.clock import exchange_date
 from core.command import Access, Call, Command
+from core.commands._external import external_orders, external_table
 from core.commands._modes import modes_table
 from core.commands._standing import armed, standing_table
 from core.commands._trades import DayResult, day_result
@@ -84,7 +85,18 @@ async def _account(desk: Desk, account: Account) -> Facts:
     facts = [Fact(label="may trade", value="yes" if mode is Mode.ACTIVE else mode.value.upper(), note=reason)]
     facts += _worth(await day_result(desk, account))
     facts.append(Fact(label="cash", value=book.cash, format=Format.MONEY, unit="USD"))
+    facts.append(_compared(desk, account))
     return Facts(title=title, facts=tuple(facts))
+
+
+def _compared(desk: Desk, account: Account) -> Fact:
+    """When the books were last compared with the broker's, and whether they agree."""
+    sender, state = desk.senders.get(account.id), desk.fold.reconciled(account.id)
+    at = None if sender is None else sender.compared_at
+    age_seconds = None if at is None else (desk.now() - at).total_seconds()
+    count = 0 if state is None else len(state.differences)
+    note = "agree with the broker's" if not count else f"{count} differ from the broker's; see `account id={account.name} books=yes`"
+    return Fact(label="books compared", value=age_seconds, format=Format.AGE, note=note if at is not None else "not yet")
 
 
 def _worth(day: DayResult) -> list[Fact]:
@@ -105,8 +117,10 @@ def _working(desk: Desk) -> list[Block]:
     waiting = armed(desk)
     standing = [standing_table(desk, waiting)] if waiting else []
     orders = [order for book in desk.books.accounts.values() for order in book.live.values()]
+    strange = external_orders(desk, desk.books.accounts)
+    shown: list[Block] = [external_table(strange)] if strange else []
     if not orders:
-        return [Facts(facts=(Fact(label="working orders", value="none"),)), *standing]
+        return [Facts(facts=(Fact(label="working orders", value="none"),)), *standing, *shown]
     columns = (
         Column(title="order"), Column(title="state"), Column(title="filled"), Column(title="limit", format=Format.PRICE, signed=True),
         Column(title="structure"),
@@ -115,11 +129,14 @@ def _working(desk: Desk) -> list[Block]:
         (order.client_id, _state(order), f"{order.filled}/{order.quantity}", order.limit, describe_legs(order.envelope.legs))
         for order in orders
     )
-    return [Table(title="Working orders", columns=columns, rows=rows), *standing]
+    return [Table(title="Working orders", columns=columns, rows=rows), *standing, *shown]
 
 
 def _state(order: Order) -> str:
-    return "not yet cancelled" if order.cancel_asked and not order.unknown else order.state.value.replace("_", " ")
+    if order.cancel_asked and not order.unknown:
+        return "not yet cancelled"
+    words = order.state.value.replace("_", " ")
+    return f"{words}, held at the broker" if order.held else words
 
 
 def _span(until: datetime, now: datetime) -> str:

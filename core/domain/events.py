@@ -15,7 +15,7 @@ from enum import StrEnum
 from core.domain.accounts import Account, AccountId
 from core.domain.encoding import SPARSE
 from core.domain.instruments import Instrument
-from core.domain.orders import Envelope, Fill, Intent
+from core.domain.orders import Envelope, Fill, Intent, Leg
 
 
 class Mode(StrEnum):
@@ -268,6 +268,8 @@ class OrderAcknowledged:
     broker_ref: str
     limit: Decimal
     from_books: bool = False  # the broker's complete books show it working: evidence that outweighs an earlier end
+    held: bool = field(default=False, metadata=SPARSE)  # it has it and does not work it now: before the open, inactive, kept back
+    reason: str = field(default="", metadata=SPARSE)  # the broker's words on that
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -321,6 +323,38 @@ class Filled:
     mid_at_fill: Decimal | None = None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExternalOrder:
+    """An order at the broker that is not this desk's, as the broker now shows it: counted in risk, never cancelled unasked.
+
+    `legs` is None where the broker does not say what it trades: then nobody can say what it may lead to. Each report replaces the last.
+    """
+
+    account: AccountId
+    broker_ref: str
+    status: str  # working | held | filled | cancelled | rejected | expired | gone (from the broker's complete books)
+    limit: Decimal
+    quantity: int  # units
+    filled: int  # units
+    legs: tuple[Leg, ...] | None = None
+    description: str = ""
+    label: str | None = None  # the id another program gave it
+
+    @property
+    def live(self) -> bool:
+        """It may still fill."""
+        return self.status in ("working", "held")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExternalCancelRequested:
+    """A person asked for the cancel of an order that is not this desk's; it is about to leave."""
+
+    account: AccountId
+    broker_ref: str
+    reason: str
+
+
 # --- account facts -------------------------------------------------------------------------------------------------------
 
 
@@ -344,6 +378,18 @@ class Settled:
     share_symbol: str | None = None
     fees: Decimal = Decimal(0)
 
+    @property
+    def price(self) -> Decimal:
+        """What the holding ended (or, adopted from the broker, began) at per share; zero where it was delivered or ran out.
+
+        A holding adopted without money has the price it was booked at.
+        """
+        if self.shares or not self.quantity:
+            return Decimal(0)
+        if self.outcome == "adjusted" and not self.cash:
+            return self.value or Decimal(0)
+        return abs(self.cash) / (abs(self.quantity) * self.instrument.multiplier)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CashMoved:
@@ -357,8 +403,50 @@ class CashMoved:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Difference:
+    """One thing in which the broker's complete books and ours do not agree. `id` stands for exactly this one, amounts included."""
+
+    id: str
+    kind: str  # position | cash | order
+    text: str
+    since: datetime  # when it was first found
+    theirs: Decimal
+    ours: Decimal
+    instrument: Instrument | None = None  # of a position
+    client_id: str | None = None  # of an order of ours that the broker does not have
+    keys: tuple[str, ...] = ()  # the instruments it stops
+    looks_like: str = ""  # what would explain it
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Adjusted:
+    """A person adopted the broker's word for a difference: a signed booking, counted like a settlement.
+
+    Without an instrument it is cash alone. `outcome` says what it was taken for; shares then change hands as in a settlement. `price` is
+    what a holding is booked at per share where no money moves with it.
+    """
+
+    adjustment_id: str
+    account: AccountId
+    person: str
+    reason: str
+    instrument: Instrument | None
+    quantity: int  # signed change of the holding
+    cash: Decimal
+    at: datetime
+    outcome: str = "adjusted"  # adjusted | expired | cash_settled | exercised | assigned
+    shares: int = 0
+    share_symbol: str | None = None
+    price: Decimal | None = None
+    deposit: bool = False  # money brought in or taken out, no result of trading
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Reconciled:
-    """A complete broker snapshot was compared with the book. No differences and `complete` allow ACTIVE in this epoch."""
+    """A complete broker snapshot was compared with the book. No differences and `complete` allow ACTIVE in this epoch.
+
+    It is written where it says something new: a comparison that found all as the last one did leaves no trace here.
+    """
 
     account: AccountId
     epoch: int
@@ -366,6 +454,7 @@ class Reconciled:
     differences: tuple[str, ...]
     broken_instruments: tuple[str, ...] = ()
     cursor: int = 0  # everything the broker reported up to here is in the log
+    found: tuple[Difference, ...] = field(default=(), metadata=SPARSE)  # the differences, to be looked at and resolved one by one
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -403,7 +492,10 @@ Body = (
     | OrderEnded
     | OrderUnknown
     | Filled
+    | ExternalOrder
+    | ExternalCancelRequested
     | Settled
+    | Adjusted
     | CashMoved
     | Reconciled
     | Marked
@@ -434,7 +526,10 @@ VERSIONS: dict[type, int] = {
     OrderEnded: 1,
     OrderUnknown: 1,
     Filled: 1,
+    ExternalOrder: 1,
+    ExternalCancelRequested: 1,
     Settled: 1,
+    Adjusted: 1,
     CashMoved: 1,
     Reconciled: 1,
     Marked: 1,

@@ -146,6 +146,8 @@ class Fill:
     at: datetime
     corrects: str | None = None  # exec_id this report replaces
     busted: bool = False  # the execution named by `corrects` never happened
+    broker_ref: str | None = field(default=None, metadata=SPARSE)  # the broker's own reference of the order, where it says so
+    note: str = field(default="", metadata=SPARSE)  # the broker's words, where the order was not ours: a liquidation, a trade by phone
 
 
 class OrderState(StrEnum):

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Awaitable, Sequence
+from datetime import datetime
 from typing import TypeVar
 
 from core.desk import Desk, Recorded
@@ -15,7 +16,7 @@ from core.domain.accounts import AccountId
 from core.domain.events import (
     Body,
     CashMoved,
-    Draft,
+    Difference,
     Filled,
     Mode,
     ModeSet,
@@ -30,15 +31,18 @@ from core.domain.events import (
 from core.domain.orders import Fill
 from core.errors import BrokerTimeout, DeskError, Unavailable, UserError
 from core.logs import Level
-from core.orders.reconcile import ENDED, Finding, differences, endings, facts
+from core.orders.reconcile import ENDED, breaks, concluded, differences, endings, external, facts
+from core.orders.rounds import comparison_due
 from core.orders.states import Order
-from core.ports import Broker, BrokerSnapshot, BrokerStatus, OrderReport, Update
+from core.ports import Broker, BrokerOrder, BrokerSnapshot, BrokerStatus, OrderReport, Update
 
 T = TypeVar("T")
 RECONNECT_TRIES = 5
 RECONNECT_FIRST_SECONDS = 2
 NO_ANSWER = (BrokerTimeout, TimeoutError)
 NEVER_WORKED = ("denied", "rejected")
+CHECK_AGAIN_SECONDS = 60  # between reconciliations while a break stands
+LOOK_AGAIN_SECONDS = 5  # after something was heard that only the broker's books explain, and between looks that people ask for
 
 
 class BrokerLink:
@@ -56,6 +60,8 @@ class BrokerLink:
         self._cursor = 0
         self._reported: dict[str, int] = {}  # client id -> cursor of the newest report heard of it
         self._checked_at_seconds: float = 0
+        self._compared_at: datetime | None = None  # when complete books were last compared, by the desk's clock
+        self._look_soon = False  # something was heard that only the broker's books explain
         self._sent_seconds: deque[float] = deque()
         self._finding_out = False
 
@@ -68,6 +74,11 @@ class BrokerLink:
     def broker(self) -> Broker:
         """The account's broker: previews and books; orders reach it through this class only."""
         return self._broker
+
+    @property
+    def compared_at(self) -> datetime | None:
+        """When the broker's complete books were last compared with ours in this process, None before."""
+        return self._compared_at
 
     # --- connection ----------------------------------------------------------------------------------------------------
 
@@ -85,21 +96,38 @@ class BrokerLink:
     async def reconcile(self) -> Reconciled:
         """Compare with the broker now; raises Unavailable where it does not answer."""
         async with self._wire:
-            return await self._reconcile(self._desk.epochs[self._account])
+            return await self._reconcile(self._epoch())
+
+    async def look(self) -> Reconciled:
+        """Compare because a person asks; what was found a moment ago answers too. Raises Unavailable where the broker does not answer."""
+        last = self._desk.fold.reconciled(self._account)
+        if last is not None and last.epoch == self._epoch() and not self._due(LOOK_AGAIN_SECONDS):
+            return last
+        return await self.reconcile()
+
+    async def keep_books(self) -> None:
+        """Compare by the clock, while a break stands, and soon after something strange was heard."""
+        every = self._desk.settings.desk.whole("reconcile_minutes")
+        strange = self._look_soon and self._due(LOOK_AGAIN_SECONDS)
+        standing = self._break_stands() and self._due(CHECK_AGAIN_SECONDS)
+        if strange or standing or (comparison_due(self._desk.now(), self._compared_at, every) and self._due(CHECK_AGAIN_SECONDS)):
+            await self.reconcile()
 
     async def _reconcile(self, epoch: int) -> Reconciled:
+        self._look_soon = False
         async with self._hear:
             snapshot, found = await self._compared(epoch)
             if found:
                 snapshot, found = await self._compared(epoch)  # once more: what was on its way may have arrived
             result = await self._concluded(epoch, snapshot, found)
         self._checked_at_seconds = self._desk.runtime.seconds()
+        self._compared_at = self._desk.now() if result.complete else self._compared_at
         for order in tuple(self._desk.book(self._account).orders.values()):
             if order.overfilled:
                 await self._stop_overfilled(order)
         return result
 
-    async def _compared(self, epoch: int) -> tuple[BrokerSnapshot, tuple[Finding, ...]]:
+    async def _compared(self, epoch: int) -> tuple[BrokerSnapshot, tuple[Difference, ...]]:
         """Record what the broker's books show, and find what differs even then; nothing is concluded from it yet."""
         desk, account = self._desk, self._account
         snapshot = await self._snapshot(self._since())
@@ -125,20 +153,21 @@ class BrokerLink:
         last = self._desk.fold.reconciled(self._account)
         return last.cursor if last else 0
 
-    async def _concluded(self, epoch: int, snapshot: BrokerSnapshot, found: Sequence[Finding]) -> Reconciled:
+    async def _concluded(self, epoch: int, snapshot: BrokerSnapshot, found: tuple[Difference, ...]) -> Reconciled:
+        """Write down what is new in the result and stop what differs; a comparison that says nothing new leaves no trace in the log."""
         desk, account = self._desk, self._account
-        self._lost = {item.lost for item in found if item.lost is not None}
+        self._lost = {item.client_id for item in found if item.client_id is not None}
         lost = [order for order in desk.book(account).live.values() if order.client_id in self._lost and not order.unknown]
         await self._record(
             [(None, OrderUnknown(client_id=order.client_id, reason="the broker's books do not have it")) for order in lost],
             causation=f"snapshot:{epoch}",
         )
-        result = Reconciled(
-            account=account, epoch=epoch, complete=snapshot.complete, differences=tuple(item.text for item in found),
-            broken_instruments=tuple(sorted({key for item in found for key in item.keys})),
-            cursor=snapshot.cursor if snapshot.complete else self._since(),
-        )
-        await desk.record(desk.draft(result, actor=self._actor, stream=str(account)), *self._breaks(result, found))
+        last = desk.fold.reconciled(account)
+        result = concluded(desk.book(account), snapshot, found, epoch=epoch, last=last, now=desk.now())
+        bodies: list[Body] = [*([] if result == last else [result]), *breaks(result, desk.fold.all_modes())]
+        await desk.record(*(desk.draft(body, actor=self._actor, stream=str(account)) for body in bodies))
+        level = Level.DEBUG if result.complete and not found else Level.WARNING
+        desk.log(level, "reconciliation", account=str(account), epoch=epoch, complete=result.complete, differences=result.differences)
         self._cursor = max(self._cursor, result.cursor)
         return result
 
@@ -146,29 +175,6 @@ class BrokerLink:
         strangers = sorted({str(account) for account in accounts if account != self._account})
         if strangers:
             raise Unavailable(f"books of {self._account.id}", why=f"the broker speaks of another account: {', '.join(strangers)}")
-
-    def _breaks(self, result: Reconciled, found: Sequence[Finding]) -> list[Draft]:
-        """Stop what differs: an instrument is halted until a person lifts it; a cash difference stops entries until the books agree."""
-        desk, stream, cause = self._desk, str(self._account), f"reconciliation:{self._account}"
-        standing = {entry.scope for entry in desk.fold.all_modes() if entry.cause == cause}
-        drafts: list[Draft] = []
-
-        def put(scope: Scope, mode: Mode, reason: str) -> None:
-            body = ModeSet(scope=scope, mode=mode, cause=cause, reason=reason)
-            drafts.append(desk.draft(body, actor=self._actor, stream=stream))
-
-        for item in found:
-            for scope in (Scope(kind=ScopeKind.INSTRUMENT, name=key) for key in item.keys):
-                if scope not in standing:
-                    standing.add(scope)
-                    put(scope, Mode.HALT, item.text)
-        account = Scope(kind=ScopeKind.ACCOUNT, name=stream)
-        cash = next((item.text for item in found if not item.keys and item.text.startswith("cash")), None)
-        if cash is not None and account not in standing:
-            put(account, Mode.REDUCING, cash)
-        if cash is None and account in standing and result.complete:
-            put(account, Mode.ACTIVE, "the cash agrees again")
-        return drafts
 
     # --- hearing -------------------------------------------------------------------------------------------------------
 
@@ -180,7 +186,8 @@ class BrokerLink:
             )
             if not updates:
                 return 0
-            self._same_account(*(update.item.account for update in updates if not isinstance(update.item, OrderReport)))
+            items = [update.item for update in updates]
+            self._same_account(*(item.account for item in items if not isinstance(item, OrderReport | BrokerOrder)))
             bodies = [item for update in self._news(updates) for item in self._bodies(update)]
             await self._record(bodies, causation=f"update:{updates[-1].cursor}")
             self._cursor = max(self._cursor, *(update.cursor for update in updates))
@@ -194,7 +201,7 @@ class BrokerLink:
         return [
             update for update in updates
             if not isinstance(update.item, OrderReport)
-            or update.item.status is not BrokerStatus.WORKING
+            or not update.item.status.live
             or update.cursor == self._reported[update.item.client_id]
         ]
 
@@ -207,17 +214,27 @@ class BrokerLink:
             return [(f"settle:{account}:{item.settlement_id}", item)]
         if isinstance(item, CashMoved):
             return [(f"cash:{account}:{item.movement_id}", item)]
+        if isinstance(item, BrokerOrder):
+            known = external(self._desk.book(self._account), item)
+            return [] if known is None else [(None, known)]
         return self._report_bodies(item)
 
     def _report_bodies(self, item: OrderReport) -> list[tuple[str | None, Body]]:
         order = self._desk.book(self._account).orders.get(item.client_id)
         if order is None:
+            self._look_soon = True  # an order from elsewhere: the broker's books say what it is
             return []
-        if item.status is BrokerStatus.WORKING:
+        if item.status.live:
             if order.ended is not None and order.filled < order.quantity:
                 self._find_out()  # the book has it ended: only the broker's complete books can tell who is right
-            new = order.broker_ref is None or order.unknown or order.pending_limit is not None or item.limit != order.limit
-            return [(None, OrderAcknowledged(client_id=item.client_id, broker_ref=item.broker_ref, limit=item.limit))] if new else []
+            held = item.status is BrokerStatus.HELD
+            changed = order.pending_limit is not None or item.limit != order.limit or held != order.held
+            if order.broker_ref is not None and not order.unknown and not changed:
+                return []
+            body = OrderAcknowledged(
+                client_id=item.client_id, broker_ref=item.broker_ref, limit=item.limit, held=held, reason=item.reason if held else ""
+            )
+            return [(None, body)]
         outcome = ENDED.get(item.status)
         if outcome is None:
             return []  # filled: the executions themselves say so
@@ -228,6 +245,20 @@ class BrokerLink:
     @property
     def _actor(self) -> str:
         return f"broker:{self._account}"
+
+    def _epoch(self) -> int:
+        epoch = self._desk.epochs.get(self._account)
+        if epoch is None:
+            raise Unavailable(f"books of {self._account.id}", why="the account was never connected")
+        return epoch
+
+    def _break_stands(self) -> bool:
+        state = self._desk.fold.reconciled(self._account)
+        return state is not None and bool(state.differences)
+
+    def _due(self, after_seconds: float) -> bool:
+        """So much time has passed since the books were last compared, or tried to be."""
+        return self._desk.runtime.seconds() - self._checked_at_seconds >= after_seconds
 
     def _seconds(self) -> float:
         return float(self._desk.settings.desk.whole("broker_seconds"))
@@ -282,7 +313,9 @@ class BrokerLink:
                 order = self._desk.book(self._account).orders.get(event.body.fill.client_id or "")
                 if order is not None and order.overfilled:
                     await self._stop_overfilled(order)
-                elif order is not None and order.ended in NEVER_WORKED and order.filled < order.quantity:
+                elif order is None:
+                    self._look_soon = True  # an execution from elsewhere: its order and the money are in the broker's books
+                elif order.ended in NEVER_WORKED and order.filled < order.quantity:
                     self._find_out()  # it fills although it should not exist: what is left of it may still work
 
     async def _stop_overfilled(self, order: Order) -> None:

@@ -14,6 +14,8 @@ from decimal import Decimal
 from core.desk import Desk
 from core.domain.events import (
     CancelRequested,
+    ExternalCancelRequested,
+    ExternalOrder,
     Mode,
     ModeSet,
     OrderAcknowledged,
@@ -25,7 +27,7 @@ from core.domain.events import (
 from core.domain.modes import lets_through, scope_names
 from core.domain.orders import Effect, OrderState, Permitted
 from core.errors import BrokerRejected, DeskError, LeaseLost, Unavailable
-from core.orders.link import NO_ANSWER, RECONNECT_FIRST_SECONDS, BrokerLink
+from core.orders.link import CHECK_AGAIN_SECONDS, NO_ANSWER, RECONNECT_FIRST_SECONDS, BrokerLink
 from core.orders.states import Order
 from core.orders.ticket import Confirmed
 from core.orders.work import limit_at_step, steps_done
@@ -34,7 +36,6 @@ from core.risk import gate
 
 PUMP_SECONDS = 1
 LONGEST_PAUSE_SECONDS = 60
-CHECK_AGAIN_SECONDS = 60  # between reconciliations while a break stands
 CANCEL_AGAIN_SECONDS = 10
 CLEARING_SECONDS = 0.25  # between looks whether an order that is to be replaced is gone
 PRESS_TO_WIRE_SECONDS = 60  # a confirmed order that could not leave within this is not sent any more
@@ -147,6 +148,7 @@ class AccountSender(BrokerLink):
                 order.state not in (OrderState.WORKING, OrderState.PARTIALLY_FILLED)
                 or order.pending_limit is not None
                 or limit == order.limit
+                or order.held
             ):
                 return order
             if await self._stop(order, new=False) is not None:
@@ -204,6 +206,28 @@ class AccountSender(BrokerLink):
         if not order.state.terminal and order.broker_ref is None:
             self._find_out()
         return order
+
+    async def cancel_external(self, broker_ref: str, reason: str, *, actor: str) -> ExternalOrder | None:
+        """Ask the broker to cancel an order from elsewhere, because a person said so; returns it as it then stands, None if it is over."""
+        desk, account = self._desk, self._account
+        async with self._wire:
+            try:
+                await self._one(ExternalCancelRequested(account=account, broker_ref=broker_ref, reason=reason), actor=actor)
+            except LeaseLost:
+                raise
+            except Exception as error:  # noqa: BLE001 - as in cancel: it takes an order away, written down or not
+                desk.report(f"cancel of the external order {broker_ref}", error)
+            try:
+                await desk.runtime.wait_for(self._broker.cancel_external(broker_ref), self._seconds())
+            except Exception as error:  # noqa: BLE001 - what became of it the broker's books say
+                desk.runtime.report(f"cancel of the external order {broker_ref} not accepted", error)
+        try:
+            await self.pump(0)
+            if broker_ref in desk.book(account).external:
+                await self.reconcile()
+        except Exception as error:  # noqa: BLE001 - the cancel has left; what is wrong with the ears the account's loop finds too
+            desk.runtime.report(f"link of {account}", error)
+        return desk.book(account).external.get(broker_ref)
 
     async def _cancel_again(self) -> None:
         """A cancel that may have been lost is asked for again until the broker's word is there."""
@@ -303,8 +327,7 @@ class AccountSender(BrokerLink):
                 if failures or self._desk.trouble or not self._reconciled_now() or self._unknown_waits():
                     await self.connect()  # after a storage failure too: it shows whether the disk works, and what was not written down
                 await self.work()
-                if self._break_stands() and self._check_due():
-                    await self.reconcile()
+                await self.keep_books()
                 failures = 0 if self._reconciled_now() else failures + 1
             except (DeskError, TimeoutError, OSError) as error:
                 failures += 1
@@ -328,18 +351,11 @@ class AccountSender(BrokerLink):
         state = self._desk.fold.reconciled(self._account)
         return state is not None and state.complete and state.epoch == self._desk.epochs.get(self._account)
 
-    def _check_due(self) -> bool:
-        return self._desk.runtime.seconds() - self._checked_at_seconds >= CHECK_AGAIN_SECONDS
-
     def _unknown_waits(self) -> bool:
         """An order is still UNKNOWN and nobody is finding out; one the complete books do not have waits for a person instead."""
         live = self._desk.book(self._account).live.values()
         waits = any(order.unknown and order.client_id not in self._lost for order in live)
-        return waits and not self._finding_out and self._check_due()
-
-    def _break_stands(self) -> bool:
-        state = self._desk.fold.reconciled(self._account)
-        return state is not None and bool(state.differences)
+        return waits and not self._finding_out and self._due(CHECK_AGAIN_SECONDS)
 
 
 def may_send(mode: Mode, order: Order) -> bool:

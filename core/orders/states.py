@@ -60,6 +60,7 @@ class Order:
     broker_ref: str | None = None
     ended: str | None = None  # cancelled | rejected | denied | expired
     cancel_asked: bool = False
+    held: bool = False  # the broker has it and does not work it now; it may fill any time
     unknown: bool = False
     reason: str = ""
     fills: Mapping[str, Fill] = field(default_factory=dict)
@@ -189,7 +190,10 @@ def _submitted(body: Submitting, at: datetime) -> Order:
 def _reported(order: Order, body: Body) -> Order:
     if isinstance(body, OrderAcknowledged):
         ended = None if body.from_books else order.ended
-        return replace(order, broker_ref=body.broker_ref, limit=body.limit, pending_limit=None, unknown=False, ended=ended)
+        return replace(
+            order, broker_ref=body.broker_ref, limit=body.limit, pending_limit=None, unknown=False, ended=ended, held=body.held,
+            reason=body.reason or order.reason,
+        )
     if isinstance(body, Replacing):
         return replace(order, pending_limit=body.limit)
     if isinstance(body, ReplaceRefused):

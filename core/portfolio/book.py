@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from bisect import insort
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from decimal import Decimal
 from types import MappingProxyType
@@ -16,7 +16,21 @@ from typing import Any
 
 from core.domain.accounts import Account, AccountId, AccountKind
 from core.domain.encoding import from_plain, to_plain
-from core.domain.events import AccountOpened, Armed, CashMoved, Disarmed, Event, Filled, Role, Settled, StopMoved, StopTriggered, Submitting
+from core.domain.events import (
+    AccountOpened,
+    Adjusted,
+    Armed,
+    CashMoved,
+    Disarmed,
+    Event,
+    ExternalOrder,
+    Filled,
+    Role,
+    Settled,
+    StopMoved,
+    StopTriggered,
+    Submitting,
+)
 from core.domain.instruments import Equity, Instrument, Option
 from core.domain.orders import Effect, Fill, Leg, Side
 from core.domain.structures import Position, Trade, average_after
@@ -25,6 +39,20 @@ from core.orders.standing import STANDING_BODIES, Standing
 from core.orders.states import ORDER_BODIES, Order, OrderBody, Outcome, step
 
 ZERO = Decimal(0)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Resting:
+    """An order that may still fill, this desk's or one from elsewhere; `id` is its client id, or `external` and the broker's reference."""
+
+    id: str
+    legs: tuple[Leg, ...]
+    quantity: int
+    filled: Mapping[str, int]  # contracts by key
+
+    def left(self, leg: Leg) -> int:
+        """Contracts of a leg that may still fill."""
+        return max(0, self.quantity * leg.ratio - self.filled.get(leg.instrument.key, 0))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,6 +70,8 @@ class Book:
     fills: tuple[Fill, ...]
     settlements: tuple[Settled, ...]
     standing: Mapping[str, Standing] = field(default_factory=dict)  # every standing order, ended ones too
+    external: Mapping[str, ExternalOrder] = field(default_factory=dict)  # from elsewhere and live, by the broker's reference
+    adjustments: tuple[Adjusted, ...] = ()  # what persons booked on the broker's word, oldest first
 
     @property
     def armed(self) -> tuple[Standing, ...]:
@@ -57,8 +87,19 @@ class Book:
         """Positions as key -> (instrument, signed quantity)."""
         return {key: (position.instrument, position.quantity) for key, position in self.positions.items()}
 
+    def resting(self) -> tuple[Resting, ...]:
+        """Every order that may still fill, of this desk and from elsewhere; not those from elsewhere whose legs nobody knows.
+
+        Whether a leg from elsewhere closes is judged by what is held: one that runs against a holding closes it as far as that goes.
+        """
+        own = [
+            Resting(id=order.client_id, legs=order.envelope.legs, quantity=order.quantity, filled=order.filled_contracts)
+            for order in self.live.values()
+        ]
+        return (*own, *(_from_elsewhere(order, order.legs, self.positions) for order in self.external.values() if order.legs is not None))
+
     def exposed(self, *, purchases: bool = True, without: Collection[str] = ()) -> dict[str, tuple[Instrument, int]]:
-        """Holdings plus every live order's opening legs as if they filled: the worst case limits are judged on.
+        """Holdings plus every resting order's opening legs as if they filled: the worst case limits are judged on.
 
         Closing orders are not counted, since they may not fill; but what they sell and no purchase of their own goes with any more is,
         since that fill can lay a short open. Nor may a working purchase fill that would cover a short: without `purchases` orders whose
@@ -67,20 +108,19 @@ class Book:
         orders to leave out too, by id.
         """
         held = self.holdings()
-        for order in self.live.values():
-            if order.client_id in without:
+        for order in self.resting():
+            if order.id in without:
                 continue
-            filled = order.filled_contracts
-            opened = order.quantity if purchases or not _only_buys(order) else 0
-            for leg in order.envelope.legs:
+            opened = order.quantity if purchases or not _only_buys(order.legs) else 0
+            for leg in order.legs:
                 if leg.effect is Effect.CLOSE and leg.side is Side.BUY:
                     continue
                 units = opened if leg.effect is Effect.OPEN else _bare_units(order)
-                left = units * leg.ratio - filled[leg.instrument.key]
+                left = units * leg.ratio - order.filled[leg.instrument.key]
                 if left > 0:
                     _add(held, leg.instrument, leg.side.sign * left)
         for parts in self.armed:
-            if parts.role is Role.PARTS and parts.id not in without and (purchases or not _only_buys(parts)):
+            if parts.role is Role.PARTS and parts.id not in without and (purchases or not _only_buys(parts.envelope.legs)):
                 opening = tuple(leg for leg in parts.envelope.legs if leg.effect is Effect.OPEN)
                 add_legs(held, opening, standings.left_to_send(parts, self.orders))
         return held
@@ -101,21 +141,34 @@ class Books:
         """A standing order by its id, in any account."""
         return next((book.standing[standing_id] for book in self.accounts.values() if standing_id in book.standing), None)
 
+    def external(self, broker_ref: str) -> ExternalOrder | None:
+        """A live order from elsewhere by the broker's reference, in any account."""
+        return next((book.external[broker_ref] for book in self.accounts.values() if broker_ref in book.external), None)
+
     def trade(self, trade_id: str) -> Trade | None:
         """A trade by its id, in any account."""
         return next((book.trades[trade_id] for book in self.accounts.values() if trade_id in book.trades), None)
 
 
-def _only_buys(order: Order | Standing) -> bool:
-    return all(leg.side is Side.BUY for leg in order.envelope.legs if leg.effect is Effect.OPEN)
+def _from_elsewhere(order: ExternalOrder, legs: tuple[Leg, ...], positions: Mapping[str, Position]) -> Resting:
+    judged = []
+    for leg in legs:
+        held = positions[leg.instrument.key].quantity if leg.instrument.key in positions else 0
+        closes = held * leg.side.sign < 0 and (order.quantity - order.filled) * leg.ratio <= abs(held)
+        judged.append(replace(leg, effect=Effect.CLOSE if closes else Effect.OPEN))
+    filled = {leg.instrument.key: order.filled * leg.ratio for leg in legs}
+    return Resting(id=f"external {order.broker_ref}", legs=tuple(judged), quantity=order.quantity, filled=filled)
 
 
-def _bare_units(order: Order) -> int:
+def _only_buys(legs: tuple[Leg, ...]) -> bool:
+    return all(leg.side is Side.BUY for leg in legs if leg.effect is Effect.OPEN)
+
+
+def _bare_units(order: Resting) -> int:
     """Units of which no purchase is left to fill: all of an order that only sells, else as many as its fullest leg has filled."""
-    if all(leg.side is Side.SELL for leg in order.envelope.legs):
+    if all(leg.side is Side.SELL for leg in order.legs):
         return order.quantity
-    filled = order.filled_contracts
-    return max(filled[leg.instrument.key] // leg.ratio for leg in order.envelope.legs)
+    return max(order.filled[leg.instrument.key] // leg.ratio for leg in order.legs)
 
 
 def add_legs(held: dict[str, tuple[Instrument, int]], legs: Iterable[Leg], units: int) -> None:
@@ -171,6 +224,8 @@ class _AccountState:
     standing: dict[str, Standing] = field(default_factory=dict)
     trades: dict[str, _TradeState] = field(default_factory=dict)
     frozen_trades: dict[str, Trade] = field(default_factory=dict)
+    external: dict[str, ExternalOrder] = field(default_factory=dict)
+    adjusted: dict[str, Adjusted] = field(default_factory=dict)
 
 
 class BookFold:
@@ -203,6 +258,13 @@ class BookFold:
             self._settle(body)
         elif isinstance(body, CashMoved):
             self._cash(body)
+        elif isinstance(body, Adjusted):
+            self._adjust(body)
+        elif isinstance(body, ExternalOrder):
+            external = self._state(body.account).external
+            external.pop(body.broker_ref, None)
+            if body.live:
+                external[body.broker_ref] = body
         return outcomes
 
     def publish(self) -> Books:
@@ -320,13 +382,27 @@ class BookFold:
         state.settled[body.settlement_id] = body
         state.cash += body.cash - body.fees
         state.fees += body.fees
-        price = ZERO if body.shares or not body.quantity else abs(body.cash) / (abs(body.quantity) * body.instrument.multiplier)
-        _hold(state, body.instrument, body.quantity, _Lot(body.at, body.settlement_id, body.quantity, price), add=True)
+        _hold(state, body.instrument, body.quantity, _Lot(body.at, body.settlement_id, body.quantity, body.price), add=True)
         if body.shares and body.share_symbol:
             # Shares come in or go out at the strike; the option itself then ended at zero and its premium is kept.
             stock = Equity(symbol=body.share_symbol)
             _hold(state, stock, body.shares, _Lot(body.at, body.settlement_id, body.shares, abs(body.cash / body.shares)), add=True)
         self._settle_trades(state, body)
+
+    def _adjust(self, body: Adjusted) -> None:
+        """A holding adopted on the broker's word is booked like a settlement of it, so that trades and results follow; cash as moved."""
+        state = self._state(body.account)
+        if body.adjustment_id in state.adjusted:
+            return
+        state.adjusted[body.adjustment_id] = body
+        if body.instrument is None:
+            state.cash += body.cash
+            state.deposits += body.cash if body.deposit else ZERO
+            return
+        self._settle(Settled(
+            settlement_id=body.adjustment_id, account=body.account, instrument=body.instrument, quantity=body.quantity,
+            outcome=body.outcome, value=body.price, cash=body.cash, at=body.at, shares=body.shares, share_symbol=body.share_symbol,
+        ))
 
     def _settle_trades(self, state: _AccountState, body: Settled) -> None:
         remaining = body.quantity
@@ -418,6 +494,8 @@ def _publish(state: _AccountState) -> Book:
         fills=tuple(sorted(counted, key=lambda fill: (fill.at, fill.exec_id))),
         settlements=tuple(state.settled.values()),
         standing=MappingProxyType(dict(state.standing)),
+        external=MappingProxyType(dict(state.external)),
+        adjustments=tuple(state.adjusted.values()),
     )
 
 

@@ -225,10 +225,8 @@ def _fill_change(fill: Fill, orders: Mapping[str, Order], trades: Mapping[str, T
 
 def _settlement_changes(item: Settled) -> list[_Change]:
     """The option ends, at its cash value or, delivered, at zero; shares come or go at the strike."""
-    units = abs(item.quantity) * item.instrument.multiplier
-    price = ZERO if item.shares or not units else abs(item.cash) / units
     ended = _Change(
-        at=item.at, id=item.settlement_id, instrument=item.instrument, quantity=item.quantity, price=price, fees=ZERO, inside=None,
+        at=item.at, id=item.settlement_id, instrument=item.instrument, quantity=item.quantity, price=item.price, fees=ZERO, inside=None,
     )
     if not item.shares or not item.share_symbol:
         return [ended]

@@ -48,7 +48,7 @@ def exam_needs(intent: Intent, book: Book, now: datetime) -> Needs:
     """What the view must hold: quotes of all that is held, working or ordered, of underlyings and VIX, and the chain of every expiry."""
     today = session_date(now)
     held = [position.instrument for position in book.positions.values()]
-    working = [leg.instrument for order in book.live.values() for leg in order.envelope.legs]
+    working = [leg.instrument for order in book.resting() for leg in order.legs]
     instruments = [item for item in (*held, *working, *(leg.instrument for leg in intent.legs)) if not isinstance(item, Cash)]
     options = [item for item in instruments if isinstance(item, Option)]
     dtes = {(option.underlying, (option.expiry - today).days) for option in options}
@@ -90,13 +90,13 @@ def examine(
 
 
 def _hedges(book: Book, view: View) -> frozenset[str]:
-    """Live orders that gain in the crash: as long as they only work they protect nothing."""
+    """Resting orders that gain in the crash: as long as they only work they protect nothing."""
     found = set()
-    for order in book.live.values():
-        opening = tuple(leg for leg in order.envelope.legs if leg.effect is Effect.OPEN)
+    for order in book.resting():
+        opening = tuple(leg for leg in order.legs if leg.effect is Effect.OPEN)
         gain = stress(_with({}, opening, order.quantity), view, scenarios=(CRASH,)).rows[0].pnl_usd if opening else None
         if gain is not None and gain > 0:
-            found.add(order.client_id)
+            found.add(order.id)
     return frozenset(found)
 
 
@@ -238,7 +238,7 @@ def is_reducing(intent: Intent, book: Book, view: View, *, before: Measures, aft
         return after.margin <= before.margin
     if _flips(intent, held) or _contracts(intent, Effect.OPEN) > _contracts(intent, Effect.CLOSE) or not no_larger(before, after):
         return False
-    if book.live and not no_larger(*_measured(held, intent.legs, intent.quantity, book, view)):
+    if book.resting() and not no_larger(*_measured(held, intent.legs, intent.quantity, book, view)):
         return False  # it would lean on an order that may never fill
     partial = len(intent.legs) > 1 and intent.effect is Effect.CLOSE
     exposed = book.exposed()

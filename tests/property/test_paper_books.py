@@ -174,6 +174,8 @@ class Player:
 
     async def check(self) -> None:
         updates = await journal(self.world)
+        working = [order for order in (await self.world.broker.snapshot()).orders if order.status is BrokerStatus.HELD]
+        assert all(order.tif is TimeInForce.GTC for order in working)
         shown = await self.world.broker.snapshot()
         cash, held = ledger_of(updates)
         assert Fraction(shown.cash) == cash
@@ -189,7 +191,7 @@ class Player:
         batch: list[Fill] = []
         for item in (update.item for update in updates):
             if isinstance(item, OrderReport) and item.client_id == order.client_id:
-                assert status is BrokerStatus.WORKING
+                assert status.live
                 limit, status = item.limit, item.status
             elif isinstance(item, Fill) and item.client_id == order.client_id:
                 assert status is BrokerStatus.WORKING

@@ -473,6 +473,9 @@ class Link:
     async def cancel(self, client_id: str) -> None:
         await self._order("cancel", client_id, None, lambda: self._exchange.cancel(client_id))
 
+    async def cancel_external(self, broker_ref: str) -> None:
+        raise BrokerRejected("161", "no such order")  # nobody enters orders elsewhere here; outside trades are fills at once
+
     async def snapshot(self, *, since: int = 0) -> BrokerSnapshot:
         found: BrokerSnapshot = await self._ask("snapshot", lambda: self._exchange.snapshot(since))
         for order in found.orders:

@@ -60,9 +60,9 @@ def _closing(exam: Exam, leg: Leg) -> Finding | None:
 def _opening(exam: Exam, leg: Leg) -> Finding | None:
     held = _held(exam.book, leg.instrument.key)
     working = sum(
-        other.side.sign * other.ratio * order.leaves
-        for order in exam.book.live.values()
-        for other in order.envelope.legs
+        other.side.sign * order.left(other)
+        for order in exam.book.resting()
+        for other in order.legs
         if other.instrument.key == leg.instrument.key and other.effect is Effect.OPEN and other.side is not leg.side
     )
     if held * leg.side.sign >= 0 and working == 0:
@@ -92,12 +92,12 @@ def _covered(exam: Exam, leg: Leg) -> bool:
 
 
 def _claimed(book: Book, leg: Leg, instead_of: tuple[str, ...]) -> int:
-    """Contracts that live orders may still close; those this one is sent instead of are cancelled first."""
+    """Contracts that resting orders may still close, those from elsewhere too; what this one is sent instead of are cancelled first."""
     return sum(
-        other.ratio * order.leaves
-        for order in book.live.values()
-        if order.client_id not in instead_of
-        for other in order.envelope.legs
+        order.left(other)
+        for order in book.resting()
+        if order.id not in instead_of
+        for other in order.legs
         if other.instrument.key == leg.instrument.key and other.effect is Effect.CLOSE
     )
 

@@ -18,7 +18,7 @@ from core.domain.listing import option
 from core.domain.orders import Effect, Envelope, Fill, Leg, Limit, Permitted, Side, TimeInForce
 from core.errors import Unavailable
 from core.market.quote import Quote
-from core.ports import Archive, SettlementValue, Update
+from core.ports import Archive, Dividend, SettlementValue, Update
 from core.runtime import SeededEntropy, SimLoop, SimRuntime
 from core.store.archive import MemoryArchive
 
@@ -44,6 +44,7 @@ class Board:
         self._clock = clock
         self.quoted: dict[str, Quote] = {}
         self.values: dict[tuple[str, date], Decimal] = {}
+        self.paid: list[Dividend] = []
         self.down = False
 
     def set(self, item: Instrument, bid: float, ask: float, *, size: int | None = None, at: datetime | None = None) -> None:
@@ -58,6 +59,9 @@ class Board:
         if self.down:
             raise Unavailable("quotes", why="the test took them away")
         return {item.key: self.quoted[item.key] for item in instruments if item.key in self.quoted}
+
+    async def dividends(self, symbol: str, *, start: date, end: date) -> tuple[Dividend, ...]:
+        return tuple(item for item in self.paid if item.symbol == symbol and start <= item.ex_date <= end)
 
     async def settlement(self, contract: Option) -> SettlementValue | None:
         if self.down:

@@ -9,8 +9,8 @@ import pytest
 
 from core.command import Call, Caller, Via
 from core.dispatch import dispatch
-from core.domain.events import Body, CashMoved, Mode, OrderEnded, Replacing, Submitting
-from core.domain.orders import OrderState
+from core.domain.events import Body, CashMoved, ExternalOrder, Mode, OrderEnded, Replacing, Submitting
+from core.domain.orders import Leg, OrderState
 from core.errors import BrokerRejected, BrokerTimeout
 from core.orders.reconcile import differences, endings, facts
 from core.orders.sender import cancel_all
@@ -34,6 +34,12 @@ def snapshot(*orders: BrokerOrder, complete: bool = True, cash: str = "0") -> Br
 
 def reported(status: BrokerStatus = BrokerStatus.WORKING, *, client_id: str | None = "O1", limit: str = "5") -> BrokerOrder:
     return BrokerOrder(client_id=client_id, broker_ref="B1", status=status, limit=Decimal(limit), quantity=1, filled=0, description="it")
+
+
+def external_order(*, legs: tuple[Leg, ...] | None = SPREAD) -> ExternalOrder:
+    return ExternalOrder(
+        account=PRACTICE, broker_ref="B1", status="working", limit=Decimal(5), quantity=1, filled=0, legs=legs, description="it"
+    )
 
 
 def book_after(*bodies: Body) -> Book:
@@ -60,7 +66,7 @@ def test_endings_when_acknowledged_and_absent_then_not_ended_but_a_difference() 
     book = book_after(submitting(SPREAD, 1), acknowledged())
     assert endings(book, snapshot(), sent_now=()) == []
     (finding,) = differences(book, snapshot(), sent_now=())
-    assert finding.lost == "O1"
+    assert finding.client_id == "O1"
     assert set(finding.keys) == {leg.instrument.key for leg in SPREAD}
 
 
@@ -69,10 +75,34 @@ def test_differences_when_the_answer_is_incomplete_then_none() -> None:
     assert differences(book, snapshot(complete=False, cash="7"), sent_now=()) == ()
 
 
-def test_e9_differences_when_a_strange_order_works_then_shown_without_stopping_an_instrument() -> None:
-    (finding,) = differences(book_after(), snapshot(reported(client_id=None)), sent_now=())
-    assert finding.text.startswith("EXTERNAL")
-    assert finding.keys == ()
+def test_e9_facts_when_a_strange_order_works_then_recorded_as_external_and_no_difference() -> None:
+    strange = replace(reported(client_id=None), legs=SPREAD)
+    ((key, body),) = facts(book_after(), snapshot(strange))
+    assert key is None
+    assert isinstance(body, ExternalOrder)
+    assert (body.broker_ref, body.status, body.legs, body.live) == ("B1", "working", SPREAD, True)
+    assert differences(book_after(body), snapshot(strange), sent_now=()) == ()
+    assert facts(book_after(body), snapshot(strange)) == []
+
+
+@pytest.mark.parametrize(
+    ("shown", "status"),
+    [
+        ((replace(reported(BrokerStatus.CANCELLED, client_id=None), legs=SPREAD),), "cancelled"),
+        ((replace(reported(client_id=None, limit="4.50"), legs=SPREAD),), "working"),
+        ((), "gone"),
+    ],
+    ids=["ended", "moved", "absent"],
+)
+def test_e9_facts_when_a_strange_order_changed_then_its_new_state_is_recorded(shown: tuple[BrokerOrder, ...], status: str) -> None:
+    book = book_after(external_order())
+    ((_, body),) = facts(book, snapshot(*shown))
+    assert isinstance(body, ExternalOrder)
+    assert body.status == status
+
+
+def test_e9_facts_when_the_answer_is_incomplete_then_an_absent_strange_order_stays() -> None:
+    assert facts(book_after(external_order()), snapshot(complete=False)) == []
 
 
 def test_facts_when_the_book_knows_the_order_as_it_is_then_nothing_new() -> None:
@@ -196,9 +226,10 @@ async def test_reconcile_when_only_the_cash_differs_then_entries_wait_until_it_a
 @simulated
 async def test_e9_order_when_it_is_not_ours_then_never_cancelled_and_nothing_stops(runtime: SimRuntime) -> None:
     world = await open_world(runtime)
-    world.broker.orders["X"] = reported(client_id=None)
+    world.broker.orders["X"] = replace(reported(client_id=None), broker_ref="X", legs=SPREAD)
     result = await world.sender.reconcile()
-    assert "EXTERNAL" in result.differences[0]
+    assert result.differences == ()
+    assert world.desk.book(PRACTICE).external["X"].live
     assert world.mode(*SPREAD) is Mode.ACTIVE
     await cancel_all(world.desk, [world.sender], reason="kill", actor=PERSON)
     assert world.broker.wire == []
