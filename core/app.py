@@ -160,7 +160,8 @@ class App:
                 return False
             if exchange_date(instant) > exchange_date(clock.now()):
                 await mark_session(self.desk, last_chance=True)
-            for sender in self.desk.senders.values():
+            for account, sender in self.desk.senders.items():
+                await self.desk.stewards[account].turn(one_look=True)
                 await sender.settle_down(walk=True)  # the time that is skipped is far longer than any walk
             if isinstance(clock, ManualClock):
                 clock.set(instant)

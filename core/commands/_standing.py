@@ -16,7 +16,7 @@ _NAMES = {Role.TARGET: "target", Role.STOP: "stop", Role.PARTS: "in parts"}
 
 def standing_table(desk: Desk, found: Sequence[Standing], *, title: str = "Standing orders") -> Table:
     """What each waits for."""
-    columns = (Column(title="order"), Column(title="kind"), Column(title="structure"), Column(title="trade"), Column(title="how it stands"))
+    columns = (Column(title="order"), Column(title="kind"), Column(title="structure"), Column(title="trade"), Column(title="state"))
     rows = tuple(
         (
             item.id, _NAMES[item.role], describe_legs(item.envelope.legs), item.trade_id,

@@ -179,6 +179,7 @@ class Submitting:
     reducing: bool
     thesis: str = ""
     standing_id: str | None = field(default=None, metadata=SPARSE)  # the standing order this one is a part or the exit of
+    mid: Decimal | None = field(default=None, metadata=SPARSE)  # net per unit when it was decided to send it, where no card says so
     exits: bool = field(default=False, metadata=SPARSE)  # measured: closes and leaves no more shorts uncovered (what reduces is one anyway)
 
 

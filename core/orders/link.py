@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Awaitable, Sequence
 from datetime import datetime
+from decimal import Decimal
 from typing import TypeVar
 
 from core.desk import Desk, Recorded
@@ -208,8 +209,7 @@ class BrokerLink:
     def _bodies(self, update: Update) -> list[tuple[str | None, Body]]:
         item, account = update.item, str(self._account)
         if isinstance(item, Fill):
-            ticket = self._desk.fold.ticket_of_order(item.client_id or "")
-            return [(f"fill:{account}:{item.exec_id}", Filled(fill=item, mid_at_decision=ticket.drafted.mid if ticket else None))]
+            return [(f"fill:{account}:{item.exec_id}", Filled(fill=item, mid_at_decision=self._mid_at_decision(item.client_id or "")))]
         if isinstance(item, Settled):
             return [(f"settle:{account}:{item.settlement_id}", item)]
         if isinstance(item, CashMoved):
@@ -218,6 +218,14 @@ class BrokerLink:
             known = external(self._desk.book(self._account), item)
             return [] if known is None else [(None, known)]
         return self._report_bodies(item)
+
+    def _mid_at_decision(self, client_id: str) -> Decimal | None:
+        """The net mid its card showed, or that its standing order saw when it sent it."""
+        order = self._desk.book(self._account).orders.get(client_id)
+        if order is not None and order.standing_id is not None:
+            return order.mid
+        ticket = self._desk.fold.ticket_of_order(client_id)
+        return ticket.drafted.mid if ticket else None
 
     def _report_bodies(self, item: OrderReport) -> list[tuple[str | None, Body]]:
         order = self._desk.book(self._account).orders.get(item.client_id)

@@ -124,6 +124,7 @@ def _target(setup: Setup, wish: Wish, mid: Decimal, *, pays: bool) -> Decimal | 
 
 
 def _stop(setup: Setup, wish: Wish, mid: Decimal, *, pays: bool) -> StopTerms | None:
+    legs = setup.intent.legs
     level, trail = _level(setup, wish, mid, pays=pays)
     if level is None:
         return None
@@ -133,7 +134,7 @@ def _stop(setup: Setup, wish: Wish, mid: Decimal, *, pays: bool) -> StopTerms | 
             f"{_cost(mid)} now, which is beyond a stop at {abs(level):.2f} already.",
             "`close` does it at once, or name a stop further away.",
         )
-    guard = guard_of(level, setup.settings.number("stop_guard_fraction"), setup.settings.number("stop_guard_points"))
+    guard = guard_of(legs, level, setup.settings.number("stop_guard_fraction"), setup.settings.number("stop_guard_points"))
     if wish.stop_limit is not None:
         worst = -wish.stop_limit if pays else wish.stop_limit
         guard = level - worst

@@ -201,7 +201,7 @@ def bracket_exits(plan: Bracket, *, entry: Decimal, legs: tuple[Leg, ...]) -> Ex
     if loss is not None:
         level = on_step(legs, exit_price(entry, -loss), up=True)
         stop = StopTerms(
-            level=level, guard=guard_of(level, plan.guard_share, plan.guard_least),
+            level=level, guard=guard_of(legs, level, plan.guard_share, plan.guard_least),
             trail=None if plan.trail_share is None else plan.trail_share * abs(entry),
             scale=None if plan.iv is None else VolatilityScale(anchor=-entry, iv=plan.iv, least=plan.least, most=plan.most),
         )
@@ -221,9 +221,9 @@ def exits_plan(legs: tuple[Leg, ...], *, target: Decimal | None, stop: StopTerms
     return Exits(start=on_step(legs, best, up=True), worst=worst, target=target, stop=stop)
 
 
-def guard_of(level: Decimal, share: Decimal, least: Decimal) -> Decimal:
-    """How far beyond its level a stop may pay: the larger of a share of the level and a least amount."""
-    return max(abs(level) * share, least)
+def guard_of(legs: tuple[Leg, ...], level: Decimal, share: Decimal, least: Decimal) -> Decimal:
+    """How far beyond its level a stop may pay: the larger of a share of the level and a least amount, to the next price step."""
+    return level - on_step(legs, level - max(abs(level) * share, least), up=False)
 
 
 def parts_due(plan: Sliced, quantity: int, *, elapsed_seconds: float, filled_units: int) -> int:

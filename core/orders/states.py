@@ -66,6 +66,7 @@ class Order:
     fills: Mapping[str, Fill] = field(default_factory=dict)
     superseded: frozenset[str] = frozenset()
     standing_id: str | None = None  # the standing order it was sent for
+    mid: Decimal | None = None  # net mid per unit when that decided to send it
 
     @property
     def live_fills(self) -> tuple[Fill, ...]:
@@ -181,6 +182,7 @@ def _submitted(body: Submitting, at: datetime) -> Order:
         limit=body.limit,
         reducing=body.reducing,
         standing_id=body.standing_id,
+        mid=body.mid,
         exits=body.reducing or body.exits,
         submitted_at=at,
         updated_at=at,

@@ -53,7 +53,7 @@ STAGE = re.compile(r"<!--(.*?)-->")
 PRESS = re.compile(r"press (.+) of (\w+)")
 KILL = re.compile(r"kill (before|after) the wire")
 PIN = "271828"
-SHORT = ("Ticket", "Price", "Result")  # the parts of a card that are shown where cards are short
+SHORT = ("Ticket", "Price", "Exits", "In parts", "Result")  # the parts of a card that are shown where cards are short
 NAMED = ("ticket_id", "client_id", "outcome")  # what of an event's body says which one it is
 
 
