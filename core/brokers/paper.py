@@ -194,7 +194,9 @@ class PaperBroker:
             if refusal is not None:
                 raise BrokerRejected(refusal.code, refusal.message)
             ref = f"PX-{order.client_id}"
-            taken = self._new_order(order.envelope, order.client_id, ref=ref, limit=order.limit, fingerprint=_fingerprint(order))
+            taken = self._new_order(
+                order.envelope, order.client_id, ref=ref, limit=order.limit, fingerprint=_fingerprint(order), quantity=order.quantity
+            )
             await self._trade(taken, market, [_report(taken)])
             return taken.ref
 
@@ -315,11 +317,14 @@ class PaperBroker:
     # --- orders --------------------------------------------------------------------------------------------------------
 
     def _new_order(
-        self, envelope: Envelope, client_id: str, *, ref: str, limit: Decimal, fingerprint: str, external: bool = False
+        self, envelope: Envelope, client_id: str, *, ref: str, limit: Decimal, fingerprint: str, external: bool = False,
+        quantity: int | None = None,
     ) -> PaperOrder:
+        """A taken order; `quantity` where it is a part of what its envelope covers."""
         number, now = self._ledger.cursor + 1, self._clock.now()
         return PaperOrder(
-            client_id=client_id, ref=ref, envelope=envelope, quantity=envelope.quantity, limit=limit, filled=0, executions=0,
+            client_id=client_id, ref=ref, envelope=envelope, quantity=quantity or envelope.quantity, limit=limit, filled=0,
+            executions=0,
             status=BrokerStatus.WORKING if rules.is_open(envelope.legs, now) else BrokerStatus.HELD, fingerprint=fingerprint,
             ends_at=rules.order_end(envelope, now), first=number, last=number, external=external,
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
 from typing import Any
@@ -662,3 +663,12 @@ async def test_instruments_when_shares_are_traded_then_cent_ticks_and_regular_ho
         await world.broker.submit(permitted(world, (leg(SPY, BUY),), "-290.02", id="O2"))
 
     assert await held(world) == {"SPY": 10}
+
+
+async def test_submit_when_it_is_a_part_of_its_envelope_then_only_that_part_trades() -> None:
+    world = await opened()
+    whole = permitted("O1", SPREAD, "2.40", quantity=3)
+    await world.broker.submit(replace(whole, quantity=1))
+    assert {fill.quantity for fill in await fills(world)} == {1}
+    (order,) = (await world.broker.snapshot()).orders
+    assert (order.quantity, order.filled) == (1, 1)
