@@ -182,7 +182,10 @@ def _standing(event: Event, body: StopTriggered | Disarmed, books: Books) -> Ann
     what = f"{item.role.value if item.role is not Role.PARTS else 'order in parts'} {item.id} of {describe_legs(item.envelope.legs)}"
     if isinstance(body, StopTriggered):
         costs = f"costs {-body.mid:.2f}" if body.mid < 0 else f"brings {body.mid:.2f}"
-        text = f"The {what} is touched: closing {costs} now, the stop is {abs(body.level):.2f}. The closing order comes next, unless the desk is halted."
+        text = (
+            f"The {what} is touched: closing {costs} now, the stop is {abs(body.level):.2f}. "
+            "The closing order comes next, unless the desk is halted."
+        )
         return _news(event, f"triggered:{item.id}", Urgency.HIGH, text)
     if body.outcome in ("done", "replaced"):
         return None  # the fills, or the press that armed another one, said so

@@ -667,7 +667,7 @@ async def test_instruments_when_shares_are_traded_then_cent_ticks_and_regular_ho
 
 async def test_submit_when_it_is_a_part_of_its_envelope_then_only_that_part_trades() -> None:
     world = await opened()
-    whole = permitted("O1", SPREAD, "2.40", quantity=3)
+    whole = permitted(world, SPREAD, "2.40", 3)
     await world.broker.submit(replace(whole, quantity=1))
     assert {fill.quantity for fill in await fills(world)} == {1}
     (order,) = (await world.broker.snapshot()).orders
