@@ -18,6 +18,7 @@ from core.domain.calendar import session_date
 from core.domain.events import Body, Disarmed, Mode, Role, StopMoved, StopTriggered, Submitting
 from core.domain.hours import open_together
 from core.domain.instruments import Instrument, Option
+from core.domain.modes import scope_names
 from core.domain.orders import Effect, Envelope, Intent, Limit, OrderState
 from core.domain.plans import Exits, Sliced, StopTerms
 from core.domain.structures import describe_legs
@@ -90,9 +91,12 @@ class Steward:
             if not self._book.armed:
                 self._watches.clear()
                 return
-            view = await self._desk.reader.view(self._needs())
+            wanted = [item for item in self._book.armed if self._wants_market(item)]
+            if not wanted:
+                return
+            view = await self._desk.reader.view(self._needs(wanted))
             first_turn, self._started = not self._started, True
-            for item in self._book.armed:
+            for item in wanted:
                 try:
                     await self._one(item, view, first_turn=first_turn)
                 except Conflict:
@@ -103,11 +107,12 @@ class Steward:
     # --- what is over --------------------------------------------------------------------------------------------------
 
     async def _end_what_is_over(self) -> None:
-        for item in tuple(self._book.standing.values()):
+        for order in tuple(self._book.live.values()):
+            over = self._book.standing.get(order.standing_id or "")
+            if over is not None and not over.is_live:
+                await self._cancel((order,), f"{over.id} is {over.state}")
+        for item in self._book.armed:
             children = standings.live_children(item, self._book.orders)
-            if not item.is_live:
-                await self._cancel(children, f"{item.id} is {item.state}")
-                continue
             end = self._end_of(item)
             if end is not None:
                 await self._record(Disarmed(standing_id=item.id, outcome=end[0], reason=end[1]), item)
@@ -224,6 +229,7 @@ class Steward:
         others = self._others_closing(item)
         if others:
             await self._cancel(others, f"the stop {item.id} is touched")
+            await self._still_waits(item, others)
             return  # what they filled meanwhile is known by the next turn
         units = min(self._held_units(item), standings.left_to_send(item, self._book.orders))
         sight = self._see(envelope, view)
@@ -239,6 +245,17 @@ class Steward:
         best, worst = standings.sent_range(item, envelope)
         limit = min(best, max(worst, standings.on_step(envelope.legs, sight.mid, up=True)))
         await self._send(item, envelope, units, limit, view)
+
+    async def _still_waits(self, item: Standing, others: Sequence[Order]) -> None:
+        """A cancel that is not proved holds the stop up: a person is told after a while."""
+        waited = (self._desk.now() - (item.triggered_at or self._desk.now())).total_seconds()
+        if waited >= self._whole("stop_patience_seconds"):
+            names = ", ".join(order.client_id for order in others)
+            await self._alert(
+                item, f"waits:{names}", "critical",
+                f"The stop of {self._name(item)} is touched and waits: order {names} is to be cancelled first, and the broker has not said "
+                "that it is. Look at the broker's own screen.",
+            )
 
     async def _walk(self, item: Standing, envelope: Envelope, order: Order, view: View) -> None:
         """From mid to natural in `stop_walk_seconds`; unfilled there for `stop_patience_seconds` a person is asked."""
@@ -316,6 +333,8 @@ class Steward:
                 trade_id=envelope.trade_id or item.trade_id, quantity_said=True,
             )
             priced = await ticket.price(desk, intent, limit=limit, envelope=envelope, of=item, second_order=True)
+            if priced.exam.book is not self._book:
+                return  # something was filled or sent meanwhile: what is still to be done is counted anew by the next turn
             if not priced.verdict.allowed:
                 watch.tried_seconds = desk.runtime.seconds()
                 await self._refused(item, priced.verdict.reason)
@@ -373,9 +392,19 @@ class Steward:
     def _whole(self, name: str) -> int:
         return self._desk.settings.desk.whole(name)
 
-    def _needs(self) -> Needs:
+    def _wants_market(self, item: Standing) -> bool:
+        """Whether this turn has to look at the market for it: a target that rests needs nobody."""
+        if item.role is Role.PARTS or item.triggered_at is not None or self._one_look:
+            return True
+        if item.role is Role.STOP:
+            watch = self._watches.get(item.id)
+            return watch is None or self._desk.runtime.seconds() - watch.looked_seconds >= self._whole("stop_check_seconds")
+        working = sum(order.leaves for order in standings.live_children(item, self._book.orders))
+        return working != min(self._held_units(item), item.envelope.quantity)
+
+    def _needs(self, wanted: Sequence[Standing]) -> Needs:
         needs = Needs()
-        for item in self._book.armed:
+        for item in wanted:
             envelope = standings.child_envelope(item, self._book.orders) or item.envelope
             intent = Intent(account=self._account, legs=envelope.legs, quantity=1, plan=envelope.plan, strategy=envelope.strategy)
             needs = needs | exam_needs(intent, self._book, self._desk.now())
@@ -393,7 +422,7 @@ class Steward:
         return terms.level_now(best=item.best, iv=iv)
 
     def _mode(self, item: Standing) -> tuple[Mode, str]:
-        keys = tuple(leg.instrument.key for leg in item.envelope.legs)
+        keys = scope_names(item.envelope.legs)
         return self._desk.mode(account=self._account, strategy=item.envelope.strategy, keys=keys)
 
     def _held_units(self, item: Standing) -> int:

@@ -225,9 +225,9 @@ def in_the_way(book: Book, intent: Intent) -> tuple[str, ...]:
 
     They are cancelled, and proved so, before it is sent. A plan that only waits cancels nothing.
     """
-    if intent.effect is not Effect.CLOSE or (intent.wish is not None and intent.wish.exits):
+    if intent.effect is Effect.OPEN or (intent.wish is not None and intent.wish.exits):
         return ()
-    keys = {leg.instrument.key: leg.side for leg in intent.legs}
+    keys = {leg.instrument.key: leg.side for leg in intent.legs if leg.effect is Effect.CLOSE}
     found = []
     for order in book.live.values():
         shared = [leg for leg in order.envelope.legs if leg.instrument.key in keys]

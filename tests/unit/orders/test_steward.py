@@ -21,7 +21,7 @@ from core.ports import BrokerStatus
 from core.reply import Reply
 from core.risk.rules import capital
 from core.runtime import SimRuntime
-from tests.fake_broker import World, open_world, reopened, simulated
+from tests.fake_broker import FOR_EVER, World, open_world, reopened, simulated
 from tests.unit.orders.test_ticket_press import Shop
 from tests.unit.risk.market import PRACTICE, SPREAD, closing, intent
 
@@ -587,3 +587,31 @@ async def test_log_when_a_plan_was_carried_out_then_every_order_names_what_it_wa
     sent = [body for body in await desk.events(Submitting) if body.standing_id is not None]
     assert [body.standing_id for body in sent] == [target]
     assert not await desk.events(Disarmed)
+
+
+@simulated
+async def test_e7_stop_when_the_target_cannot_be_proved_cancelled_then_waits_and_a_person_is_rung(runtime: SimRuntime) -> None:
+    desk = await holding(runtime)
+    _, stop = await desk.arm(target_share=Decimal("0.5"), stop_multiple=Decimal(2))
+    await desk.turns(3)
+    desk.broker.fault("cancel", BrokerRejected("10147", "not found"), times=FOR_EVER)
+    desk.price(40.5)
+    await desk.turns(120)
+    assert desk.children(stop) == []
+    assert any("is to be cancelled first" in body.text and body.urgency == "critical" for body in await desk.events(AlertRaised))
+
+
+@simulated
+async def test_exit_when_something_fills_while_it_is_judged_then_counted_anew(runtime: SimRuntime) -> None:
+    desk = await holding(runtime, 2)
+    (stop,) = await desk.arm(2, stop_multiple=Decimal(2))
+    desk.price(40.5)
+
+    async def one_is_closed_elsewhere() -> None:
+        for number, (leg, price) in enumerate(zip(CLOSE, ("40.6", "25.1"), strict=True)):
+            desk.broker.fill(leg, 1, price, exec_id=f"X{number}", client_id=None)
+        await desk.world.sender.pump(0)
+
+    desk.shop.market.meanwhile = one_is_closed_elsewhere  # at the moment the stop's own order is priced
+    await desk.turns(60)
+    assert [desk.world.order(name).quantity for name in desk.children(stop)] == [1]
