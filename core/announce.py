@@ -264,7 +264,7 @@ def _reconciled(event: Event, body: Reconciled) -> Announcement | None:
     words = "".join(f" It {text}." for text in explained)
     listed = "; ".join(body.differences)
     text = f"The broker's books of {body.account.id} differ from ours: {listed}.{words} Nothing was changed or adopted."
-    look = Action(label="Look at it", line=f"account account={body.account.id} books=yes")
+    look = Action(label="Look at it", line=f"account books=yes account={body.account.id}")
     return _news(event, f"reconciled:{body.account}:{'|'.join(body.differences)}", Urgency.CRITICAL, text, actions=(look,))
 
 

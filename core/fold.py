@@ -38,7 +38,7 @@ from core.domain.events import (
 from core.orders.states import Outcome
 from core.portfolio.book import BookFold, Books
 
-CODE_VERSION = "4"  # raise when the shape of any fold changes; older snapshots are then rebuilt from the log
+CODE_VERSION = "5"  # raise when the shape of any fold changes; older snapshots are then rebuilt from the log
 ALERTS_KEPT = timedelta(days=60)  # longer than anything an alert is about stays open between two of its alerts
 
 

@@ -1,14 +1,17 @@
 """The accounts there are; with a name or id, make it the default for calls that name none.
 
-Every command takes `account=NAME` for one call.
+Every command takes `account=NAME` for one call. `account books=yes` compares with the broker's books now and shows what differs;
+`account resolve=ID` draws the card that books one difference on the broker's word.
 """
 
 from __future__ import annotations
 
-from core.command import Access, Call, Command, Kind, Parameter
+from core.command import Call, Command, Kind, Parameter
 from core.commands._accounts import keep_default
+from core.commands._books import PARAMETERS, access_of, resolve, show
 from core.desk import Desk
 from core.domain.events import Mode
+from core.errors import UserError
 from core.reply import Action, Block, Cell, Column, Format, Notice, Reply, Table, Tone
 
 COLUMNS = (
@@ -18,7 +21,13 @@ COLUMNS = (
 
 
 async def run(desk: Desk, call: Call) -> Reply:
-    """List, or switch."""
+    """List, switch, or look at the broker's books beside ours."""
+    if call.args.get("book") and not call.args.get("resolve"):
+        raise UserError("`book` goes with the id of a difference; nothing was booked.", "`account books=yes` shows them.")
+    if call.args.get("resolve"):
+        return await resolve(desk, desk.account(call.caller, call.args.get("account")), call)
+    if call.args.get("books"):
+        return await show(desk, desk.account(call.caller, call.args.get("account")))
     blocks: list[Block] = []
     wanted = call.args.get("id")
     if wanted is not None:
@@ -41,6 +50,7 @@ async def run(desk: Desk, call: Call) -> Reply:
 
 
 COMMAND = Command(
-    name="account", help="Accounts, and which one is the default.", run=run, access=Access.READ,
-    parameters=(Parameter(name="id", kind=Kind.ID, help="name or id to make the default"),), examples=("account", "account practice"),
+    name="account", help="Accounts, which one is the default, and the broker's books beside ours.", run=run, access=access_of,
+    parameters=(Parameter(name="id", kind=Kind.ID, help="name or id to make the default"), *PARAMETERS),
+    examples=("account", "account practice", "account books=yes", "account resolve=D12AB34"),
 )

@@ -95,7 +95,7 @@ def _compared(desk: Desk, account: Account) -> Fact:
     at = None if sender is None else sender.compared_at
     age_seconds = None if at is None else (desk.now() - at).total_seconds()
     count = 0 if state is None else len(state.differences)
-    note = "agree with the broker's" if not count else f"{count} differ from the broker's; see `account id={account.name} books=yes`"
+    note = "agree with the broker's" if not count else f"{count} differ from the broker's; see `account books=yes account={account.name}`"
     return Fact(label="books compared", value=age_seconds, format=Format.AGE, note=note if at is not None else "not yet")
 
 

@@ -171,6 +171,7 @@ async def price(
         second_order=second_order,
         standing=None if of is None else of.id,
         elsewhere=tuple(order for other in desk.books.accounts.values() if other is not book for order in other.live.values()),
+        strangers=tuple(order for other in desk.books.accounts.values() for order in other.external.values()),
     )
     verdict = gate.judge(exam, desk.rules, report=desk.report)
     return Priced(envelope=envelope, exam=exam, verdict=verdict, view=view, preview=preview, preview_trouble=trouble)

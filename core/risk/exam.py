@@ -11,7 +11,7 @@ from types import ModuleType
 
 from core.domain.accounts import Account
 from core.domain.encoding import digest
-from core.domain.events import Mode
+from core.domain.events import ExternalOrder, Mode
 from core.domain.instruments import Instrument, Right
 from core.domain.orders import Envelope, Intent
 from core.market.view import View
@@ -126,6 +126,7 @@ class Exam:
     recent: tuple[Recent, ...] = ()
     standing: str | None = None  # the standing order it is sent for: covered by an earlier press, by nobody's now
     elsewhere: tuple[Order, ...] = ()  # live orders of the desk's other accounts
+    strangers: tuple[ExternalOrder, ...] = ()  # live orders of all its accounts that this desk did not send
 
 
 def passing(rule: str, rule_class: str, *, measured: str, limit: str, why: str) -> Finding:

@@ -22,7 +22,7 @@ from decimal import Decimal
 
 from core.domain.accounts import AccountKind
 from core.domain.calendar import session_date
-from core.domain.events import Mode
+from core.domain.events import ExternalOrder, Mode
 from core.domain.instruments import Cash, Equity, Instrument, Option, Right, Settlement, underlying_instrument
 from core.domain.money import from_market
 from core.domain.orders import Effect, Intent, Leg, Side
@@ -61,7 +61,7 @@ def exam_needs(intent: Intent, book: Book, now: datetime) -> Needs:
 def examine(
     *, intent: Intent, book: Book, view: View, preview: Preview | None, now: datetime, mode: Mode, mode_reason: str,
     recent: tuple[Recent, ...] = (), automation: bool = False, second_order: bool = False, standing: str | None = None,
-    elsewhere: tuple[Order, ...] = (),
+    elsewhere: tuple[Order, ...] = (), strangers: tuple[ExternalOrder, ...] = (),
 ) -> Exam:
     """Measure an order against the book and the market. Never raises for missing data: what is unknown is None in the exam.
 
@@ -86,6 +86,7 @@ def examine(
         now=now, mode=mode, mode_reason=mode_reason,
         capital=None if None in capitals else max(capital for capital in capitals if capital is not None),
         natural=natural, mid=mid, automation=automation, second_order=second_order, recent=recent, standing=standing, elsewhere=elsewhere,
+        strangers=strangers,
     )
 
 

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from core.domain.encoding import digest
 from core.domain.events import (
+    Adjusted,
     CashMoved,
     Event,
     Filled,
@@ -443,6 +444,12 @@ class Conservation(Checker):
             self._others.add(body.settlement_id)
             self.cash += body.cash - body.fees
             self._hold(body.instrument.key, body.quantity)
+            self._hold(body.share_symbol or "", body.shares)
+        elif isinstance(body, Adjusted) and body.adjustment_id not in self._others:
+            self._others.add(body.adjustment_id)
+            self.cash += body.cash
+            self._hold("" if body.instrument is None else body.instrument.key, body.quantity)
+            self._hold(body.share_symbol or "", body.shares)
         else:
             return None
         self._changed = True
@@ -475,6 +482,8 @@ class Conservation(Checker):
         self._hold(fill.instrument.key, change)
 
     def _hold(self, key: str, change: int) -> None:
+        if not key:
+            return
         count = self.held.get(key, 0) + change
         if count:
             self.held[key] = count

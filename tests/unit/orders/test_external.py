@@ -14,7 +14,7 @@ from core.portfolio.book import Book
 from core.ports import BrokerStatus
 from core.reply import Notice, Reply, Table
 from core.risk.exam import Level
-from core.risk.rules import effect
+from core.risk.rules import effect, wash_trade
 from core.runtime import SimRuntime
 from core.settings import Parameters
 from tests.fake_broker import World, open_world, reopened, simulated
@@ -100,6 +100,13 @@ def test_e9_effect_when_the_holding_is_being_closed_elsewhere_then_not_closed_tw
 def test_e9_effect_when_the_other_side_works_elsewhere_then_no_order_may_cross_it() -> None:
     found = effect.judge(exam(intent([buy(put(2800))], start="-30.00"), of=book_of(external(sell(put(2800))))), NONE)
     assert found.level is Level.BLOCK
+
+
+def test_e9_wash_when_the_other_side_was_entered_elsewhere_then_refused_unless_the_prices_cannot_meet() -> None:
+    order, seen = intent([sell(put(2800))], start="30.00", worst="29.00"), book_of()
+    for limit, level in (("-31.00", Level.BLOCK), ("-28.00", Level.PASS)):
+        stranger = replace(external(buy(put(2800))), limit=Decimal(limit))
+        assert wash_trade.judge(exam(order, of=seen, strangers=(stranger,)), NONE).level is level
 
 
 # --- whole stories -------------------------------------------------------------------------------------------------------
