@@ -11,8 +11,9 @@ LOCK := uv pip compile --quiet --universal --python-version 3.11 --generate-hash
 PYTEST_ARGS ?= -n 2
 SEED ?=
 STEPS ?=
+MUTANTS ?=
 
-.PHONY: run test lint bench sim lock clean venv venv-dev
+.PHONY: run test lint bench sim mutants lock clean venv venv-dev
 
 run: venv
 	@$(BIN)/python -m bot $(ARGS)
@@ -31,6 +32,9 @@ bench: venv-dev
 
 sim: venv-dev
 	$(BIN)/python -m tests.sim $(if $(SEED),--seed $(SEED)) $(if $(STEPS),--steps $(STEPS))
+
+mutants: venv-dev
+	$(BIN)/python -m tests.mutants $(MUTANTS)
 
 venv:
 	@requirements/install.sh $(VENV) requirements/base.txt $(if $(FAST),requirements/fast.txt)
