@@ -1,4 +1,4 @@
-"""`make mutants`: plant every careless change and print who noticed. `make mutants MUTANTS="gate sender-halt"` takes those whose id or area fits."""
+"""`make mutants`: plant every careless change and print who noticed; `MUTANTS="gate"` takes those whose id or area fits."""
 
 from __future__ import annotations
 
