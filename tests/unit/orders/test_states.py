@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from datetime import timedelta
 from decimal import Decimal
+from pathlib import Path
 
 import pytest
 
 from core.domain.events import Body, CancelRequested, OrderAcknowledged, OrderEnded, OrderUnknown, ReplaceRefused, Replacing
 from core.domain.orders import OrderState
-from core.orders.states import Order, Outcome, step
+from core.orders.states import TRANSITIONS, Order, Outcome, step
 from tests.unit.risk.market import NOW, SPREAD, acknowledged, filled, submitting
 
 SHORT, LONG = SPREAD
@@ -152,3 +153,10 @@ def test_step_when_order_was_never_submitted_then_nothing() -> None:
 def test_step_when_submitted_twice_then_the_first_stands() -> None:
     order, _ = after(acknowledged())
     assert step(order, submitting(SPREAD, 9), at=NOW) == (order, ())
+
+
+def test_transitions_when_documented_then_the_page_holds_the_same_table() -> None:
+    page = (Path(__file__).resolve().parents[3] / "docs" / "orders.md").read_text(encoding="utf-8")
+    for state in OrderState:
+        row = f"| {state.value} | {', '.join(other.value for other in OrderState if other in TRANSITIONS[state])} |"
+        assert row in page, f"docs/orders.md lacks: {row}"
