@@ -12,6 +12,7 @@ PYTEST_ARGS ?= -n 2
 SEED ?=
 STEPS ?=
 MUTANTS ?=
+CYCLES ?= 500
 
 .PHONY: run test lint bench sim mutants lock clean venv venv-dev
 
@@ -32,6 +33,7 @@ bench: venv-dev
 
 sim: venv-dev
 	$(BIN)/python -m tests.sim $(if $(SEED),--seed $(SEED)) $(if $(STEPS),--steps $(STEPS))
+	$(if $(filter 0,$(CYCLES)),,$(BIN)/python -m tests.blackbox --cycles $(CYCLES) $(if $(SEED),--seed $(SEED)))
 
 mutants: venv-dev
 	$(BIN)/python -m tests.mutants $(MUTANTS)

@@ -123,19 +123,21 @@ async def _chat(options: argparse.Namespace) -> int:
         return 1
     app, pins, greeting = opened
     desk, stopping = app.desk, desk_stop(app.desk.runtime)
-    server = OwnerServer(_home(options) / SOCKET, _handler(desk, pins), runtime=desk.runtime)
+    server, failed = OwnerServer(_home(options) / SOCKET, _handler(desk, pins), runtime=desk.runtime), True
     try:
         await server.start()
         await app.start()
         session = _session(desk, pins, chat="terminal")
         lines = LineReader(desk.runtime, sys.stdin.fileno(), stopping=stopping.is_set)
         await Terminal(session, lines=lines, write=write_out, keyboard=sys.stdin.isatty(), greeting=await _greeting(app, greeting)).run()
+        failed = False
     except DeskError as error:
+        failed = False
         write_out(options.redaction.redact(f"[x] {error}\n"))
         return 1
     finally:
         await server.close()
-        await app.stop()
+        await app.stop(failed=failed)
         await desk.runtime.aclose()
     return 0
 

@@ -14,6 +14,7 @@ from core.runtime import SystemRuntime
 from core.store.checkup import check_archive, check_database, check_directory, check_library, check_server
 from core.store.owner import ask_owner, read_halt
 from core.store.place import place_of
+from core.store.starts import deaths_of
 
 PING_SECONDS = 3.0
 
@@ -38,7 +39,7 @@ async def examine(home: Path, config_path: Path | None, *, socket: Path, audit: 
     runtime = SystemRuntime()
     try:
         checks = [_python(), _named("sqlite", check_library()), _zones(), *_config(config_path)]
-        checks += [_named("directory", check_directory(home)), _halt(home), await _owner(runtime, socket)]
+        checks += [_named("directory", check_directory(home)), _halt(home), _starts(home), await _owner(runtime, socket)]
         return [*checks, *await _stores(home, config_path, database, runtime, audit=audit)]
     finally:
         await runtime.aclose()
@@ -99,6 +100,13 @@ def _halt(home: Path) -> Check:
     if reason is None:
         return Check(name="HALT file", ok=True, text="none")
     return Check(name="HALT file", ok=None, text=f"present: {reason}; `unhalt` lifts it")
+
+
+def _starts(home: Path) -> Check:
+    died = deaths_of(home)
+    if died < 2:
+        return Check(name="starts", ok=True, text="no crash loop")
+    return Check(name="starts", ok=None, text=f"the last {died} neither lived a minute nor ended well; `desk.log` says what went wrong")
 
 
 async def _owner(runtime: SystemRuntime, socket: Path) -> Check:

@@ -24,7 +24,7 @@ from core.domain.events import AccountOpened, ClockMoved, ConfigSeen, Mode, Mode
 from core.domain.holidays import LAST_YEAR
 from core.errors import DeskError, UserError
 from core.fold import CODE_VERSION, DeskFold
-from core.logs import FileLogs, Logs
+from core.logs import FILE_NAME, FileLogs, Level, Logs
 from core.market.reader import Reader
 from core.marks import mark_session
 from core.orders.sender import AccountSender
@@ -34,6 +34,7 @@ from core.redaction import Redaction
 from core.runtime import Runtime, SystemRuntime
 from core.store.files import make_private_directory
 from core.store.owner import clear_halt, read_halt, write_halt
+from core.store.starts import YOUNG_SECONDS, Starts, wait_seconds
 
 if TYPE_CHECKING:
     from core.store.place import Place
@@ -66,6 +67,8 @@ class App:
     home: Path | None
     background: bool = True
     config_errors: tuple[str, ...] = ()
+    starts: Starts | None = None
+    wait_seconds: float = 0.0  # before it connects, in a crash loop
     _saved_seq: int = field(default=0, repr=False)
     _stopped: bool = field(default=False, repr=False)
 
@@ -75,8 +78,12 @@ class App:
     async def start(self) -> None:
         """Reconcile every account, then start the background loops. A broker that is not there leaves its account in RECOVERY."""
         desk = self.desk
+        if self.starts is not None:
+            desk.runtime.spawn(self._outlive(self.starts), name="a minute of life")
         if self.config_errors:
             return  # recovery: read-only, nothing is connected
+        if self.wait_seconds:
+            await desk.runtime.sleep(self.wait_seconds)
         for account, sender in desk.senders.items():
             try:
                 await sender.connect()
@@ -102,12 +109,17 @@ class App:
             if warming.wanted():
                 desk.runtime.spawn(warming.warm_up(desk.runtime, self.home), name="compiled pricing")
 
-    async def stop(self) -> None:
-        """End the background work, keep a snapshot, give up the lease and close everything. Safe to call twice."""
+    async def stop(self, *, failed: bool = False) -> None:
+        """End the background work, keep a snapshot, give up the lease and close everything. Safe to call twice.
+
+        `failed`: a bug ends it, which counts as a death where it comes soon after the start.
+        """
         desk = self.desk
         if self._stopped:
             return
         self._stopped = True
+        if self.starts is not None and not failed:
+            self.starts.ended(SystemClock().now())
         for sender in desk.senders.values():
             await sender.at_rest(STOP_SECONDS)  # what is on its way gets its answer; what gets none is found out at the next start
         await desk.runtime.stop()
@@ -126,6 +138,10 @@ class App:
         close = getattr(desk.archive, "close", None)
         if close is not None:
             await close()
+
+    async def _outlive(self, starts: Starts) -> None:
+        await self.desk.runtime.sleep(YOUNG_SECONDS)
+        starts.lived(SystemClock().now())
 
     async def step_clock(self, to: date | None = None) -> tuple[str, ...]:
         """Move a recorded or simulated clock on: to the next snapshot or session, or through all of them until `to`.
@@ -235,6 +251,8 @@ async def open_app(options: Options, *, note: Callable[[str], None] | None = Non
         await runtime.aclose()
         raise
     archive: Tables | None = None
+    starts = Starts(options.home, pid=os.getpid()) if options.background else None
+    died = starts.begin(SystemClock().now()) if starts is not None else 0
     try:
         archive = await open_archive(place, clock=SystemClock(), runtime=runtime)
         token = await store.acquire_lease(f"pid {os.getpid()}")
@@ -242,40 +260,56 @@ async def open_app(options: Options, *, note: Callable[[str], None] | None = Non
         providers, clock = _market(config, options, fold, runtime, note)
         if not errors:  # a desk that only reads because its configuration is wrong may stand beside the wrong market
             await _bind_market(archive, providers[0], options.home, clock)
-    except BaseException:
+        runtime.clock = clock
+        if errors:
+            config = replace(config, accounts=tuple(book.account for book in fold.books.accounts.values()))
+        desk = await assemble(
+            config=config, runtime=runtime, store=store, archive=archive, token=token, fold=fold, providers=providers,
+            halt_reason=lambda: read_halt(options.home), logs=logs, read_only=bool(errors),
+        )
+        await _told_of_its_configuration(desk, errors)
+    except BaseException as error:
+        if starts is not None and isinstance(error, DeskError):
+            starts.refused(SystemClock().now())
         if archive is not None:
             await archive.close()
         await store.close()
         await runtime.aclose()
         raise
-    runtime.clock = clock
-    if errors:
-        config = replace(config, accounts=tuple(book.account for book in fold.books.accounts.values()))
-    desk = await assemble(
-        config=config,
-        runtime=runtime,
-        store=store,
-        archive=archive,
-        token=token,
-        fold=fold,
-        providers=providers,
-        halt_reason=lambda: read_halt(options.home),
-        logs=logs,
-        read_only=bool(errors),
-    )
     desk.write_halt = lambda reason: write_halt(options.home, reason)
     desk.clear_halt = lambda: clear_halt(options.home)
-    for provider in providers:
+    app = App(desk=desk, home=options.home, background=options.background, config_errors=errors, starts=starts)
+    _slow_down(app, died, note)
+    return app
+
+
+async def _told_of_its_configuration(desk: Desk, errors: tuple[str, ...]) -> None:
+    """What the start has to say, and RECOVERY for as long as the configuration has errors."""
+    for provider in desk.providers:
         desk.notes.extend(getattr(provider, "notes", ()))
     if errors:
         desk.notes.extend(errors)
         mode = ModeSet(scope=Scope(), mode=Mode.RECOVERY, cause="config", reason="the configuration has errors; `doctor` lists them")
         await desk.record(desk.draft(mode, actor="desk"))
     elif any(entry.cause == "config" for entry in desk.fold.all_modes()):
-        await desk.record(
-            desk.draft(ModeSet(scope=Scope(), mode=Mode.ACTIVE, cause="config", reason="the configuration is sound again"), actor="desk")
-        )
-    return App(desk=desk, home=options.home, background=options.background, config_errors=errors)
+        sound = ModeSet(scope=Scope(), mode=Mode.ACTIVE, cause="config", reason="the configuration is sound again")
+        await desk.record(desk.draft(sound, actor="desk"))
+
+
+def _slow_down(app: App, died: int, note: Callable[[str], None] | None) -> None:
+    """In a crash loop: wait before connecting, and at last halt by the HALT file, which needs neither log nor broker."""
+    desk, limit = app.desk, app.desk.settings.desk.whole("crash_starts")
+    app.wait_seconds = wait_seconds(died, limit=limit)
+    if died >= limit and desk.halt_reason() is None and desk.write_halt is not None:
+        desk.write_halt(f"{died} starts in a row died within a minute")
+    if not app.wait_seconds:
+        return
+    halted = " The desk is HALTED; `unhalt` lifts it with the PIN." if died >= limit else ""
+    text = f"{died} starts in a row died within a minute.{halted} `{FILE_NAME}` says what went wrong."
+    desk.notes.append(text)
+    desk.log(Level.ERROR, "crash loop", died=died, wait_seconds=app.wait_seconds, halted=died >= limit)
+    if note is not None:
+        note(f"[!] {text} This one waits {app.wait_seconds:.0f} seconds before it connects.")
 
 
 def where(options: Options) -> Place:

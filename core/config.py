@@ -127,6 +127,15 @@ DESK_SETTINGS: tuple[Setting, ...] = (
         high=Decimal(1000),
     ),
     Setting(
+        name="crash_starts",
+        kind=Kind.INTEGER,
+        default=5,
+        help="so many starts in a row that died within a minute halt the desk; from half of them on each start waits",
+        loosens=Loosens.UP,
+        low=Decimal(2),
+        high=Decimal(1000),
+    ),
+    Setting(
         name="cards_per_minute",
         kind=Kind.INTEGER,
         default=60,

@@ -96,6 +96,7 @@ TABLE = {
     "store.postgres": row("ports domain errors clock runtime plugins store store.log store.codec store.files", "psycopg structlog"),
     "store.files": row("errors store.log store.codec"),
     "store.owner": row("errors clock runtime store.files"),
+    "store.starts": row("store.files"),
     "store.place": row("errors clock runtime store store.files store.log store.postgres"),
     "store.move": row("ports domain errors clock runtime fold store store.files store.log store.codec store.place"),
     "store.backup": row("ports domain errors clock runtime fold store store.files store.log store.codec store.place store.move"),
@@ -115,13 +116,13 @@ TABLE = {
     "backtest": row(f"{DESK} desk", "numpy scipy pandas"),
     "app": row(
         f"{INNER} desk dispatch commands journal learning backtest brokers market.providers links writers writers.claude store"
-        " store.postgres store.files store.owner store.place marks warming",
+        " store.postgres store.files store.owner store.place store.starts marks warming",
         "structlog",
     ),
     # 4. how people reach it
     "bot": row(f"{FRONT} store.owner", "structlog rapidfuzz"),
     "bot.__main__": row(f"{FRONT} app store.owner bot.channels bot.doctor bot.upkeep", "structlog"),
-    "bot.doctor": row(f"{FRONT} store.checkup store.owner store.place", "structlog"),
+    "bot.doctor": row(f"{FRONT} store.checkup store.owner store.place store.starts", "structlog"),
     "bot.upkeep": row(f"{FRONT} store.backup store.move store.place"),
     "bot.charts": row("reply errors domain", "matplotlib numpy"),
     "bot.wake": row(FRONT, "apscheduler structlog"),

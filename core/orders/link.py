@@ -6,6 +6,7 @@ recorded is shown and stops the instruments concerned.
 
 from __future__ import annotations
 
+import contextlib
 from collections import deque
 from collections.abc import Awaitable, Sequence
 from datetime import datetime
@@ -30,7 +31,7 @@ from core.domain.events import (
     Settled,
 )
 from core.domain.orders import Fill
-from core.errors import BrokerTimeout, DeskError, Unavailable, UserError
+from core.errors import BrokerTimeout, DeskError, LeaseLost, Unavailable, UserError
 from core.logs import Level
 from core.orders.reconcile import ENDED, breaks, concluded, differences, endings, external, facts
 from core.orders.rounds import comparison_due
@@ -86,6 +87,7 @@ class BrokerLink:
     async def connect(self) -> None:
         """Connect (again) and reconcile; until then the account is in RECOVERY. Raises Unavailable where the broker is not there."""
         async with self._wire:
+            await self._still_owner()
             try:
                 epoch = await self._desk.runtime.wait_for(self._broker.connect(), self._seconds())
             except NO_ANSWER as error:
@@ -93,6 +95,14 @@ class BrokerLink:
             self._desk.epochs[self._account] = epoch
             self._sent.clear()
             await self._reconcile(epoch)
+
+    async def _still_owner(self) -> None:
+        """A desk that another has replaced leaves the broker to it: its login could end the other's. Raises LeaseLost."""
+        desk = self._desk
+        with contextlib.suppress(Unavailable):  # a disk that fails must keep nobody from reaching the broker to cancel
+            desk.lease_lost = desk.lease_lost or await desk.store.lease_token() != desk.token
+        if desk.lease_lost:
+            raise LeaseLost
 
     async def reconcile(self) -> Reconciled:
         """Compare with the broker now; raises Unavailable where it does not answer."""

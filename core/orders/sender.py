@@ -318,9 +318,12 @@ class AccountSender(BrokerLink):
                 pass
 
     async def run(self) -> None:
-        """The account's background loop: hear, work, reconcile while something differs, reconnect with growing pauses after a failure."""
+        """The account's background loop: hear, work, reconcile while something differs, reconnect with growing pauses after a failure.
+
+        It ends where another process has taken the lease: in STANDBY the broker is the other's.
+        """
         failures = 0
-        while True:
+        while not self._desk.lease_lost:
             try:
                 if self._desk.trouble:
                     await self._cancel_again()

@@ -47,7 +47,8 @@ async def _run(root: Path, options: argparse.Namespace, tally: Tally) -> None:
                 lives = min(options.lives, max(5, left))
                 campaign = await one_home(root, exchange, warm, name=f"L{seed}", seed=seed, lives=lives, tally=tally)
                 wrong = campaign.checker.wrong
-                print(f"home {seed:<5} {tally.cycles:>5} killed in all  {'; '.join(wrong) if wrong else 'nothing lost, nothing doubled'}", flush=True)
+                said = "; ".join(wrong) or "nothing lost, nothing doubled"
+                print(f"home {seed:<5} {tally.cycles:>5} killed in all  {said}", flush=True)
                 if not wrong:
                     shutil.rmtree(campaign.home.path)
 

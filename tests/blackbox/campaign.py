@@ -171,7 +171,7 @@ class Campaign:
     async def one_command(self) -> None:
         """A single command, `do`, that opens the desk for itself, killed anywhere; before it, one that runs to its end."""
         await self._weather(calm=True)
-        code, said, _ = await self.home.run("do", "close scope=all" if self.rng.random() < 0.5 else "positions")
+        _, said, _ = await self.home.run("do", "close scope=all" if self.rng.random() < 0.5 else "positions")
         self._hear(said.splitlines())
         desk = await self.home.start("do", self._a_line())
         await asyncio.sleep(self.rng.uniform(0.05, 0.9))

@@ -17,6 +17,8 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+from tests.blackbox.machine import unwrapped
+
 OVER = {"cancelled", "rejected", "denied", "expired"}
 CLOCK_SECONDS = 0.5  # between a HALT being durable and the last byte that may have been on its way
 
@@ -337,7 +339,7 @@ _ORDER = re.compile(r"^order +(O[0-9A-Z]+)")
 _STATE = re.compile(r"^state +([a-z ]+)$")
 _NOTED = re.compile(r"^\[ok\] Noted: (.+)$")
 _FILLED = re.compile(r"^\[(?:ok|i)\] Filled(?:: \d+ x| \d+ of \d+) .*\(order (O[0-9A-Z]+)\)")
-_ENDED = re.compile(r"^\[.\] Order (O[0-9A-Z]+) \(.*\) (is cancelled|was rejected|was not sent|has expired)")
+_ENDED = re.compile(r"^\[(?:.|ok)\] Order (O[0-9A-Z]+) \(.*\) (is cancelled|was rejected|was not sent|has expired)")
 _BY_WORD = re.compile(r"^\[ok\] No longer working, by the broker's word: ([O0-9A-Z, ]+)\.")
 _HALTED = re.compile(r"^\[.\] (HALTED\.|The desk is HALTED: )")
 _WORDS = {"is cancelled": "cancelled", "was rejected": "rejected", "was not sent": "denied", "has expired": "expired"}
@@ -347,7 +349,7 @@ def claims_of_text(lines: list[str]) -> list[Claim]:
     """What a terminal showed, as far as it claims something."""
     found: list[Claim] = []
     order = ""
-    for line in lines:
+    for line in unwrapped(lines):
         if match := _ORDER.match(line):
             order = match[1]
         elif (match := _STATE.match(line)) and order:

@@ -7,6 +7,7 @@ starts cost their own work and not that of the interpreter. A forked process has
 from __future__ import annotations
 
 import gc
+import importlib
 import json
 import os
 import select
@@ -81,15 +82,8 @@ def _import_everything() -> None:
     import scipy.special  # noqa: F401
     import yaml  # noqa: F401
 
-    import bot.auth
-    import bot.channels.terminal
-    import bot.doctor
-    import bot.session
-    import bot.upkeep
-    import core.app
-    import core.store.owner
-    import core.store.place  # noqa: F401
-
+    for name in ("bot.auth", "bot.channels.terminal", "bot.doctor", "bot.session", "bot.upkeep", "core.app", "core.store.place"):
+        importlib.import_module(name)
     for family in plugins.FAMILIES:
         for name in plugins.names(family):
             plugins.load(family, name)

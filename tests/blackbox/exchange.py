@@ -135,7 +135,7 @@ class Exchange:
             "n": len(account.requests), "at": time.time(), "pid": request.get("pid", connection.pid), "epoch": connection.epoch,
             "bytes": line.decode("utf-8", "replace"), "taken": False, **request,
         }
-        if request["op"] != "updates":
+        if request["op"] not in ("updates", "ping"):
             account.requests.append(arrived)
         account.books.desk_time = request.get("now", account.books.desk_time)
         self._spring(account, f"{request['op']}:arrived")
@@ -229,6 +229,9 @@ class Exchange:
         landed = account.faults.wrong_account or f"{account.books.account}:{account.books.env}"
         return {"epoch": account.epoch, "account": landed.split(":")[0], "env": landed.split(":")[1]}
 
+    def _op_ping(self, account: Account, connection: Connection, request: dict[str, Any]) -> dict[str, Any]:
+        return {}
+
     def _op_preview(self, account: Account, connection: Connection, request: dict[str, Any]) -> dict[str, Any]:
         return account.books.preview(request)
 
@@ -261,8 +264,8 @@ class Exchange:
             self._rng.shuffle(fresh)
         if fresh and account.faults.strange:
             strange, account.faults.strange = account.faults.strange, ""
-            fresh = [{**fresh[0], "kind": "report", "client_id": "?", "ref": "?", "limit": "1", "reason": "", "status": "held for review"}] \
-                if strange == "status" else [{"cursor": fresh[0]["cursor"], "kind": "fill"}]
+            held = {"kind": "report", "client_id": "?", "ref": "?", "limit": "1", "reason": "", "status": "held for review"}
+            fresh = [{"cursor": fresh[0]["cursor"], **(held if strange == "status" else {"kind": "fill"})}]
         return {"updates": fresh, "epoch": account.epoch}
 
     # --- what a checker asks --------------------------------------------------------------------------------------------

@@ -52,12 +52,14 @@ class People:
     def _some_lines(self) -> list[str]:
         return self.rng.choices((
             [self._opening(), "Confirm"], [self._opening(), "Confirm", "Confirm"], [self._opening(), "1", "Confirm", "status"],
-            ["close scope=all", "1"], ["positions"], [self._note()], ["cancel scope=all"], ["fills"], ["halt", f"unhalt pin={PIN}"], ["kill"],
+            ["close scope=all", "1"], ["positions"], [self._note()], ["cancel scope=all"], ["fills"],
+            ["halt", f"unhalt pin={PIN}"], ["kill"],
         ), weights=(30, 12, 10, 8, 4, 12, 6, 4, 2, 1))[0]
 
     async def _socket(self, one: int) -> None:
         while self.desk.alive:
-            await self.rng.choices((self._trade, self._twice, self._close, self._cancel, self._write, self._stop), (30, 14, 14, 8, 12, 3))[0]()
+            doings = (self._trade, self._twice, self._close, self._cancel, self._write, self._stop)
+            await self.rng.choices(doings, weights=(30, 14, 14, 8, 12, 3))[0]()
             await asyncio.sleep(self.rng.uniform(0.0, 0.1))
 
     async def _trade(self) -> None:

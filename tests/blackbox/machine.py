@@ -26,7 +26,7 @@ WAIT_SECONDS = 30.0
 CHILD = "tests.blackbox.child"
 SETTINGS: dict[str, Any] = {
     "desk.broker_seconds": 2, "desk.orders_per_minute": 1000, "desk.cards_per_minute": 1000, "desk.walk_seconds": 5,
-    "desk.ticket_life_seconds": 900,
+    "desk.ticket_life_seconds": 900, "desk.crash_starts": 1000,
     "rules.duplicate.window_seconds": 0, "rules.positions.max_positions": 200, "rules.per_underlying.max_fraction": 1,
     "rules.per_underlying.cluster_fraction": 1, "rules.capital.max_fraction": 0.5, "rules.stress.max_fraction": 1,
     "rules.stress.warn_fraction": 1, "rules.margin_use.max_fraction": 0.6, "rules.margin_line.max_fraction": 0.8,
@@ -101,7 +101,9 @@ class Warm:
         self._ended: dict[int, asyncio.Future[int]] = {}
         self._listening = asyncio.create_task(self._listen())
 
-    async def spawn(self, arguments: Sequence[str], *, env: dict[str, str], cwd: Path, files: Sequence[int]) -> tuple[int, asyncio.Future[int]]:
+    async def spawn(
+        self, arguments: Sequence[str], *, env: dict[str, str], cwd: Path, files: Sequence[int]
+    ) -> tuple[int, asyncio.Future[int]]:
         """A new process with these standard files; its pid, and its exit code once it ended."""
         asked = json.dumps({"arguments": list(arguments), "env": env, "cwd": str(cwd)}).encode()
         async with self._lock:
@@ -146,8 +148,8 @@ class Desk:
 
     @property
     def text(self) -> str:
-        """Everything it said in whole lines."""
-        return "\n".join(self.said)
+        """Everything it said in whole lines, sentences in one piece."""
+        return "\n".join(unwrapped(self.said))
 
     @property
     def alive(self) -> bool:
@@ -158,12 +160,12 @@ class Desk:
         with contextlib.suppress(BrokenPipeError):
             os.write(self.stdin, "".join(f"{line}\n" for line in lines).encode())
 
-    async def hears(self, pattern: str, *, since: int = 0, seconds: float = WAIT_SECONDS) -> re.Match[str]:
-        """Wait until its output from line `since` on matches; raise Died where it ends first, TimeoutError where it never does."""
+    async def hears(self, pattern: str, *, seconds: float = WAIT_SECONDS) -> re.Match[str]:
+        """Wait until its output matches; raise Died where it ends first, TimeoutError where it never does."""
         until = time.monotonic() + seconds
         while True:
             ended = self.heard.done()
-            found = re.search(pattern, "\n".join(self.said[since:]), re.MULTILINE)
+            found = re.search(pattern, self.text, re.MULTILINE)
             if found:
                 return found
             if ended:
@@ -330,6 +332,17 @@ async def _listen(desk: Desk, fd: int) -> None:
     finally:
         transport.close()
         desk._hear(None)
+
+
+def unwrapped(lines: Sequence[str]) -> list[str]:
+    """Lines of a terminal with the sentences it wrapped in one piece again."""
+    whole: list[str] = []
+    for line in lines:
+        if line.startswith("    ") and whole and whole[-1].startswith("["):
+            whole[-1] += f" {line.strip()}"
+        else:
+            whole.append(line)
+    return whole
 
 
 @contextlib.asynccontextmanager

@@ -14,7 +14,7 @@ from core.domain.orders import Leg, OrderState, Side
 from core.errors import BrokerRejected, BrokerTimeout, Unavailable
 from core.ports import BrokerOrder, BrokerPosition, BrokerStatus
 from core.runtime import SimRuntime
-from tests.fake_broker import FOR_EVER, World, open_world, reopened, simulated
+from tests.fake_broker import FOR_EVER, World, open_world, reopened, simulated, taken_over
 from tests.unit.risk.market import PRACTICE, SPREAD, filled, put, sell
 
 SHORT, LONG = SPREAD
@@ -46,6 +46,22 @@ async def test_f5_snapshot_when_it_times_out_at_the_start_then_the_account_recov
     assert world.mode() is Mode.RECOVERY
     await runtime.sleep(120)
     assert world.mode() is Mode.ACTIVE
+
+
+@simulated
+async def test_k4_link_when_another_desk_took_over_then_it_takes_no_new_login_and_its_loop_ends(runtime: SimRuntime) -> None:
+    old = await open_world(runtime)
+    new = await taken_over(old)
+    logins = old.broker.epoch
+    old.broker.fault("updates", Unavailable("broker", why="the other's login ended this one"), times=FOR_EVER)
+    loop = runtime.spawn(old.sender.run(), name="old")
+
+    await runtime.sleep(30)
+
+    assert old.broker.epoch == logins
+    assert loop.done()
+    assert old.mode() is Mode.STANDBY
+    assert new.mode() is Mode.ACTIVE
 
 
 @simulated
