@@ -25,6 +25,8 @@ SWITCH = "DESK_COMPILED"  # "0" in the environment leaves pricing to numpy
 _PASSED_ON = ("PATH", "LANG", "LC_ALL", "LD_LIBRARY_PATH", "SYSTEMROOT", "TMPDIR", "OMP_WAIT_POLICY")
 # It runs at every start: where everything is kept already it takes a second, and on another processor it compiles anew.
 _COMPILE = "import os, sys; os.nice(10); from core.pricing import compiled; compiled.warm(sys.argv[1])"
+# However the desk ends, its compiler ends with it: the other end of its standard input is the desk's alone.
+_END_WITH_THE_DESK = "import os, sys, threading; threading.Thread(target=lambda: (sys.stdin.read(), os._exit(1)), daemon=True).start()\n"
 
 
 def wanted() -> bool:
@@ -65,8 +67,9 @@ async def _compile(cache: Path) -> int:
     """Run the compiler in a process of its own, ended with this task; its exit code. It knows nothing of this process's secrets."""
     known = {name: os.environ[name] for name in _PASSED_ON if name in os.environ}
     process = await asyncio.create_subprocess_exec(
-        sys.executable, "-c", _COMPILE, str(cache), cwd=cache, env={**known, "PYTHONPATH": str(Path(pricing.__file__).parents[2])},
-        stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.DEVNULL, stderr=asyncio.subprocess.DEVNULL,
+        sys.executable, "-c", _END_WITH_THE_DESK + _COMPILE, str(cache), cwd=cache,
+        env={**known, "PYTHONPATH": str(Path(pricing.__file__).parents[2])},
+        stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.DEVNULL, stderr=asyncio.subprocess.DEVNULL,
     )
     try:
         return await process.wait()

@@ -276,6 +276,7 @@ class Home:
         """What the process finds in its environment."""
         inherited = {key: os.environ[key] for key in ("PATH", "HOME", "LANG", "TMPDIR", "PYTHONDONTWRITEBYTECODE") if key in os.environ}
         mine = {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT), "DESK_PIN": PIN, "DESK_LOOPBACK": str(self.exchange.port)}
+        mine["DESK_COMPILED"] = "0"  # half a minute of compiling for a desk that lives a second
         return {**inherited, **mine, **self.env}
 
     async def start(self, *words: str, cold: bool = False) -> Desk:

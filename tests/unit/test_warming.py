@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+import subprocess
+import sys
+import time
+from collections.abc import Callable
 from pathlib import Path
+from typing import TypeVar
 
 import pytest
 
 from core import warming
 from core.pricing import compiled
 from core.runtime import SystemRuntime
+
+T = TypeVar("T")
 
 
 @pytest.fixture
@@ -106,3 +113,36 @@ def test_wanted_when_switched_off_or_not_installed_then_no(
     monkeypatch.setattr(warming, "find_spec", lambda name: object() if installed else None)
 
     assert warming.wanted() is expected
+
+
+def test_j3_compiler_when_the_desk_is_killed_then_it_ends_by_itself(tmp_path: Path) -> None:
+    slow = "import sys, time; print('compiling', flush=True); open(sys.argv[1] + '/up', 'w').close(); time.sleep(60)"
+    desk = f"""
+import asyncio, pathlib
+from core import warming
+from core.runtime import SystemRuntime
+warming._COMPILE = {slow!r}
+asyncio.run(warming.warm_up(SystemRuntime(), pathlib.Path({str(tmp_path)!r})))
+"""
+    process = subprocess.Popen([sys.executable, "-c", desk], cwd=Path(__file__).parents[2])
+    compilers = _wait_for(lambda: [pid for pid in _children(process.pid) if (warming.cache_directory(tmp_path) / "up").exists()])
+
+    process.kill()
+    process.wait()
+
+    assert len(compilers) == 1
+    _wait_for(lambda: not Path(f"/proc/{compilers[0]}").exists() or "zombie" in Path(f"/proc/{compilers[0]}/status").read_text())
+
+
+def _children(pid: int) -> list[int]:
+    if not Path("/proc/self/task").exists():
+        pytest.skip("no /proc here that names a process's children")
+    return [int(child) for task in Path(f"/proc/{pid}/task").iterdir() for child in (task / "children").read_text().split()]
+
+
+def _wait_for(found: Callable[[], T], seconds: float = 30) -> T:
+    until = time.monotonic() + seconds
+    while not (result := found()):
+        assert time.monotonic() < until
+        time.sleep(0.02)
+    return result
