@@ -304,12 +304,12 @@ class World:
     async def press(
         self, client_id: str = "O1", legs: Sequence[Leg] = SPREAD, *, account: AccountId = PRACTICE, start: str = "5.00",
         worst: str = "4.00", quantity: int = 1, reducing: bool = False, exits: bool = False, trade_id: str | None = None,
-        strategy: str = "put_credit_spread",
+        strategy: str = "put_credit_spread", tif: TimeInForce = TimeInForce.DAY, instead_of: tuple[str, ...] = (),
     ) -> Confirmed:
         """Record a confirmation without sending it."""
         covered = Envelope(
             account=account, legs=tuple(legs), quantity=quantity, plan=Limit(start=Decimal(start), worst=Decimal(worst)),
-            tif=TimeInForce.DAY, expires_at=self.desk.now() + timedelta(seconds=120), policy_version=1, strategy=strategy,
+            tif=tif, instead_of=instead_of, expires_at=self.desk.now() + timedelta(seconds=120), policy_version=1, strategy=strategy,
             trade_id=trade_id,
         )
         await self.record(

@@ -70,7 +70,10 @@ class AccountSender(BrokerLink):
         until = runtime.seconds() + self._seconds()
         while any(name in book(self._account).live for name in waiting) and runtime.seconds() < until:
             await runtime.sleep(CLEARING_SECONDS)
-            await self.pump(0)
+            try:
+                await self.pump(0)
+            except (DeskError, TimeoutError, OSError) as error:  # what cannot be heard is not proved: the time limit decides
+                runtime.report(f"link of {self._account.id}", error)
         still = [name for name in waiting if name in book(self._account).live]
         if still:
             return f"{', '.join(still)} could not be cancelled first"

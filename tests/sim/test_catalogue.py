@@ -176,7 +176,7 @@ def test_e4_repeated_and_corrected_executions_then_counted_once() -> None:
 
 
 def test_e5_partial_fills_race_with_price_changes_and_cancels_then_never_more_than_confirmed() -> None:
-    world = simulated(1, Rates(late_report=0.4, cancel_too_late=0.5, refuse_replace=0.3), cancel=5.0)
+    world = simulated(3, Rates(late_report=0.4, cancel_too_late=0.5, refuse_replace=0.3), cancel=5.0)
 
     assert count(world, "cancel_too_late") > 0
     assert any(wire.kind == "replace" for sent in world.monitor.history.intents.values() for wire in sent.wires)

@@ -75,7 +75,7 @@ def test_differences_when_the_answer_is_incomplete_then_none() -> None:
     assert differences(book, snapshot(complete=False, cash="7"), sent_now=()) == ()
 
 
-def test_e9_facts_when_a_strange_order_works_then_recorded_as_external_and_no_difference() -> None:
+def test_e9_differences_when_a_strange_order_works_then_shown_without_stopping_an_instrument() -> None:
     strange = replace(reported(client_id=None), legs=SPREAD)
     ((key, body),) = facts(book_after(), snapshot(strange))
     assert key is None

@@ -485,3 +485,14 @@ async def test_lift_when_a_runaway_was_halted_then_entries_go_again_after_a_minu
     await world.record(ModeSet(scope=Scope(), mode=Mode.ACTIVE, cause="runaway", reason="lifted"))
     await runtime.sleep(61)
     assert (await world.send("X")).state is OrderState.WORKING
+
+
+@simulated
+async def test_e7_send_when_the_order_in_its_way_cannot_be_proved_cancelled_then_denied_and_no_error(runtime: SimRuntime) -> None:
+    world = await open_world(runtime)
+    await world.send("O1")
+    world.broker.fault("cancel", BrokerTimeout())
+    world.broker.fault("updates", seconds=1000, times=FOR_EVER)
+    order = await world.send("O2", **CLOSING, reducing=True, instead_of=("O1",))
+    assert (order.state, order.reason) == (OrderState.DENIED, "O1 could not be cancelled first")
+    assert world.broker.sent("submit") == ["O1"]
