@@ -159,6 +159,7 @@ async def _greeting(app: Any, news: list[str]) -> list[str]:
     caller = Caller(person="owner", via=Via.LINE)
     lines = [f"Thetadesk · {badge(desk, caller)}", *news]
     lines += [f"[!] {note}" for note in desk.notes if note not in app.config_errors]
+    lines += [f"[!] Exit due: {text}." for text in app.passed]
     if app.config_errors:
         lines += ["[x] The configuration has errors, so this desk only reads (RECOVERY):", *(f"    - {text}" for text in app.config_errors)]
     first = f"open put_credit_spread {_first_symbol(desk)}"

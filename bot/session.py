@@ -17,6 +17,8 @@ from bot.intent.line import Typed, Unclear, parse
 from core.command import Access, Call, Caller, Kind, Role, Via
 from core.desk import Desk
 from core.dispatch import call_line, command_of, dispatch, stamped
+from core.domain.encoding import digest
+from core.domain.events import TicketShown
 from core.errors import DeskError, Unavailable, UserError
 from core.logs import Level
 from core.ports import Put
@@ -93,8 +95,11 @@ class Session:
         return await self._once(message_id, lambda: self._pushed(str(what).strip(), message_id))
 
     async def tell(self, reply: Reply) -> Shown:
-        """Give an announcement's actions buttons. They are numbered after those already on the screen, whose numbers keep their meaning."""
-        reply = self._desk.redaction.clean(reply)
+        """Give an announcement's actions buttons. They are numbered after those already on the screen, whose numbers keep their meaning.
+
+        One with a ready ticket is shown as that ticket's card, which then counts as shown in this chat.
+        """
+        reply = self._desk.redaction.clean(await self._with_card(reply))
         first = max((button.number for button in self._last), default=0) + 1
         try:
             buttons = await self._issue(reply, first=first)
@@ -103,6 +108,24 @@ class Session:
             return Shown(reply=reply)
         self._last = (*self._last, *buttons)
         return Shown(reply=reply, buttons=buttons)
+
+    async def _with_card(self, reply: Reply) -> Reply:
+        name = str(reply.data.get("ticket") or "")
+        ticket, card = self._desk.fold.tickets.get(name), self._desk.cards.get(name)
+        if ticket is None:
+            return replace(reply, data={})
+        drafted = ticket.drafted
+        if card is None or not ticket.is_open or digest(card.blocks) != drafted.card_hash:
+            trade = drafted.envelope.trade_id
+            again = () if trade is None else (Action(label="Close it", line=f"close position_id={trade}"),)  # the card is drawn on demand
+            return replace(reply, data={}, actions=(*again, *reply.actions))
+        shown = TicketShown(ticket_id=name, chat=self._chat, at=self._desk.now())
+        stream = str(drafted.envelope.account)
+        try:
+            await self._desk.record(self._desk.draft(shown, actor=f"chat:{self._chat}", stream=stream, correlation=name))
+        except DeskError as error:  # the owner may press it all the same
+            self._desk.runtime.report("card shown", error)
+        return replace(card, actions=(*card.actions, *reply.actions), cites=reply.cites)
 
     async def _once(self, message_id: str, answer: Callable[[], Awaitable[Reply]]) -> Shown:
         if not message_id:

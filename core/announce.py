@@ -6,17 +6,21 @@ Every sentence speaks of something that is durable; `cites` names the event. Ann
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from enum import StrEnum
 
+from core.autonomy import exit_key
 from core.domain.events import (
     Adjusted,
     AlertRaised,
     Disarmed,
     Event,
+    ExitDue,
     ExternalOrder,
     Filled,
+    MandateGranted,
+    MandateRevoked,
     Mode,
     ModeSet,
     OrderEnded,
@@ -27,10 +31,11 @@ from core.domain.events import (
     ScopeKind,
     Settled,
     StopTriggered,
+    TicketConfirmed,
 )
 from core.domain.instruments import Option
 from core.domain.money import ZERO
-from core.domain.structures import describe_legs
+from core.domain.structures import Trade, describe_legs
 from core.orders.standing import net_filled as net_filled
 from core.orders.states import Order, Outcome
 from core.portfolio.book import Books
@@ -55,11 +60,12 @@ class Announcement:
     blocks: tuple[Block, ...]
     actions: tuple[Action, ...] = ()
     cites: tuple[int, ...] = ()
+    ticket: str = ""  # a ready ticket: its card is shown in place of the blocks, with these actions after its own
 
     @property
     def reply(self) -> Reply:
         """The same as a reply, for rendering."""
-        return Reply(blocks=self.blocks, actions=self.actions, cites=self.cites)
+        return Reply(blocks=self.blocks, actions=self.actions, cites=self.cites, data={"ticket": self.ticket} if self.ticket else {})
 
 
 _TONES = {Urgency.LOW: Tone.INFO, Urgency.MEDIUM: Tone.INFO, Urgency.HIGH: Tone.WARNING, Urgency.CRITICAL: Tone.BAD}
@@ -77,7 +83,15 @@ _MODE_WORDS = {
 
 
 def announce(event: Event, outcomes: Sequence[Outcome], books: Books) -> Announcement | None:
-    """The news in an event. `outcomes` are what the event brought for its order, `books` the state after its whole batch."""
+    """The news in an event. `outcomes` are what the event brought for its order, `books` the state after its whole batch.
+
+    Whatever is told of an order that a mandate sent carries the button that revokes it.
+    """
+    news = _told(event, outcomes, books)
+    return None if news is None else _revocable(news, event, books)
+
+
+def _told(event: Event, outcomes: Sequence[Outcome], books: Books) -> Announcement | None:
     body = event.body
     if isinstance(body, Filled):
         return _filled(event, body, outcomes, books)
@@ -100,6 +114,12 @@ def announce(event: Event, outcomes: Sequence[Outcome], books: Books) -> Announc
         return _adjusted(event, body)
     if isinstance(body, ModeSet):
         return _mode(event, body)
+    if isinstance(body, ExitDue):
+        return _exit_due(event, body, books)
+    if isinstance(body, TicketConfirmed):
+        return _acted(event, body, books) if body.mandate is not None else None
+    if isinstance(body, MandateGranted | MandateRevoked):
+        return _mandate(event, body)
     return _reconciled(event, body) if isinstance(body, Reconciled) else None
 
 
@@ -244,6 +264,71 @@ def _alert(event: Event, body: AlertRaised) -> Announcement:
     labels = body.labels if len(body.labels) == len(body.lines) else tuple(line.partition(" ")[0].capitalize() for line in body.lines)
     actions = tuple(Action(label=label, line=line) for label, line in zip(labels, body.lines, strict=True))
     return _news(event, f"alert:{body.key}", Urgency(body.urgency), body.text, actions=actions)
+
+
+def _exit_due(event: Event, body: ExitDue, books: Books) -> Announcement:
+    """What an exit found; critical once a person has not answered what must be answered."""
+    key, trade = exit_key(body.trade_id, body.rule), books.trade(body.trade_id)
+    actions = [] if body.ticket_id else [Action(label="Close it", line=f"close position_id={body.trade_id}", style="primary")]
+    if not body.ticket_id:
+        actions.append(Action(label="Why", line=f"explain {body.trade_id}"))
+    actions.append(Action(label="Snooze 1 h", line=f"snooze {key} for=1h"))
+    if body.must:
+        actions.append(Action(label="Leave it", line=f"ack {key}"))
+    urgency = Urgency.MEDIUM if not body.must and body.decision != "look" else Urgency.CRITICAL if body.times > 1 else Urgency.HIGH
+    news = _news(event, f"exit:{event.seq}", urgency, exit_words(body, trade), actions=tuple(actions))
+    return replace(news, ticket=body.ticket_id or "")
+
+
+def exit_words(body: ExitDue, trade: Trade | None) -> str:
+    """An exit's finding as sentences: which trade, what was measured, why it was not done by itself."""
+    what = "" if trade is None else f" ({trade.open_units} x {describe_legs(trade.legs)})"
+    again = f" Told {body.times} times." if body.times > 1 else ""
+    note = f" Not done by itself: {_sentence(body.note)}" if body.note else ""
+    return f"{body.trade_id}{what}: {_sentence(body.reason)}{note}{again}"
+
+
+def _acted(event: Event, body: TicketConfirmed, books: Books) -> Announcement | None:
+    """A mandate confirmed an order: which, why, and within which prices."""
+    order = books.order(body.client_id)
+    if order is None:
+        return None
+    plan = order.envelope.plan
+    prices = f"from {_price(plan.start)}, at worst {_price(plan.worst)}"
+    text = (
+        f"Mandate {body.mandate} acts on {order.trade_id}: {_sentence(body.evidence)} "
+        f"Order {body.client_id} closes {order.quantity} x {describe_legs(order.envelope.legs)}, {prices}."
+    )
+    return _news(event, f"mandate:{body.client_id}", Urgency.HIGH, text)
+
+
+def _price(price: Decimal) -> str:
+    return f"{abs(price):.2f} {'received' if price > 0 else 'paid'}"
+
+
+def _mandate(event: Event, body: MandateGranted | MandateRevoked) -> Announcement:
+    if isinstance(body, MandateRevoked):
+        text = f"Mandate {body.mandate_id} was revoked: {_sentence(body.reason)}"
+        return _news(event, f"revoked:{body.mandate_id}", Urgency.MEDIUM, text)
+    mandate = body.mandate
+    text = f"Mandate {mandate.id} is in force, granted by {mandate.granted_by}: {', '.join(mandate.rules)} may {mandate.action} by itself."
+    return _news(event, f"granted:{mandate.id}", Urgency.MEDIUM, text, actions=(revoke_action(mandate.id),))
+
+
+def revoke_action(mandate: str) -> Action:
+    """The one tap that ends a mandate."""
+    return Action(label=f"Revoke {mandate}", line=f"mandate revoke id={mandate}", style="danger")
+
+
+def _revocable(news: Announcement, event: Event, books: Books) -> Announcement:
+    body = event.body
+    order = books.order((body.fill.client_id if isinstance(body, Filled) else getattr(body, "client_id", None)) or "")
+    if order is None or order.mandate is None:
+        return news
+    cancel = () if order.state.terminal else (Action(label="Cancel the order", line=f"cancel {order.client_id}", style="danger"),)
+    known = {action.line for action in news.actions}
+    more = tuple(action for action in (*cancel, revoke_action(order.mandate)) if action.line not in known)
+    return replace(news, actions=(*news.actions, *more))
 
 
 def _mode(event: Event, body: ModeSet) -> Announcement:

@@ -27,6 +27,7 @@ from core.fold import CODE_VERSION, DeskFold
 from core.logs import FILE_NAME, FileLogs, Level, Logs
 from core.market.reader import Reader
 from core.marks import mark_session
+from core.orders.exit_loop import ExitLoop
 from core.orders.sender import AccountSender
 from core.orders.steward import Steward
 from core.ports import Archive, Broker, Provider, Put, Snapshot, Store
@@ -69,11 +70,14 @@ class App:
     config_errors: tuple[str, ...] = ()
     starts: Starts | None = None
     wait_seconds: float = 0.0  # before it connects, in a crash loop
+    exits: ExitLoop = field(init=False)
+    passed: tuple[str, ...] = ()  # exits found due at the start: what was passed while the desk was down
     _saved_seq: int = field(default=0, repr=False)
     _stopped: bool = field(default=False, repr=False)
 
     def __post_init__(self) -> None:
         self.desk.step_clock = self.step_clock
+        self.exits = ExitLoop(self.desk)
 
     async def start(self) -> None:
         """Reconcile every account, then start the background loops. A broker that is not there leaves its account in RECOVERY."""
@@ -100,9 +104,11 @@ class App:
             except Exception as error:  # noqa: BLE001 - its own loop goes on trying; the desk starts all the same
                 desk.runtime.report(f"standing orders of {account.id}", error)
             desk.runtime.spawn(steward.run(), name=f"standing orders {account.id}")
+        self.passed = await self._look_at_exits()
         for account, sender in desk.senders.items():
             desk.runtime.spawn(sender.run(), name=f"account {account.id}")
         desk.runtime.spawn(self._tick(), name="marks and snapshots")
+        desk.runtime.spawn(self._watch_exits(), name="exits")
         if self.home is not None:
             from core import warming
 
@@ -189,6 +195,7 @@ class App:
                 await steward.turn(one_look=True)
                 await self.desk.senders[account].settle_down()
             await mark_session(self.desk)
+            await self._look_at_exits(one_look=True)
             reached = exchange_date(instant) > exchange_date(start) if target is None else instant >= target
             if reached:
                 return True
@@ -198,6 +205,23 @@ class App:
             instants: tuple[datetime, ...] = getattr(provider, "snapshot_instants", ())
             if instants:
                 return instants
+        return ()
+
+    async def _watch_exits(self) -> None:
+        """The rounds of the exits, by the desk's clock; where it stands they are held at its steps."""
+        while True:
+            await self.desk.runtime.sleep(TICK_SECONDS)
+            if self.exits.due and not self.desk.runtime.clock.standing:
+                await self._look_at_exits()
+
+    async def _look_at_exits(self, *, one_look: bool = False) -> tuple[str, ...]:
+        """One round. Whatever goes wrong is told and ends neither the loop nor a step of the clock."""
+        try:
+            return await self.exits.round(one_look=one_look)
+        except (DeskError, TimeoutError, OSError) as error:
+            self.desk.runtime.report("exits", error)
+        except Exception as error:  # noqa: BLE001 - a desk whose exits do not work takes no new risk: it is told, entries stop, the loop goes on
+            await self._reducing(self.desk.report("exits", error), "the exits cannot be watched")
         return ()
 
     async def _tick(self) -> None:
@@ -215,13 +239,11 @@ class App:
                 failing = True
             except Exception as error:  # noqa: BLE001 - without marks the brakes see nothing: it is told, entries stop, the loop goes on
                 if not failing:
-                    await self._reducing(self.desk.report("marks and snapshots", error))
+                    await self._reducing(self.desk.report("marks and snapshots", error), "the accounts cannot be marked")
                 failing = True
 
-    async def _reducing(self, identity: str) -> None:
-        mode = ModeSet(
-            scope=Scope(), mode=Mode.REDUCING, cause=f"bug:{identity}", reason=f"the accounts cannot be marked ({identity})"
-        )
+    async def _reducing(self, identity: str, what: str) -> None:
+        mode = ModeSet(scope=Scope(), mode=Mode.REDUCING, cause=f"bug:{identity}", reason=f"{what} ({identity})")
         try:
             await self.desk.record(self.desk.draft(mode, actor="desk"))
         except DeskError as error:

@@ -19,6 +19,7 @@ from core import plugins
 from core.domain.accounts import Account, AccountId, AccountKind, Charter, Env
 from core.domain.money import MoneyError, exact
 from core.errors import DeskError
+from core.exits import exit_settings
 from core.settings import Kind, Loosens, Parameters, Setting, Value
 from core.stop_settings import STOP_SETTINGS
 
@@ -171,12 +172,15 @@ class Config:
 
 
 def setting_specs() -> dict[str, Setting]:
-    """Every setting by its full key: the desk's own and those of rules and strategies."""
+    """Every setting by its full key: the desk's own and those of rules, strategies and exits."""
     specs = {f"desk.{setting.name}": setting for setting in DESK_SETTINGS}
     for family in ("rules", "strategies"):
         for name in plugins.names(family):
             declared: tuple[Setting, ...] = plugins.load(family, name).PARAMETERS
             specs.update({f"{family}.{name}.{setting.name}": setting for setting in declared})
+    for name in plugins.names("exits"):
+        declared = exit_settings(plugins.load("exits", name), plugins.names("strategies"))
+        specs.update({f"exits.{name}.{setting.name}": setting for setting in declared})
     return specs
 
 

@@ -15,6 +15,7 @@ from core.domain.events import (
     ClockMoved,
     ConfigSeen,
     Event,
+    ExitDue,
     Filled,
     Marked,
     Mode,
@@ -48,6 +49,8 @@ def event_level(event: Event) -> str:
         return "warning" if body.outcome in ("denied", "rejected") else "info"
     if isinstance(body, OrderUnknown | ReplaceRefused):
         return "warning"
+    if isinstance(body, ExitDue):
+        return "warning" if body.must else "info"
     if isinstance(body, AlertRaised):
         return "warning" if body.urgency in ("high", "critical") else "info"
     return "debug" if isinstance(body, _ROUTINE) else "info"

@@ -7,7 +7,7 @@ and change it only through `record`.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime
 from functools import partial
@@ -19,6 +19,7 @@ from core.decisions import event_fields, event_level, without_secrets
 from core.domain.accounts import Account, AccountId
 from core.domain.events import Body, Draft, Event, ExternalOrder, Mode, Scope, ScopeKind, SettingChanged, strictest
 from core.errors import DeskError, LeaseLost, Unavailable, UserError
+from core.exits import Exit, load_exits
 from core.fold import DeskFold
 from core.logs import Level, Logs, about
 from core.market.reader import Reader
@@ -26,6 +27,7 @@ from core.orders.states import Order, Outcome
 from core.portfolio.book import Book, Books
 from core.ports import Archive, Broker, Provider, Store
 from core.redaction import Redaction
+from core.reply import Reply
 from core.risk.exam import Rule
 from core.risk.registry import load_rules
 from core.runtime import Runtime
@@ -34,6 +36,7 @@ if TYPE_CHECKING:
     from core.orders.sender import AccountSender
     from core.orders.steward import Steward
 
+CARDS_KEPT = 50
 Listener = Callable[[Event, tuple[Outcome, ...]], None]
 
 
@@ -82,6 +85,7 @@ class Desk:
     stewards: dict[AccountId, Steward] = field(default_factory=dict)
     default_account: AccountId | None = None
     ticket_seconds: dict[str, float] = field(default_factory=dict)  # ticket -> the clock's own seconds when drawn, whatever the wall says
+    cards: dict[str, Reply] = field(default_factory=dict)  # the newest cards the clock drew, for whoever is told of them
     notes: list[str] = field(default_factory=list)  # what start-up wants a person to know
     write_halt: Callable[[str], None] | None = None  # makes the HALT file; None where the desk has no directory (tests, simulation)
     clear_halt: Callable[[], None] | None = None  # removes it
@@ -119,10 +123,21 @@ class Desk:
         """The rules of the gate with their effective parameters."""
         return self._rules
 
+    @property
+    def exits(self) -> tuple[Exit, ...]:
+        """The exits with their effective settings, the most urgent first."""
+        return self._exits
+
+    def exit_terms(self, rules: Collection[str], strategies: Collection[str]) -> dict[str, str]:
+        """The settings that decide when these exits speak for trades of these strategies: what a mandate is granted on."""
+        specs = self._settings.specs
+        return {key: text for item in self._exits if item.name in rules for key, text in item.terms(strategies, specs).items()}
+
     def reload_settings(self) -> None:
-        """Rebuild effective settings and rules after a change."""
+        """Rebuild effective settings, rules and exits after a change."""
         self._settings = SettingsTable(self.config, self.fold.settings)
         self._rules = load_rules(self._settings.all_parameters("rules"))
+        self._exits = load_exits(self._settings.values)
 
     def account(self, caller: Caller | None = None, named: str | None = None) -> Account:
         """The account a call means: by name or id, else the caller's, else the default; raise UserError for an unknown one."""
@@ -270,6 +285,12 @@ class Desk:
                     listener(event, result)
                 except Exception as error:  # noqa: BLE001 - whoever listens must not stand between the log and the order path
                     self.report("listener", error)
+
+    def keep_card(self, ticket_id: str, card: Reply) -> None:
+        """Keep a card that no chat asked for until it is shown; the oldest are forgotten, and drawn again on demand."""
+        self.cards[ticket_id] = card
+        while len(self.cards) > CARDS_KEPT:
+            del self.cards[next(iter(self.cards))]
 
     def listen(self, listener: Listener) -> Callable[[], None]:
         """Call `listener` after each stored event; returns the function that stops it."""

@@ -93,7 +93,7 @@ def _stands_in_the_way(command: Command, call: Call, access: Access, line: str) 
     if access is Access.REDUCE:
         return _offer(command, line, "A model may not do this by itself; press the button to do it.") if caller.via is Via.MODEL else None
     if access is Access.COMMIT:
-        return None if caller.via in (*BY_A_PERSON, Via.MANDATE) else _not_committed(command, caller, line)
+        return None if caller.via in BY_A_PERSON else _not_committed(command, caller, line)  # a mandate's orders never come this way
     if caller.via is Via.SENTENCE:
         return _offer(command, line, "This loosens what protects the account. Press the button; you will be asked for your PIN.")
     if caller.via not in BY_A_PERSON:

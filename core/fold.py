@@ -12,6 +12,7 @@ from datetime import datetime, timedelta
 from hashlib import sha256
 from types import MappingProxyType
 
+from core.autonomy import AUTONOMY_BODIES, Autonomy, ExitTold
 from core.domain.accounts import AccountId
 from core.domain.encoding import canonical, from_plain, to_plain
 from core.domain.events import (
@@ -20,6 +21,7 @@ from core.domain.events import (
     ClockMoved,
     ConfigSeen,
     Event,
+    MandateOffered,
     Marked,
     Mode,
     ModeSet,
@@ -35,10 +37,11 @@ from core.domain.events import (
     TicketShown,
     strictest,
 )
+from core.domain.mandates import MandateState
 from core.orders.states import Outcome
 from core.portfolio.book import BookFold, Books
 
-CODE_VERSION = "5"  # raise when the shape of any fold changes; older snapshots are then rebuilt from the log
+CODE_VERSION = "6"  # raise when the shape of any fold changes; older snapshots are then rebuilt from the log
 ALERTS_KEPT = timedelta(days=60)  # longer than anything an alert is about stays open between two of its alerts
 
 
@@ -106,6 +109,7 @@ class _Desk:
     reconciled: dict[str, Reconciled] = field(default_factory=dict)
     marks: dict[str, list[Marked]] = field(default_factory=dict)
     alerts: dict[str, Alert] = field(default_factory=dict)
+    autonomy: Autonomy = field(default_factory=Autonomy)
     clock: datetime | None = None
     last_at: datetime | None = None
     seq: int = 0
@@ -128,6 +132,8 @@ class DeskFold:
         self._desk.last_at = event.at if self._desk.last_at is None else max(self._desk.last_at, event.at)
         self._ticket(event)
         self._control(event)
+        if isinstance(event.body, AUTONOMY_BODIES):
+            self._desk.autonomy.apply(event)
         return self._books.apply(event)
 
     @property
@@ -216,6 +222,20 @@ class DeskFold:
     def alerts(self) -> Mapping[str, Alert]:
         """The alerts of the last weeks by key, oldest first."""
         return MappingProxyType(self._desk.alerts)
+
+    def mandates(self, *, now: datetime) -> Mapping[str, MandateState]:
+        """Every mandate ever granted by id, oldest first, as it stands now."""
+        return MappingProxyType(self._desk.autonomy.states(now=now, latest=self._desk.last_at or now))
+
+    @property
+    def mandate_offer(self) -> MandateOffered | None:
+        """The newest card of a mandate that was not granted yet."""
+        return next(iter(self._desk.autonomy.offers.values()), None)
+
+    @property
+    def exits(self) -> Mapping[str, ExitTold]:
+        """Exits that stand told, by `trade.rule`."""
+        return MappingProxyType(self._desk.autonomy.exits)
 
     def modes(self, *, account: AccountId | None = None, strategy: str | None = None, keys: tuple[str, ...] = ()) -> tuple[ModeEntry, ...]:
         """The mode entries in force for the desk and for the given account, strategy and instruments, strictest last."""

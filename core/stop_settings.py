@@ -8,6 +8,10 @@ from core.settings import Kind, Loosens, Setting
 
 STOP_SETTINGS: tuple[Setting, ...] = (
     Setting(
+        name="exit_check_seconds", kind=Kind.INTEGER, default=60, unit="s", help="how often the exits look at every open trade",
+        loosens=Loosens.EXIT, low=Decimal(5), high=Decimal(300),
+    ),
+    Setting(
         name="stop_check_seconds", kind=Kind.INTEGER, default=15, unit="s", help="how often stops and targets look at the market",
         loosens=Loosens.EXIT, low=Decimal(1), high=Decimal(300),
     ),

@@ -38,7 +38,7 @@ DATA = "market.quote market.chain market.view market.analytics ports"
 PURE = f"domain errors settings plugins pricing margin fees {DATA}"
 EDGE = "ports domain pricing margin fees plugins errors clock runtime market.quote market.chain"
 PLANS = "orders.states orders.standing orders.trigger"
-RING = f"{PURE} portfolio portfolio.book risk strategies exits alerts reports announce schedule fold market.indicators {PLANS}"
+RING = f"{PURE} portfolio portfolio.book risk strategies exits alerts reports announce schedule fold autonomy market.indicators {PLANS}"
 DESK = f"{RING} clock runtime config command reply market"
 INNER = f"{DESK} orders store.log store.codec logs redaction decisions"
 CLIENTS = "ib_async ib_insync httpx httpx2 aiohttp requests websockets alpaca tastytrade structlog"
@@ -68,9 +68,10 @@ TABLE = {
     "exits": row(f"{PURE} portfolio portfolio.book market.indicators", "numpy", pure=True),
     "alerts": row(f"{PURE} portfolio portfolio.book risk market.indicators reply", "numpy", pure=True),
     "reports": row(f"{PURE} portfolio portfolio.book risk market.indicators reply", "numpy", pure=True),
-    "announce": row("domain errors reply command portfolio portfolio.book orders.states orders.standing", pure=True),
+    "announce": row("domain errors reply command autonomy portfolio portfolio.book orders.states orders.standing", pure=True),
     "schedule": row("domain errors command", pure=True),
-    "fold": row("domain errors portfolio portfolio.book orders.states orders.standing", pure=True),
+    "fold": row("domain errors autonomy portfolio portfolio.book orders.states orders.standing", pure=True),
+    "autonomy": row("domain", pure=True),
     "orders.states": row("domain errors", pure=True),
     "orders.standing": row("domain errors orders.states", pure=True),
     "orders.trigger": row("domain errors market.view market.quote risk", pure=True),
@@ -85,7 +86,7 @@ TABLE = {
     "runtime": row("clock errors simloop"),
     "plugins": row("errors domain"),
     "logs": row("redaction", "structlog"),
-    "config": row("domain errors settings stop_settings plugins risk schedule fees", "yaml"),
+    "config": row("domain errors settings stop_settings plugins risk exits schedule fees", "yaml"),
     # 2. edge
     "brokers": row(f"{EDGE} links", f"numpy {CLIENTS}"),
     "market.providers": row(f"{EDGE} links", f"numpy pandas yaml {CLIENTS}"),

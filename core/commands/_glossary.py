@@ -6,7 +6,8 @@ ALIASES = {
     "bp": "buying power", "nlv": "net liquidation value", "days to expiry": "dte", "implied volatility": "iv", "implied vol": "iv",
     "pop": "probability of profit", "net liq": "net liquidation value", "spread": "vertical", "csp": "cash secured put",
     "short put": "naked put", "max profit": "max loss", "greeks": "delta", "break even": "break-even", "breakeven": "break-even",
-    "bid ask": "natural", "exercise": "assignment", "vol": "iv", "commission": "fees",
+    "bid ask": "natural", "exercise": "assignment", "vol": "iv", "commission": "fees", "automation": "autonomy",
+    "ladder": "autonomy", "stop loss": "credit stop", "target": "profit target",
 }
 
 TERMS: dict[str, tuple[str, str]] = {
@@ -47,6 +48,22 @@ TERMS: dict[str, tuple[str, str]] = {
     "naked put": ("A put sold without owning a lower one: paid to buy at the strike, with losses down to zero.", "help topic=naked_put"),
     "cash secured put": ("A put sold with the whole strike value set aside in cash.", "help topic=cash_secured_put"),
     "put credit spread": ("Sell a put, buy a cheaper one below: a bounded loss for a smaller credit.", "help topic=put_credit_spread"),
+    "mandate": (
+        "Your standing permission to close trades without your press, where a rule calls for it: bounded in units, orders a day and price, "
+        "counted, and taken back by one tap. In HALT it sends nothing.", "mandate list",
+    ),
+    "autonomy": (
+        "How far the desk goes by itself when an exit is due: off, suggest (says so), confirm (with a ready ticket); auto only under a "
+        "mandate. Each rule has a level, and each strategy may have its own.", "settings exits",
+    ),
+    "profit target": (
+        "The share of the credit, or of the debit paid, at which profit is taken: half for most trades, 70% for naked puts of a few days.",
+        "settings profit_target",
+    ),
+    "credit stop": (
+        "The loss, in credits received, at which a trade that sold premium is closed. Sold 1.20 with a stop of 2: closed when it costs "
+        "3.60 to buy back. It acts on two looks at mid, 30 seconds apart.", "settings credit_stop",
+    ),
     "ticket": (
         "A previewed order with everything it covers. It lives a short time, is used once, and is priced and judged again when you press.",
         "",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from core.command import Access, Call, Command, Kind, Parameter
 from core.commands._modes import actor_of
 from core.desk import Desk
-from core.domain.events import AlertAnswered
+from core.domain.events import AlertAnswered, ExitSnoozed
 from core.errors import UserError
 from core.reply import Notice, Reply, Tone
 
@@ -15,6 +15,8 @@ ALERT = Parameter(name="alert", kind=Kind.ID, required=True, help="the alert's i
 async def run(desk: Desk, call: Call) -> Reply:
     """Record who took note."""
     key = str(call.args["alert"])
+    if key in desk.fold.exits:
+        return await _exit(desk, call, key)
     alert = desk.fold.alerts.get(key)
     if alert is None:
         raise UserError(f"There is no alert {key!r} of the last weeks.", "The button on an alert carries its id.")
@@ -24,6 +26,15 @@ async def run(desk: Desk, call: Call) -> Reply:
     stream = "desk" if alert.raised.account is None else str(alert.raised.account)
     recorded = await desk.record(desk.draft(body, actor=actor_of(call), stream=stream, causation=call.caller.message_id))
     return Reply(blocks=(Notice(text=f"Noted; this alert is not repeated: {alert.raised.text}", tone=Tone.GOOD),), cites=recorded.seqs)
+
+
+async def _exit(desk: Desk, call: Call, key: str) -> Reply:
+    """An exit is left as it is: it is not told again until it is over."""
+    due = desk.fold.exits[key].due
+    body = ExitSnoozed(trade_id=due.trade_id, rule=due.rule, person=call.caller.person)
+    recorded = await desk.record(desk.draft(body, actor=actor_of(call), stream=str(due.account), causation=call.caller.message_id))
+    text = f"Noted; it is left as it is and not told again until it is over: {due.trade_id}, {due.reason}."
+    return Reply(blocks=(Notice(text=text, tone=Tone.GOOD),), cites=recorded.seqs)
 
 
 COMMAND = Command(

@@ -15,7 +15,7 @@ FIRST_STEPS = "A first guided paper trade: `open put_credit_spread XSP` draws a 
 GROUPS = {
     "Look": ("status", "positions", "pnl", "fills", "greeks", "quote", "chain", "why"),
     "Trade": ("open", "close", "confirm", "reprice", "size", "drop", "cancel"),
-    "Stop": ("pause", "resume", "halt", "unhalt", "kill", "ack"),
+    "Stop": ("pause", "resume", "halt", "unhalt", "kill", "mandate", "ack", "snooze"),
     "Desk": ("account", "settings", "config", "note", "explain", "help", "next", "to"),
 }
 ACCESS_WORDS = {

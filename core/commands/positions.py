@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from core import plugins
 from core.command import Access, Call, Command, Kind, Parameter
+from core.commands._exits import told_rules
+from core.commands._mandates import mandates_table
 from core.commands._standing import armed, standing_table
 from core.commands._trades import Holdings, distance_to_strike, flags_of, holdings_of, short_delta
 from core.desk import Desk
@@ -35,7 +37,7 @@ async def run(desk: Desk, call: Call) -> Reply:
     blocks: list[Block] = []
     if found.trades:
         ordered = sorted(found.trades, key=lambda item: (item.trade.strategy, item.trade.id))
-        rows = tuple(_row(result, found, close_dte) for result in ordered)
+        rows = tuple(_row(result, found, close_dte, told_rules(desk, result.trade.id)) for result in ordered)
         blocks.append(Table(title=f"Open trades{of} in {found.account.name}", columns=COLUMNS, rows=rows, source=found.view.label))
     shown = {result.trade.id for result in found.trades}
     waiting = [item for item in armed(desk) if item.trade_id in shown]
@@ -43,6 +45,7 @@ async def run(desk: Desk, call: Call) -> Reply:
         blocks.append(standing_table(desk, waiting, title="Their exits"))
     if found.rest:
         blocks.append(_outside(found))
+    blocks += mandates_table(desk, found.account.id)
     stale = sorted({name for result in found.trades for name in result.stale})
     if stale:
         blocks.append(Notice(text=f"No usable price for {', '.join(stale)}; their P&L is not known now.", tone=Tone.WARNING))
@@ -50,12 +53,13 @@ async def run(desk: Desk, call: Call) -> Reply:
     return Reply(blocks=tuple(blocks), actions=actions)
 
 
-def _row(result: OpenResult, found: Holdings, close_dte: dict[str, int]) -> tuple[Cell, ...]:
+def _row(result: OpenResult, found: Holdings, close_dte: dict[str, int], told: tuple[str, ...]) -> tuple[Cell, ...]:
     trade, view = result.trade, found.view
     dte = None if trade.expiry is None else (trade.expiry - view.session).days
+    flags = ", ".join(word for word in (flags_of(result, view, close_dte=close_dte), *told) if word)
     return (
         trade.id, trade.strategy, describe_legs(trade.legs), trade.open_units, dte, trade.premium, result.pnl, result.fraction_of_credit,
-        short_delta(result, view), distance_to_strike(result, view), flags_of(result, view, close_dte=close_dte),
+        short_delta(result, view), distance_to_strike(result, view), flags,
     )
 
 

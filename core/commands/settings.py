@@ -10,11 +10,12 @@ from collections.abc import Mapping
 from typing import Any
 
 from core.command import Access, Call, Command, Kind, Parameter, Role
+from core.commands._exits import due_blocks
 from core.commands._modes import actor_of
 from core.desk import Desk
 from core.domain.events import SettingChanged
 from core.errors import UserError
-from core.reply import Cell, Column, Notice, Reply, Table, Text, Tone
+from core.reply import Block, Cell, Column, Notice, Reply, Table, Text, Tone
 from core.settings import Loosens, Setting, Value
 
 COLUMNS = (Column(title="setting"), Column(title="value"), Column(title="unit"), Column(title="default"), Column(title="what it does"))
@@ -40,7 +41,20 @@ async def run(desk: Desk, call: Call) -> Reply:
     looser = "This is looser than before." if body.loosens else _UNWEIGHED.get(setting.loosens, "This is no looser than before.")
     words = f"{name}: {_with_unit(setting, old)} is now {_with_unit(setting, new)}. {looser}"
     notice = Notice(text=words, tone=Tone.WARNING if body.loosens else Tone.GOOD)
-    return Reply(blocks=(notice, Text(text="Cards drawn before this are void; ask again for fresh ones.")), cites=recorded.seqs)
+    blocks: list[Block] = [notice, Text(text="Cards drawn before this are void; ask again for fresh ones.")]
+    if setting.loosens is Loosens.EXIT:
+        blocks += [*await due_blocks(desk), *_lapsed(desk, name)]
+    return Reply(blocks=tuple(blocks), cites=recorded.seqs)
+
+
+def _lapsed(desk: Desk, key: str) -> list[Block]:
+    """Mandates that were granted on this setting as it was: they cover nothing more."""
+    states = desk.fold.mandates(now=desk.now()).values()
+    names = [state.mandate.id for state in states if state.in_force and key in state.mandate.terms]
+    if not names:
+        return []
+    text = f"Granted on the old value, and covering nothing more until it is granted anew: {', '.join(names)}."
+    return [Notice(text=text, tone=Tone.WARNING)]
 
 
 def weigh(desk: Desk, args: Mapping[str, Any]) -> Access:

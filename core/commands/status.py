@@ -11,6 +11,7 @@ from decimal import Decimal
 from core.clock import exchange_date
 from core.command import Access, Call, Command
 from core.commands._external import external_orders, external_table
+from core.commands._mandates import mandates_table
 from core.commands._modes import modes_table
 from core.commands._standing import armed, standing_table
 from core.commands._trades import DayResult, day_result
@@ -32,7 +33,7 @@ async def run(desk: Desk, call: Call) -> Reply:
     blocks += [standing] if standing is not None else []
     for account in desk.config.accounts:
         blocks.append(await _account(desk, account))
-    blocks += _working(desk)
+    blocks += [*_working(desk), *mandates_table(desk)]
     blocks += [Notice(text=note, tone=Tone.WARNING) for note in desk.notes]
     return Reply(blocks=tuple(blocks))
 

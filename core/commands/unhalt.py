@@ -5,7 +5,9 @@
 
 from __future__ import annotations
 
+from core.announce import revoke_action
 from core.command import Access, Call, Command, Kind, Parameter, Role
+from core.commands._mandates import mandates_table
 from core.commands._modes import SCOPE_PARAMETERS, in_scope, lift, scope_of, scope_words, standing_words, still_differs
 from core.desk import Desk
 from core.domain.events import Mode, ScopeKind
@@ -33,8 +35,9 @@ async def run(desk: Desk, call: Call) -> Reply:
     blocks: list[Block] = [Notice(text=f"Lifted: {words}.", tone=Tone.GOOD)]
     for entry in stay:
         blocks.append(Notice(text=f"Stays halted until the books agree: {scope_words(entry.scope)}, {entry.reason}.", tone=Tone.WARNING))
-    blocks.append(Text(text=standing_words(desk, scope)))
-    return Reply(blocks=tuple(blocks), cites=recorded.seqs)
+    blocks += [Text(text=standing_words(desk, scope)), *mandates_table(desk)]
+    again = tuple(revoke_action(state.mandate.id) for state in desk.fold.mandates(now=desk.now()).values() if state.in_force)
+    return Reply(blocks=tuple(blocks), actions=again, cites=recorded.seqs)
 
 
 _PIN = Parameter(name="pin", kind=Kind.SECRET, help="your PIN; asked for where it is left out", positional=False)

@@ -15,6 +15,7 @@ from enum import StrEnum
 from core.domain.accounts import Account, AccountId
 from core.domain.encoding import SPARSE
 from core.domain.instruments import Instrument
+from core.domain.mandates import Mandate, Rung
 from core.domain.orders import Envelope, Fill, Intent, Leg
 
 
@@ -141,7 +142,11 @@ class TicketShown:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TicketConfirmed:
-    """A person pressed Confirm and every re-check passed. Carries the reservation: exposure counts from here on."""
+    """A person pressed Confirm and every re-check passed. Carries the reservation: exposure counts from here on.
+
+    Under a mandate nobody pressed: `person` and `chat` are those of its grant, `rule` is the exit that called for the order and
+    `evidence` what it measured.
+    """
 
     ticket_id: str
     person: str
@@ -150,6 +155,9 @@ class TicketConfirmed:
     card_hash: str
     quantity: int
     client_id: str
+    mandate: str | None = field(default=None, metadata=SPARSE)
+    rule: str = field(default="", metadata=SPARSE)
+    evidence: str = field(default="", metadata=SPARSE)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -181,6 +189,7 @@ class Submitting:
     standing_id: str | None = field(default=None, metadata=SPARSE)  # the standing order this one is a part or the exit of
     mid: Decimal | None = field(default=None, metadata=SPARSE)  # net per unit when it was decided to send it, where no card says so
     exits: bool = field(default=False, metadata=SPARSE)  # measured: closes and leaves no more shorts uncovered (what reduces is one anyway)
+    mandate: str | None = field(default=None, metadata=SPARSE)  # what it rests on where nobody pressed
 
 
 class Role(StrEnum):
@@ -356,6 +365,77 @@ class ExternalCancelRequested:
     reason: str
 
 
+# --- what the desk may do by itself ---------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MandateOffered:
+    """A mandate was offered on a card: every bound, and the open trades it would act on at once. Not in force until it is granted."""
+
+    mandate: Mandate
+    card_hash: str
+    due_now: tuple[str, ...]  # trades the card named as due, or as not to be judged then
+    policy_version: int
+    expires_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MandateGranted:
+    """A person granted a mandate by a press on the card whose text has this hash."""
+
+    mandate: Mandate
+    card_hash: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MandateRevoked:
+    """A mandate covers nothing from here on."""
+
+    mandate_id: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExitDue:
+    """An exit found that an open trade should be closed, rolled or looked at, and a person is told.
+
+    `times` counts the tellings since it became due. `ticket_id` is the ready ticket on the confirm rung; `note` says why it was not done
+    by itself where a mandate names the rule.
+    """
+
+    account: AccountId
+    trade_id: str
+    rule: str
+    decision: str  # close | roll | look
+    reason: str
+    rung: Rung
+    times: int
+    must: bool  # repeated until it is answered
+    ticket_id: str | None = None
+    mandate: str | None = None
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExitOver:
+    """What an exit had told is no longer so: the measure went back, or the trade is closed."""
+
+    account: AccountId
+    trade_id: str
+    rule: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExitSnoozed:
+    """A person does not want to hear of a told exit until then; None: until it is over."""
+
+    trade_id: str
+    rule: str
+    person: str
+    until: datetime | None = None
+
+
 # --- account facts -------------------------------------------------------------------------------------------------------
 
 
@@ -500,6 +580,12 @@ Body = (
     | CashMoved
     | Reconciled
     | Marked
+    | MandateOffered
+    | MandateGranted
+    | MandateRevoked
+    | ExitDue
+    | ExitOver
+    | ExitSnoozed
 )
 
 VERSIONS: dict[type, int] = {
@@ -534,6 +620,12 @@ VERSIONS: dict[type, int] = {
     CashMoved: 1,
     Reconciled: 1,
     Marked: 1,
+    MandateOffered: 1,
+    MandateGranted: 1,
+    MandateRevoked: 1,
+    ExitDue: 1,
+    ExitOver: 1,
+    ExitSnoozed: 1,
 }
 
 

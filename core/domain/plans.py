@@ -10,22 +10,30 @@ An exit's net price follows from the entry's: `exit = -entry + share x |entry|`.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from decimal import Decimal
 from enum import StrEnum
+
+from core.domain.encoding import SPARSE
 
 ONE = Decimal(1)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limit:
-    """Start at `start` and move, at most, to `worst`; both net per unit (+ credit, - debit), `worst` never above `start`."""
+    """Start at `start` and move, at most, to `worst`; both net per unit (+ credit, - debit), `worst` never above `start`.
+
+    With a `rest` the price walks there first and goes on to `worst` only after a while unfilled.
+    """
 
     start: Decimal
     worst: Decimal
+    rest: Decimal | None = field(default=None, metadata=SPARSE)
 
     def __post_init__(self) -> None:
         _check_range(self.start, self.worst)
+        if self.rest is not None and not self.worst <= self.rest <= self.start:
+            raise ValueError("a limit rests within its prices")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -257,7 +257,9 @@ class AccountSender(BrokerLink):
     def _mode_stop(self, order: Order) -> str | None:
         keys, strategy = scope_names(order.envelope.legs), order.envelope.strategy
         mode, reason = self._desk.mode(account=self._account, strategy=strategy, keys=keys)
-        return None if may_send(mode, order) else f"the desk is in {mode.value.upper()}: {reason}"
+        if not may_send(mode, order):
+            return f"the desk is in {mode.value.upper()}: {reason}"
+        return mandate_stop(self._desk, order)
 
     async def _too_fast(self) -> str | None:
         """New orders that add risk, counted over a minute; more than the limit is a runaway and halts the desk."""
@@ -284,7 +286,10 @@ class AccountSender(BrokerLink):
         settings = self._desk.settings.desk
         for order in self._walked():
             elapsed = (self._desk.now() - order.submitted_at).total_seconds()
-            done = steps_done(elapsed_seconds=elapsed, walk_seconds=settings.whole("walk_seconds"), steps=settings.whole("walk_steps"))
+            done = steps_done(
+                elapsed_seconds=elapsed, walk_seconds=settings.whole("walk_seconds"), steps=settings.whole("walk_steps"),
+                patience_seconds=settings.whole("stop_patience_seconds"),
+            )
             target = limit_at_step(order.envelope, done=done, steps=settings.whole("walk_steps"))
             if target < order.limit:
                 await self.replace(order.client_id, target)
@@ -312,7 +317,7 @@ class AccountSender(BrokerLink):
         if not walk and not self._desk.runtime.clock.standing:
             return
         steps = self._desk.settings.desk.whole("walk_steps")
-        for done in range(1, steps + 1):
+        for done in range(1, steps + 2):
             for order in self._walked():
                 target = limit_at_step(order.envelope, done=done, steps=steps)
                 if target < order.limit:
@@ -365,8 +370,11 @@ class AccountSender(BrokerLink):
 
 
 def may_send(mode: Mode, order: Order) -> bool:
-    """The mode table for a confirmed order, by what was measured at the press; a standing order's was pressed at an earlier time."""
-    return lets_through(mode, reducing=order.reducing, exits=order.exits, automation=order.standing_id is not None)
+    """The mode table for a confirmed order, by what was measured at the press; a standing order's was pressed at an earlier time,
+    a mandate's never: in HALT neither is sent.
+    """
+    automation = order.standing_id is not None or order.mandate is not None
+    return lets_through(mode, reducing=order.reducing, exits=order.exits, automation=automation)
 
 
 def shortfall(book: Book, order: Order) -> str | None:
@@ -386,6 +394,16 @@ def shortfall(book: Book, order: Order) -> str | None:
         if held is None or held.quantity * asked >= 0 or abs(asked) > abs(held.quantity) - claimed:
             return str(getattr(leg.instrument, "label", leg.instrument.key))
     return None
+
+
+def mandate_stop(desk: Desk, order: Order) -> str | None:
+    """Why the mandate an order rests on no longer carries it, None where it does or where a person pressed."""
+    if order.mandate is None:
+        return None
+    state = desk.fold.mandates(now=desk.now()).get(order.mandate)
+    if state is None:
+        return f"there is no mandate {order.mandate}"
+    return f"mandate {order.mandate} {state.ended}" if state.ended else None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -67,6 +67,7 @@ class Order:
     superseded: frozenset[str] = frozenset()
     standing_id: str | None = None  # the standing order it was sent for
     mid: Decimal | None = None  # net mid per unit when that decided to send it
+    mandate: str | None = None  # what it rests on where nobody pressed
 
     @property
     def live_fills(self) -> tuple[Fill, ...]:
@@ -184,6 +185,7 @@ def _submitted(body: Submitting, at: datetime) -> Order:
         standing_id=body.standing_id,
         mid=body.mid,
         exits=body.reducing or body.exits,
+        mandate=body.mandate,
         submitted_at=at,
         updated_at=at,
     )

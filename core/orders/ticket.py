@@ -29,6 +29,7 @@ from core.domain.events import (
     Role as StandingRole,
 )
 from core.domain.instruments import Option, combo_tick
+from core.domain.mandates import Authority
 from core.domain.modes import scope_names
 from core.domain.money import to_tick
 from core.domain.orders import Bracket, Effect, Envelope, Exits, Intent, Limit, Plan, Side, Sliced
@@ -108,13 +109,31 @@ async def draft(
         sized = _sized(desk, priced)
         if sized != intent.quantity:
             priced = await price(desk, replace(intent, quantity=sized), limit=limit, second_order=second_order)
-    ticket_id = _new_id(desk, "T", taken=desk.fold.tickets.__contains__)
-    _write_down(desk, "draft", ticket_id, priced)
+    ticket_id = new_id(desk, "T", taken=desk.fold.tickets.__contains__)
+    write_down(desk, "draft", ticket_id, priced)
     card = draw_card(
         ticket_id=ticket_id, priced=priced, now=desk.now(), mode=desk.mode(account=intent.account), label=priced.view.label, lead=lead,
         again=replaces is not None,
     )
-    body = TicketDrafted(
+    body = drafted_body(ticket_id, priced, card, replaces=replaces.id if replaces else None, limit=limit, second_order=second_order)
+    actor = caller.via.value if caller.via in (Via.MODEL, Via.CLOCK) else f"person:{caller.person}"
+    drafts = [desk.draft(body, actor=actor, stream=str(intent.account), causation=caller.message_id, correlation=ticket_id)]
+    if replaces is not None and replaces.is_open:
+        closed = TicketClosed(ticket_id=replaces.id, outcome="replaced", reason=f"replaced by {ticket_id}")
+        drafts.append(desk.draft(closed, actor=actor, stream=str(intent.account), correlation=replaces.id))
+    if caller.chat:  # a card drawn by the clock is shown where somebody is told of it
+        shown = TicketShown(ticket_id=ticket_id, chat=caller.chat, at=desk.now())
+        drafts.append(desk.draft(shown, actor=actor, stream=str(intent.account), correlation=ticket_id))
+    desk.ticket_seconds[ticket_id] = desk.runtime.clock.monotonic()
+    recorded = await desk.record(*drafts)
+    return replace(card, cites=recorded.seqs, data={**card.data, "ticket": ticket_id})
+
+
+def drafted_body(
+    ticket_id: str, priced: Priced, card: Reply, *, replaces: str | None = None, limit: Decimal | None = None, second_order: bool = False
+) -> TicketDrafted:
+    """What is stored of a card: the order, and what a press compares with."""
+    return TicketDrafted(
         ticket_id=ticket_id,
         intent=priced.exam.intent,
         envelope=priced.envelope,
@@ -127,35 +146,26 @@ async def draft(
         holdings=_holdings(priced.exam),
         margin_effect=_margin_effect(priced.preview),
         verdict_hash=priced.verdict.hash,
-        replaces=replaces.id if replaces else None,
+        replaces=replaces,
         said_limit=limit,
         second_order=second_order,
     )
-    actor = f"person:{caller.person}" if caller.via is not Via.MODEL else "model"
-    drafts = [desk.draft(body, actor=actor, stream=str(intent.account), causation=caller.message_id, correlation=ticket_id)]
-    if replaces is not None and replaces.is_open:
-        closed = TicketClosed(ticket_id=replaces.id, outcome="replaced", reason=f"replaced by {ticket_id}")
-        drafts.append(desk.draft(closed, actor=actor, stream=str(intent.account), correlation=replaces.id))
-    shown = TicketShown(ticket_id=ticket_id, chat=caller.chat, at=desk.now())
-    drafts.append(desk.draft(shown, actor=actor, stream=str(intent.account), correlation=ticket_id))
-    desk.ticket_seconds[ticket_id] = desk.runtime.clock.monotonic()
-    recorded = await desk.record(*drafts)
-    return replace(card, cites=recorded.seqs, data={**card.data, "ticket": ticket_id})
 
 
 async def price(
     desk: Desk, intent: Intent, *, limit: Decimal | None, second_order: bool = False, envelope: Envelope | None = None,
-    of: Standing | None = None,
+    of: Standing | None = None, authority: Authority | None = None, urgent: bool = False,
 ) -> Priced:
     """Build the envelope at today's prices and judge it; nothing is recorded.
 
     With an `envelope` (at the press) that very one is judged, against quotes asked for anew. `of` is the standing order a part or an
-    exit is judged for: what it still reserves itself is not counted twice, and in HALT it is no person's order.
+    exit is judged for: what it still reserves itself is not counted twice, and in HALT it is no person's order. With an `authority`
+    nobody presses: the order rests on that mandate, and an `urgent` one may go as far as the mandate concedes.
     """
     book = desk.book(intent.account)
     now = desk.now()
-    view = await desk.reader.view(exam_needs(intent, book, now), fresh=envelope is not None)
-    envelope = envelope or _envelope(desk, intent, view, limit)
+    view = await desk.reader.view(exam_needs(intent, book, now), fresh=envelope is not None or authority is not None)
+    envelope = envelope or _envelope(desk, intent, view, limit, conceding=authority if urgent else None)
     intent = intent if of is not None else replace(intent, plan=envelope.plan)
     preview, trouble = await _preview(desk, envelope if of is None else replace(envelope, quantity=intent.quantity, plan=intent.plan))
     mode, reason = desk.mode(account=intent.account, strategy=intent.strategy, keys=scope_names(intent.legs))
@@ -168,6 +178,8 @@ async def price(
         mode=mode,
         mode_reason=reason,
         recent=_recent(desk),
+        automation=authority is not None,
+        authority=authority,
         second_order=second_order,
         standing=None if of is None else of.id,
         elsewhere=tuple(order for other in desk.books.accounts.values() if other is not book for order in other.live.values()),
@@ -191,15 +203,15 @@ async def confirm(desk: Desk, ticket_id: str, caller: Caller) -> Confirmed | Rep
             return await _ask_again(desk, ticket, caller, stale)
         drafted = ticket.drafted
         priced = await _price_undisturbed(desk, drafted)
-        _write_down(desk, "press", ticket_id, priced)
+        write_down(desk, "press", ticket_id, priced)
         if not find(desk, ticket_id).is_open:
             raise UserError(f"Ticket {ticket_id} was withdrawn meanwhile; nothing was sent.", "Ask again for a fresh card.")
         moved = _spent(desk, ticket) or _moved(desk, ticket, priced)
         if moved is not None:
             return await _ask_again(desk, ticket, caller, moved)
         client_id = new_order_id(desk)
-        armed = tuple(_new_id(desk, "S", taken=_is_standing(desk)) for _ in standing_roles(drafted.envelope.plan))
-        drafts = _confirmation(desk, ticket, priced.verdict, client_id, caller, armed)
+        armed = tuple(new_id(desk, "S", taken=_is_standing(desk)) for _ in standing_roles(drafted.envelope.plan))
+        drafts = confirmation(desk, ticket, priced.verdict, client_id, caller, armed)
         recorded = await desk.record(*drafts, expected_seq=desk.fold.seq)
     sends = isinstance(drafted.envelope.plan, Limit | Bracket)
     return Confirmed(
@@ -238,7 +250,7 @@ def in_the_way(book: Book, intent: Intent) -> tuple[str, ...]:
     return tuple(sorted(found))
 
 
-def _write_down(desk: Desk, stage: str, ticket_id: str, priced: Priced) -> None:
+def write_down(desk: Desk, stage: str, ticket_id: str, priced: Priced) -> None:
     """The gate's verdict with every finding: what was measured against which limit, on a view of what time."""
     facts = verdict_fields(stage=stage, ticket=ticket_id, exam=priced.exam, envelope=priced.envelope, verdict=priced.verdict)
     desk.log(Level.INFO if priced.verdict.allowed else Level.WARNING, "verdict", **facts)
@@ -320,8 +332,8 @@ def short_delta(view: View, envelope: Envelope) -> float | None:
     return max(known, default=None) if len(known) == len(short_deltas(view, envelope)) else None
 
 
-def _envelope(desk: Desk, intent: Intent, view: View, limit: Decimal | None) -> Envelope:
-    base = Limit(start=limit, worst=limit) if limit is not None else _working_range(desk, intent, view)
+def _envelope(desk: Desk, intent: Intent, view: View, limit: Decimal | None, *, conceding: Authority | None = None) -> Envelope:
+    base = Limit(start=limit, worst=limit) if limit is not None else _working_range(desk, intent, view, conceding)
     setup = Setup(intent=intent, view=view, book=desk.book(intent.account), settings=desk.settings.desk, now=desk.now())
     plan, tif = plan_for(setup, base)
     return Envelope(
@@ -338,13 +350,21 @@ def _envelope(desk: Desk, intent: Intent, view: View, limit: Decimal | None) -> 
     )
 
 
-def _working_range(desk: Desk, intent: Intent, view: View) -> Limit:
-    """Start at mid; worst = mid - min(half-spread, max(one tick, guard share of mid)), both on a tick."""
+def _working_range(desk: Desk, intent: Intent, view: View, conceding: Authority | None = None) -> Limit:
+    """Start at mid; worst = mid - min(half-spread, max(one tick, guard share of mid)), both on a tick.
+
+    A loss exit under a mandate goes on to natural and beyond it by what the mandate concedes.
+    """
     natural, mid = natural_and_mid(intent.legs, view)
     if mid is None:
         raise Unavailable(f"price of {_unpriced(intent, view)}", why="name a limit to go on without it")
     tick = combo_tick(intent.options, mid)
     start = to_tick(mid, tick, up=True)
+    if conceding is not None and natural is not None:
+        lowest = conceding.state.mandate.worst_allowed(natural)
+        worst = min(start, to_tick(lowest, combo_tick(intent.options, lowest), up=True))
+        rest = to_tick(natural, combo_tick(intent.options, natural), up=False)
+        return Limit(start=start, worst=worst, rest=min(start, max(worst, rest)))
     half_spread = max(Decimal(0), mid - natural) if natural is not None else abs(mid)
     guard = min(half_spread, max(tick, abs(mid) * desk.settings.desk.number("guard_fraction")))
     worst = to_tick(mid - guard, combo_tick(intent.options, mid - guard), up=False)
@@ -454,12 +474,19 @@ async def redraw_inside(desk: Desk, ticket: Ticket, caller: Caller, *, lead: str
     )
 
 
-def _confirmation(
-    desk: Desk, ticket: Ticket, verdict: Verdict, client_id: str, caller: Caller, armed: Sequence[str]
+def confirmation(
+    desk: Desk, ticket: Ticket, verdict: Verdict, client_id: str, caller: Caller, armed: Sequence[str] = (), *,
+    authority: Authority | None = None, evidence: str = "",
 ) -> list[Draft]:
+    """The events of a confirmed ticket: the confirmation with its reservation, the order written ahead, the standing orders it arms.
+
+    Without a press they are the mandate's of the `authority`, with what its rule measured as `evidence`.
+    """
     drafted = ticket.drafted
     sends = isinstance(drafted.envelope.plan, Limit | Bracket)
-    envelope, stream, actor = drafted.envelope, str(drafted.envelope.account), f"person:{caller.person}"
+    mandate = None if authority is None else authority.state.mandate.id
+    actor = f"person:{caller.person}" if mandate is None else f"mandate:{mandate}"
+    envelope, stream = drafted.envelope, str(drafted.envelope.account)
     confirmed = TicketConfirmed(
         ticket_id=ticket.id,
         person=caller.person,
@@ -468,6 +495,9 @@ def _confirmation(
         card_hash=drafted.card_hash,
         quantity=envelope.quantity,
         client_id=client_id if sends else armed[0],
+        mandate=mandate,
+        rule="" if authority is None else authority.rule,
+        evidence=evidence,
     )
     trade_id = envelope.trade_id or f"P{client_id[1:]}"
     submitting = Submitting(
@@ -482,6 +512,7 @@ def _confirmation(
         reducing=verdict.reducing,
         exits=verdict.exits,
         thesis=drafted.intent.thesis,
+        mandate=mandate,
     )
     drafts = [
         desk.draft(
@@ -540,10 +571,10 @@ def _recent(desk: Desk) -> tuple[Recent, ...]:
 
 def new_order_id(desk: Desk) -> str:
     """A client id that was never used."""
-    return _new_id(desk, "O", taken=lambda name: desk.books.order(name) is not None)
+    return new_id(desk, "O", taken=lambda name: desk.books.order(name) is not None)
 
 
-def _new_id(desk: Desk, prefix: str, *, taken: Callable[[str], bool]) -> str:
+def new_id(desk: Desk, prefix: str, *, taken: Callable[[str], bool]) -> str:
     """An id that was never used in this log, even where the machine's clock went back."""
     while taken(identity := desk.runtime.entropy.id(prefix)):
         continue

@@ -13,6 +13,7 @@ from core.domain.accounts import Account
 from core.domain.encoding import digest
 from core.domain.events import ExternalOrder, Mode
 from core.domain.instruments import Instrument, Right
+from core.domain.mandates import Authority
 from core.domain.orders import Envelope, Intent
 from core.market.view import View
 from core.orders.states import Order
@@ -121,7 +122,8 @@ class Exam:
     now: datetime
     mode: Mode
     mode_reason: str
-    automation: bool = False
+    automation: bool = False  # nobody presses for it
+    authority: Authority | None = None  # the mandate it rests on then
     second_order: bool = False  # the person said it is a second, identical order on purpose
     recent: tuple[Recent, ...] = ()
     standing: str | None = None  # the standing order it is sent for: covered by an earlier press, by nobody's now

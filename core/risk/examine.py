@@ -24,6 +24,7 @@ from core.domain.accounts import AccountKind
 from core.domain.calendar import session_date
 from core.domain.events import ExternalOrder, Mode
 from core.domain.instruments import Cash, Equity, Instrument, Option, Right, Settlement, underlying_instrument
+from core.domain.mandates import Authority
 from core.domain.money import from_market
 from core.domain.orders import Effect, Intent, Leg, Side
 from core.errors import Unavailable
@@ -60,8 +61,8 @@ def exam_needs(intent: Intent, book: Book, now: datetime) -> Needs:
 
 def examine(
     *, intent: Intent, book: Book, view: View, preview: Preview | None, now: datetime, mode: Mode, mode_reason: str,
-    recent: tuple[Recent, ...] = (), automation: bool = False, second_order: bool = False, standing: str | None = None,
-    elsewhere: tuple[Order, ...] = (), strangers: tuple[ExternalOrder, ...] = (),
+    recent: tuple[Recent, ...] = (), automation: bool = False, authority: Authority | None = None, second_order: bool = False,
+    standing: str | None = None, elsewhere: tuple[Order, ...] = (), strangers: tuple[ExternalOrder, ...] = (),
 ) -> Exam:
     """Measure an order against the book and the market. Never raises for missing data: what is unknown is None in the exam.
 
@@ -85,8 +86,8 @@ def examine(
         reducing=reducing, exits=reducing or _closes(intent, before, after), view=view, preview=preview, payoff=order_payoff(intent),
         now=now, mode=mode, mode_reason=mode_reason,
         capital=None if None in capitals else max(capital for capital in capitals if capital is not None),
-        natural=natural, mid=mid, automation=automation, second_order=second_order, recent=recent, standing=standing, elsewhere=elsewhere,
-        strangers=strangers,
+        natural=natural, mid=mid, automation=automation, authority=authority, second_order=second_order, recent=recent,
+        standing=standing, elsewhere=elsewhere, strangers=strangers,
     )
 
 

@@ -36,7 +36,8 @@ def judge(exam: Exam, rules: Sequence[Rule], *, report: Report) -> Verdict:
     findings = tuple(_one(exam, rule, report) for rule in rules)
     asked = exam.intent.quantity
     if exam.reducing:
-        hard = [item for item in findings if item.level is Level.BLOCK and item.rule_class is RuleClass.HARD]
+        # Whoever presses may go on past what is not hard; a mandate may not.
+        hard = [item for item in findings if item.level is Level.BLOCK and (item.rule_class is RuleClass.HARD or exam.automation)]
         return _verdict(exam, findings, hard, ONE, _fitting(hard, asked))
     factor = combined_factor(findings)
     against = [item for item in findings if item.level is Level.BLOCK and (item.rule_class is not RuleClass.ADVISORY or exam.automation)]

@@ -22,6 +22,7 @@ TABLE = {
     "quote": Access.READ, "chain": Access.READ, "config": Access.READ, "explain": Access.READ, "help": Access.READ,
     "open": Access.DRAFT, "close": Access.DRAFT, "reprice": Access.DRAFT, "size": Access.DRAFT, "note": Access.DRAFT,
     "ack": Access.REDUCE, "drop": Access.REDUCE, "pause": Access.REDUCE, "halt": Access.REDUCE, "kill": Access.REDUCE,
+    "snooze": Access.REDUCE, "mandate": Access.COMMIT,
     "confirm": Access.COMMIT, "cancel": Access.COMMIT, "resume": Access.COMMIT, "unhalt": Access.STEPUP,
 }
 

@@ -20,7 +20,7 @@ from tests.unit.risk.market import SPREAD, book, buy, closing, empty_view, exam,
 RULES = load_rules()
 IDS = [rule.name for rule in RULES]
 # Rules that look at the order, the book or the clock alone. Any other must not pass where nothing is known of the market.
-BLIND = {"contract", "duplicate", "effect", "positions", "session", "state", "wash_trade"}
+BLIND = {"contract", "duplicate", "effect", "mandate", "positions", "session", "state", "wash_trade"}
 REQUIRED = {
     "buying_power",
     "capital",
@@ -30,6 +30,7 @@ REQUIRED = {
     "duplicate",
     "effect",
     "liquidity",
+    "mandate",
     "margin_line",
     "margin_use",
     "per_underlying",

@@ -154,10 +154,11 @@ class Theatre:
         return "\n\n".join([self._keep(await self.session.tell(item.reply)) for item in news])
 
     def _keep(self, shown: Shown) -> str:
+        """Remember the buttons; a card that is pushed is shown short, since its story is about something else."""
         for button, action in zip(shown.buttons, shown.reply.actions, strict=True):
             for word in action.line.replace("=", " ").split():
                 self.buttons[button.label, word] = button.token
-        return render(shown.reply, shown.buttons)
+        return render(_shortened(shown.reply), shown.buttons)
 
     async def _events(self) -> str:
         events = await self.store.read(after=self.seen)

@@ -15,6 +15,7 @@ from core.domain.accounts import AccountId, Env
 from core.domain.encoding import from_plain, read_back, to_plain
 from core.domain.events import VERSIONS, Draft, NoteWritten
 from core.domain.instruments import Delivery, Equity, Exercise, Instrument, Option, Right, Settlement
+from core.domain.mandates import Mandate
 from core.domain.orders import Effect, Envelope, Intent, Leg, Limit, Side
 from core.errors import Corrupt
 from core.store.codec import COLUMNS, GENESIS, Row, decode, encode, row_hash
@@ -39,12 +40,18 @@ LEGS = st.lists(
     min_size=1, max_size=3, unique_by=lambda leg: leg.instrument.key,
 ).map(tuple)
 LIMITS = st.tuples(AMOUNTS, AMOUNTS).map(lambda pair: Limit(start=max(pair), worst=min(pair)))
+CONCESSIONS = st.sampled_from([Decimal("0"), Decimal("0.05"), Decimal("0.10")])
 OF_TYPE: dict[type, st.SearchStrategy[Any]] = {
     Decimal: AMOUNTS, datetime: TIMES, str: TEXTS, int: st.integers(), AccountId: ACCOUNTS, Option: OPTIONS, Limit: LIMITS,
     float: st.floats(allow_nan=False, allow_infinity=False),
     Intent: st.builds(Intent, account=ACCOUNTS, legs=LEGS, quantity=COUNTS, plan=LIMITS, strategy=TEXTS, trade_id=st.none() | TEXTS),
     Envelope: st.builds(Envelope, account=ACCOUNTS, legs=LEGS, plan=LIMITS, expires_at=TIMES),
 }
+OF_TYPE[Mandate] = st.builds(
+    Mandate, account=ACCOUNTS, rules=st.just(("profit_target",)), strategies=st.lists(TEXTS, min_size=1, max_size=2).map(tuple),
+    symbols=st.none() | st.just(("SPX",)), max_quantity=COUNTS, max_orders_per_day=COUNTS, concession_points=CONCESSIONS,
+    concession_fraction=CONCESSIONS, terms=st.dictionaries(TEXTS, TEXTS, max_size=2),
+)
 for _type, _strategy in OF_TYPE.items():
     st.register_type_strategy(_type, _strategy)
 

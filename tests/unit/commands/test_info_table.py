@@ -54,8 +54,8 @@ def test_access_when_listed_then_is_the_one_promised() -> None:
     reads = "status positions pnl fills greeks why quote chain settings config account explain help next to".split()
     assert {name for name in HERE if bare[name] is Access.READ} == set(reads)
     assert {name for name in HERE if bare[name] is Access.DRAFT} == {"open", "close", "reprice", "size", "note"}
-    assert {name for name in HERE if bare[name] is Access.REDUCE} == {"drop", "pause", "halt", "kill", "ack"}
-    assert {name for name in HERE if bare[name] is Access.COMMIT} == {"confirm", "cancel", "resume"}
+    assert {name for name in HERE if bare[name] is Access.REDUCE} == {"drop", "pause", "halt", "kill", "ack", "snooze"}
+    assert {name for name in HERE if bare[name] is Access.COMMIT} == {"confirm", "cancel", "resume", "mandate"}
     assert {name for name in HERE if bare[name] is Access.STEPUP} == {"unhalt"}
 
 

@@ -1,5 +1,6 @@
 """Walking the price: from start to worst, on ticks, never outside."""
 
+from dataclasses import replace
 from datetime import UTC, date, datetime
 from decimal import Decimal
 
@@ -38,9 +39,15 @@ def test_walk_when_a_debit_then_pays_more_step_by_step() -> None:
     assert limits == [Decimal("-1.00"), Decimal("-1.05"), Decimal("-1.10")]
 
 
-@pytest.mark.parametrize(("elapsed", "done"), [(0, 0), (11.9, 0), (12, 1), (59.9, 4), (60, 5), (900, 5), (-5, 0)])
+def test_walk_when_a_loss_exit_rests_then_waits_at_natural_before_it_pays_up() -> None:
+    plan = replace(envelope("-3.60", "-4.10"), plan=Limit(start=Decimal("-3.60"), worst=Decimal("-4.10"), rest=Decimal("-3.70")))
+    limits = [limit_at_step(plan, done=done, steps=2) for done in range(5)]
+    assert limits == [Decimal(text) for text in ("-3.60", "-3.65", "-3.70", "-4.10", "-4.10")]
+
+
+@pytest.mark.parametrize(("elapsed", "done"), [(0, 0), (11.9, 0), (12, 1), (59.9, 4), (60, 5), (89.9, 5), (90, 6), (900, 6), (-5, 0)])
 def test_steps_done_when_time_passes_then_counts_whole_steps(elapsed: float, done: int) -> None:
-    assert steps_done(elapsed_seconds=elapsed, walk_seconds=60, steps=5) == done
+    assert steps_done(elapsed_seconds=elapsed, walk_seconds=60, steps=5, patience_seconds=30) == done
 
 
 @given(start=st.integers(-200, 200), width=st.integers(0, 60), done=st.integers(-1, 12), steps=st.integers(1, 10))
