@@ -23,6 +23,7 @@ from core.domain.events import (
     MandateRevoked,
     Mode,
     ModeSet,
+    OrderAcknowledged,
     OrderEnded,
     OrderUnknown,
     Reconciled,
@@ -110,6 +111,8 @@ def _told(event: Event, outcomes: Sequence[Outcome], books: Books) -> Announceme
         return _alert(event, body)
     if isinstance(body, ExternalOrder):
         return _external(event, body)
+    if isinstance(body, OrderAcknowledged):
+        return _held(event, body, books) if body.held else None
     if isinstance(body, Adjusted):
         return _adjusted(event, body)
     if isinstance(body, ModeSet):
@@ -233,6 +236,14 @@ def _settled(event: Event, body: Settled) -> Announcement:
     urgency = Urgency.HIGH if body.outcome == "assigned" else Urgency.MEDIUM
     blocks: tuple[Block, ...] = (Notice(text=text, tone=_TONES[urgency]), *((Facts(facts=tuple(facts)),) if facts else ()))
     return Announcement(key=f"settle:{body.account}:{body.settlement_id}", urgency=urgency, blocks=blocks, cites=(event.seq,))
+
+
+def _held(event: Event, body: OrderAcknowledged, books: Books) -> Announcement:
+    order = books.order(body.client_id)
+    what = "" if order is None else f" ({describe_legs(order.envelope.legs)})"
+    why = f": {body.reason}" if body.reason else ""
+    text = f"Order {body.client_id}{what} is held at the broker{why}. It does not work now, may fill later and is counted in risk."
+    return _news(event, f"held:{body.client_id}", Urgency.MEDIUM, text)
 
 
 def _external(event: Event, body: ExternalOrder) -> Announcement:

@@ -28,6 +28,7 @@ from core.logs import FILE_NAME, FileLogs, Level, Logs
 from core.market.reader import Reader
 from core.marks import mark_session
 from core.orders.exit_loop import ExitLoop
+from core.orders.lookout import Lookout
 from core.orders.sender import AccountSender
 from core.orders.steward import Steward
 from core.ports import Archive, Broker, Provider, Put, Snapshot, Store
@@ -107,6 +108,7 @@ class App:
         self.passed = await self._look_at_exits()
         for account, sender in desk.senders.items():
             desk.runtime.spawn(sender.run(), name=f"account {account.id}")
+            desk.runtime.spawn(desk.lookouts[account].run(), name=f"lookout {account.id}")
         desk.runtime.spawn(self._tick(), name="marks and snapshots")
         desk.runtime.spawn(self._watch_exits(), name="exits")
         if self.home is not None:
@@ -194,6 +196,7 @@ class App:
             for account, steward in self.desk.stewards.items():
                 await steward.turn(one_look=True)
                 await self.desk.senders[account].settle_down()
+                await self.desk.lookouts[account].turn(one_look=True)
             await mark_session(self.desk)
             await self._look_at_exits(one_look=True)
             reached = exchange_date(instant) > exchange_date(start) if target is None else instant >= target
@@ -406,6 +409,7 @@ async def assemble(
     for account_id, broker in desk.brokers.items():
         desk.senders[account_id] = AccountSender(desk, account_id, broker)
         desk.stewards[account_id] = Steward(desk, desk.senders[account_id])
+        desk.lookouts[account_id] = Lookout(desk, desk.senders[account_id])
     return desk
 
 

@@ -110,6 +110,15 @@ DESK_SETTINGS: tuple[Setting, ...] = (
         high=Decimal(120),
     ),
     Setting(
+        name="expiry_cutoff_minutes",
+        kind=Kind.INTEGER,
+        default=0,
+        unit="min",
+        help="before the close of an expiry day your broker acts by itself; a decision is asked for 30 minutes earlier",
+        low=Decimal(0),
+        high=Decimal(180),
+    ),
+    Setting(
         name="size_fraction",
         kind=Kind.FRACTION,
         default=Decimal("0.05"),

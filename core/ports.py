@@ -116,6 +116,7 @@ class BrokerCapabilities:
     deduplicates: bool  # re-sending the same client id is harmless
     gtc: bool
     physical_settlement: bool = False
+    expiry_cutoff_minutes: int = 0  # before the close of an expiry day the broker takes no more instructions, or acts by itself
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

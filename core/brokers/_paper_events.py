@@ -19,6 +19,7 @@ from core.brokers._paper_ledger import PaperOrder
 from core.domain.instruments import Delivery, Equity, Exercise, Instrument, Option, Right
 from core.domain.orders import Effect
 
+MAINTENANCE = Decimal("0.25")
 NOTHING_MORE = Decimal("0.01")  # extrinsic value up to this is no reason for a holder to wait
 ZERO = Decimal(0)
 Held = Mapping[str, tuple[Instrument, int]]
@@ -53,16 +54,22 @@ def is_exercised(option: Option, *, price: Decimal, spot: Decimal, dividend: Dec
     return extrinsic <= NOTHING_MORE
 
 
-def to_liquidate(held: Held, *, prices: Mapping[str, Decimal], equity: Decimal, requirement: Decimal) -> Liquidation | None:
-    """The position the exchange closes first where equity is under the requirement: the dearest short option, then shares."""
-    if equity >= requirement:
+def to_liquidate(held: Held, *, cash: Decimal, prices: Mapping[str, Decimal], requirement: Decimal) -> Liquidation | None:
+    """The position the exchange closes first where cash and shares are under the requirement: the dearest short option, then shares.
+
+    Shares that were bought on margin are asked for a quarter of their value, not for the half that buying them takes.
+    """
+    shares = [prices.get(item.key, ZERO) * quantity for item, quantity in held.values() if isinstance(item, Equity)]
+    lent = MAINTENANCE * sum((worth for worth in shares if worth > 0), ZERO)
+    missing = requirement - lent - cash - sum(shares, ZERO)
+    if missing <= 0:
         return None
     shorts = [(item, quantity) for item, quantity in held.values() if isinstance(item, Option) and quantity < 0]
     shares = [(item, quantity) for item, quantity in held.values() if isinstance(item, Equity)]
     for group in (shorts, shares):
         if group:
             item, quantity = max(group, key=lambda pair: (_worth(pair, prices), pair[0].key))
-            note = f"liquidated: equity of {equity:,.2f} USD is under the margin requirement of {requirement:,.2f} USD"
+            note = f"liquidated, {missing:,.2f} USD short of the margin requirement"
             return Liquidation(instrument=item, quantity=-quantity, note=note)
     return None
 

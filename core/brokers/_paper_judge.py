@@ -86,7 +86,7 @@ class Judge:
         return fees, before, after
 
     def margin_call(self, market: Market) -> Liquidation | None:
-        """What the exchange closes because equity is under the requirement of what is held; None where it is not, or nobody can say."""
+        """What the exchange closes because the account is short of margin for what it holds; None where it is not, or nobody can say."""
         ledger = self._ledger
         prices = marks(self.wanted(()), market)
         try:
@@ -94,7 +94,7 @@ class Judge:
             required = reg_t.requirement(ledger.positions.values(), prices=prices, kind=self._kind, equity=equity).total
         except MissingPrice:
             return None
-        return to_liquidate(ledger.positions, prices=prices, equity=equity, requirement=required)
+        return to_liquidate(ledger.positions, cash=ledger.cash, prices=prices, requirement=required)
 
     def _fees(self, legs: tuple[Leg, ...], quantity: int, market: Market) -> Decimal:
         """Fees of the whole order at today's prices."""

@@ -13,17 +13,19 @@ from core.desk import Desk
 from core.domain.accounts import Account
 from core.domain.calendar import session, session_date
 from core.domain.events import CashMoved
-from core.domain.instruments import Equity, Instrument, Option, underlying_instrument
+from core.domain.instruments import Instrument, Option, underlying_instrument
 from core.domain.money import ZERO
 from core.domain.orders import Side
 from core.errors import Unavailable
 from core.market.view import ChainNeed, Needs, View
 from core.marks import net_liquidation
+from core.orders.expiry_day import unreported
 from core.portfolio.book import Book
-from core.portfolio.pnl import Held, OpenResult, exchange_day, held_by_trade, market_value, open_result, untraded
-from core.risk.measures import requirement_of
+from core.portfolio.pnl import Held, OpenResult, exchange_day, held_by_trade, open_result, untraded
+from core.risk.measures import funds
 
 PAGE = 500
+NOT_REPORTED = "UNKNOWN UNTIL THE BROKER REPORTS IT"  # trading is over, and a holder may still have exercised
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,7 +99,7 @@ async def day_result(desk: Desk, account: Account) -> DayResult:
     book = desk.book(account.id)
     view = await desk.reader.view(needs_of(instrument for instrument, _ in {**book.holdings(), **book.exposed()}.values()))
     value, stale = net_liquidation(book, view)
-    margin, power = _funds(book, view)
+    margin, power = funds(book.exposed(), book=book, view=view)
     today = exchange_day(desk.now())
     earlier = [mark for mark in desk.fold.marks(account.id) if mark.session < today]
     if not earlier:
@@ -109,16 +111,6 @@ async def day_result(desk: Desk, account: Account) -> DayResult:
     change = value - Decimal(str(mark.net_liquidation)) - moved
     since = f"the close of {mark.session.day} {mark.session:%b %y}"
     return DayResult(net_liquidation=value, pnl=change, since=since, stale=stale, margin=margin, buying_power=power)
-
-
-def _funds(book: Book, view: View) -> tuple[Decimal | None, Decimal | None]:
-    """Margin requirement and what is left for new positions, None where a price it needs is unknown."""
-    held = book.exposed()
-    requirement = requirement_of(held, kind=book.account.kind, view=view)
-    shares, stale = market_value({key: pair for key, pair in held.items() if isinstance(pair[0], Equity)}, view)
-    if requirement is None or stale:
-        return requirement, None
-    return requirement, book.cash + shares - requirement
 
 
 async def _deposits_since(desk: Desk, account: Account, at: datetime) -> Decimal:
@@ -179,7 +171,9 @@ def flags_of(result: OpenResult, view: View, *, close_dte: Mapping[str, int]) ->
         words.append("IN THE MONEY")
     if trade.expiry is not None:
         dte = (trade.expiry - view.session).days
-        if dte < 0:
+        if any(True for _ in unreported(result.held, view.at)):
+            words.append(NOT_REPORTED)
+        elif dte < 0:
             words.append("settlement pending")
         elif dte == 0:
             words.append("expires today")

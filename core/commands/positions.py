@@ -10,11 +10,12 @@ from core.command import Access, Call, Command, Kind, Parameter
 from core.commands._exits import told_rules
 from core.commands._mandates import mandates_table
 from core.commands._standing import armed, standing_table
-from core.commands._trades import Holdings, distance_to_strike, flags_of, holdings_of, short_delta
+from core.commands._trades import NOT_REPORTED, Holdings, distance_to_strike, flags_of, holdings_of, short_delta
 from core.desk import Desk
 from core.domain.instruments import Option
 from core.domain.structures import describe_legs
 from core.errors import Unavailable
+from core.orders.expiry_day import unreported
 from core.portfolio.pnl import OpenResult
 from core.reply import Action, Block, Cell, Column, Format, Notice, Reply, Table, Text, Tone
 
@@ -72,6 +73,7 @@ def _close_dte(desk: Desk) -> dict[str, int]:
 
 def _outside(found: Holdings) -> Table:
     rows: list[tuple[Cell, ...]] = []
+    pending = {item.key for item in unreported(found.rest, found.view.at)}
     for key, (instrument, quantity) in sorted(found.rest.items()):
         position = found.book.positions.get(key)
         try:
@@ -79,10 +81,11 @@ def _outside(found: Holdings) -> Table:
         except Unavailable:
             price = None
         name = instrument.label if isinstance(instrument, Option) else key.strip()
-        rows.append((name, quantity, None if position is None else position.average_price, price))
+        flag = NOT_REPORTED if key in pending else ""
+        rows.append((name, quantity, None if position is None else position.average_price, price, flag))
     columns = (
         Column(title="holding"), Column(title="quantity", format=Format.INTEGER, signed=True), Column(title="average", format=Format.PRICE),
-        Column(title="mid", format=Format.PRICE),
+        Column(title="mid", format=Format.PRICE), Column(title="flags"),
     )
     return Table(title="Held outside any trade (assigned, external)", columns=columns, rows=tuple(rows), source=found.view.label)
 

@@ -2,12 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 
 from core.desk import Desk, Recorded
 from core.domain.accounts import AccountId
 from core.domain.events import AlertRaised
 from core.domain.instruments import Instrument
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Alarm:
+    """An alert to be raised; `buttons` are command lines by their label."""
+
+    key: str
+    urgency: str
+    text: str
+    buttons: Mapping[str, str] = field(default_factory=dict)
+
+
+async def raise_alarms(desk: Desk, alarms: Iterable[Alarm], account: AccountId, *, actor: str = "clock") -> None:
+    """Raise those that were not raised before."""
+    for alarm in alarms:
+        await raise_alert(
+            desk, alarm.key, urgency=alarm.urgency, text=alarm.text, account=account, buttons=alarm.buttons, actor=actor
+        )
 
 
 async def raise_alert(

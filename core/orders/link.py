@@ -33,9 +33,12 @@ from core.domain.events import (
 from core.domain.orders import Fill
 from core.errors import BrokerTimeout, DeskError, LeaseLost, Unavailable, UserError
 from core.logs import Level
+from core.orders.alarm import raise_alarms
 from core.orders.reconcile import ENDED, breaks, concluded, differences, endings, external, facts
+from core.orders.residue import residues
 from core.orders.rounds import comparison_due
 from core.orders.states import Order
+from core.portfolio.book import Book
 from core.ports import Broker, BrokerOrder, BrokerSnapshot, BrokerStatus, OrderReport, Update
 
 T = TypeVar("T")
@@ -136,6 +139,7 @@ class BrokerLink:
         for order in tuple(self._desk.book(self._account).orders.values()):
             if order.overfilled:
                 await self._stop_overfilled(order)
+        await raise_alarms(self._desk, residues(self._desk.book(self._account), self._desk.now()), self._account, actor="desk")
         return result
 
     async def _compared(self, epoch: int) -> tuple[BrokerSnapshot, tuple[Difference, ...]]:
@@ -325,7 +329,12 @@ class BrokerLink:
         return recorded
 
     async def _alarms(self, recorded: Recorded) -> None:
-        """After a batch: an overfill stops its instruments. (A leg filled without its partners is announced from the order's own state.)"""
+        """After a batch: an overfill stops its instruments, cover that went and shares that came are told.
+
+        A leg filled without its partners is announced from the order's own state.
+        """
+        if any(isinstance(event.body, Settled) or _from_elsewhere(event.body, self._desk.book(self._account)) for event in recorded.events):
+            await raise_alarms(self._desk, residues(self._desk.book(self._account), self._desk.now()), self._account, actor="desk")
         for event in recorded.events:
             if isinstance(event.body, Filled):
                 order = self._desk.book(self._account).orders.get(event.body.fill.client_id or "")
@@ -386,3 +395,7 @@ class BrokerLink:
                     return
         finally:
             self._finding_out = False
+
+
+def _from_elsewhere(body: Body, book: Book) -> bool:
+    return isinstance(body, Filled) and body.fill.client_id not in book.orders

@@ -71,6 +71,7 @@ class Book:
     settlements: tuple[Settled, ...]
     standing: Mapping[str, Standing] = field(default_factory=dict)  # every standing order, ended ones too
     external: Mapping[str, ExternalOrder] = field(default_factory=dict)  # from elsewhere and live, by the broker's reference
+    external_since: Mapping[str, datetime] = field(default_factory=dict)  # when each of them was first heard of
     adjustments: tuple[Adjusted, ...] = ()  # what persons booked on the broker's word, oldest first
 
     @property
@@ -225,6 +226,7 @@ class _AccountState:
     trades: dict[str, _TradeState] = field(default_factory=dict)
     frozen_trades: dict[str, Trade] = field(default_factory=dict)
     external: dict[str, ExternalOrder] = field(default_factory=dict)
+    external_since: dict[str, datetime] = field(default_factory=dict)
     adjusted: dict[str, Adjusted] = field(default_factory=dict)
 
 
@@ -261,10 +263,7 @@ class BookFold:
         elif isinstance(body, Adjusted):
             self._adjust(body)
         elif isinstance(body, ExternalOrder):
-            external = self._state(body.account).external
-            external.pop(body.broker_ref, None)
-            if body.live:
-                external[body.broker_ref] = body
+            self._external(body, event.at)
         return outcomes
 
     def publish(self) -> Books:
@@ -389,6 +388,13 @@ class BookFold:
             _hold(state, stock, body.shares, _Lot(body.at, body.settlement_id, body.shares, abs(body.cash / body.shares)), add=True)
         self._settle_trades(state, body)
 
+    def _external(self, body: ExternalOrder, at: datetime) -> None:
+        state = self._state(body.account)
+        state.external.pop(body.broker_ref, None)
+        since = state.external_since.pop(body.broker_ref, at)
+        if body.live:
+            state.external[body.broker_ref], state.external_since[body.broker_ref] = body, since
+
     def _adjust(self, body: Adjusted) -> None:
         """A holding adopted on the broker's word is booked like a settlement of it, so that trades and results follow; cash as moved."""
         state = self._state(body.account)
@@ -495,6 +501,7 @@ def _publish(state: _AccountState) -> Book:
         settlements=tuple(state.settled.values()),
         standing=MappingProxyType(dict(state.standing)),
         external=MappingProxyType(dict(state.external)),
+        external_since=MappingProxyType(dict(state.external_since)),
         adjustments=tuple(state.adjusted.values()),
     )
 

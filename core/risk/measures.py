@@ -75,6 +75,16 @@ def requirement_of(holdings: Holdings, *, kind: AccountKind, view: View) -> Deci
     return _margin(holdings, kind=kind, view=view, equity=None)[0]
 
 
+def funds(holdings: Holdings, *, book: Book, view: View) -> tuple[Decimal | None, Decimal | None]:
+    """Margin requirement of holdings and what is left for new positions with the book's cash; None where a price is unknown."""
+    requirement = requirement_of(holdings, kind=book.account.kind, view=view)
+    try:
+        shares = _value_of_shares(holdings, view)
+    except Unavailable:
+        return requirement, None
+    return requirement, None if requirement is None else book.cash + shares - requirement
+
+
 def crash_loss(holdings: Holdings, view: View) -> Decimal | None:
     """The loss at (-20%, VIX +40), None where unknown."""
     loss = stress(holdings, view, scenarios=(CRASH,)).loss_usd
@@ -117,6 +127,11 @@ def _capital(group: Holdings, *, kind: AccountKind, view: View) -> Decimal | Non
 
 def _value(group: Holdings, view: View) -> Decimal:
     return sum((from_market(view.mid(item), PRICE_STEP) * item.multiplier * abs(quantity) for item, quantity in group.values()), ZERO)
+
+
+def _value_of_shares(holdings: Holdings, view: View) -> Decimal:
+    worth = [from_market(view.mid(item), PRICE_STEP) * quantity for item, quantity in holdings.values() if isinstance(item, Equity)]
+    return sum(worth, ZERO)
 
 
 def _margin(holdings: Holdings, *, kind: AccountKind, view: View, equity: Decimal | None) -> tuple[Decimal | None, tuple[str, ...]]:

@@ -89,7 +89,7 @@ def test_d1_double_tap_from_two_chats_then_one_order() -> None:
 
 
 def test_d2_press_after_expiry_or_restart_then_refused_with_a_fresh_card() -> None:
-    world = simulated(2, Rates(clock_jumps_per_minute=2.0, crashes_per_minute=1.0), press_old=20.0)
+    world = simulated(5, Rates(clock_jumps_per_minute=2.0, crashes_per_minute=1.0), press_old=20.0)
 
     assert answers(world, "That card had expired") > 0
     assert world.crashes > 0
