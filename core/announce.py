@@ -346,7 +346,8 @@ def _mode(event: Event, body: ModeSet) -> Announcement:
     scope = "The desk" if body.scope.kind is ScopeKind.DESK else f"{body.scope.kind.value.capitalize()} {body.scope.name.strip()}"
     if body.mode is Mode.ACTIVE:
         return _news(event, f"mode:{event.seq}", Urgency.MEDIUM, f"{scope}: {body.cause} was lifted ({body.reason}).")
-    loud = Urgency.CRITICAL if body.mode is Mode.HALT else Urgency.HIGH if body.mode is Mode.REDUCING else Urgency.MEDIUM
+    critical = body.mode is Mode.HALT or body.cause == "login" or body.cause.startswith("stale data:")
+    loud = Urgency.CRITICAL if critical else Urgency.HIGH if body.mode is Mode.REDUCING else Urgency.MEDIUM
     return _news(event, f"mode:{event.seq}", loud, f"{scope} is {_MODE_WORDS[body.mode]}. Reason: {_sentence(body.reason)}")
 
 

@@ -113,6 +113,30 @@ class BrokerRejected(DeskError):
         return f"the broker rejected it: {self.message} (code {self.code})"
 
 
+class RateLimited(BrokerRejected):
+    """The broker turned a request away for coming too fast, and did nothing; it says after how many seconds it will listen again."""
+
+    def __init__(self, retry_after_seconds: float, message: str = "too many requests") -> None:
+        super().__init__("429", message)
+        self.retry_after_seconds = retry_after_seconds
+
+    def __str__(self) -> str:
+        return f"the broker turned it away: {self.message}; it listens again in {self.retry_after_seconds:.0f} seconds"
+
+
+class LoginNeeded(Unavailable):
+    """The other side does not let the desk in any more: keys expired, a new login or second factor is due, a permission was taken away.
+
+    A request answered so was not acted on. Only a person can end it; until then the desk reads what it can and sends nothing there.
+    """
+
+    def __init__(self, what: str, why: str) -> None:
+        super().__init__(what, None, why)
+
+    def __str__(self) -> str:
+        return f"{self.what} does not let the desk in: {self.why}"
+
+
 class BrokerTimeout(DeskError):
     """The broker did not answer in time. The outcome is unknown: never retried under a new id, left to reconciliation."""
 

@@ -117,6 +117,7 @@ class BrokerCapabilities:
     gtc: bool
     physical_settlement: bool = False
     expiry_cutoff_minutes: int = 0  # before the close of an expiry day the broker takes no more instructions, or acts by itself
+    requests_per_minute: int | None = None  # the most it takes, a beat of poll and updates counted as one; None: it states no limit
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -218,7 +219,8 @@ class Broker(Protocol):
     """One account at a broker. Sign of net prices: + credit, - debit; the adapter translates.
 
     `submit`, `replace` and `cancel` return when the request was accepted for processing; they raise BrokerRejected (a definite no) or
-    BrokerTimeout (nobody knows). What became of an order arrives through `updates` and `snapshot`.
+    BrokerTimeout (nobody knows). What became of an order arrives through `updates` and `snapshot`. Any call may raise RateLimited or
+    LoginNeeded, which are a definite no too.
     """
 
     @property
@@ -254,7 +256,11 @@ class Broker(Protocol):
         """Updates with cursor > `since`; waits up to `wait_seconds` for the first one, then returns what there is (maybe nothing)."""
 
     async def poll(self) -> None:
-        """Periodic work after the clock moved: a paper exchange matches resting orders and settles expiries; others may do nothing."""
+        """Periodic work after the clock moved: a paper exchange matches resting orders and settles expiries.
+
+        Over a network it is the heartbeat too: it returns once the other end has given a sign of life, and raises or waits where none
+        comes.
+        """
 
     async def close(self) -> None:
         """Disconnect."""

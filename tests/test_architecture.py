@@ -91,6 +91,8 @@ TABLE = {
     "brokers": row(f"{EDGE} links", f"numpy {CLIENTS}"),
     "market.providers": row(f"{EDGE} links", f"numpy pandas yaml {CLIENTS}"),
     "links": row(EDGE, CLIENTS),
+    "links.pacing": row(pure=True),
+    "links.retry": row(pure=True),
     "writers": row(EDGE, "structlog"),
     "writers.claude": row(EDGE, "structlog anthropic"),
     "store": row("ports domain errors clock runtime plugins store.log store.codec store.files", "sqlite_utils structlog"),
@@ -106,7 +108,7 @@ TABLE = {
     "store.log": row("domain errors ports store.codec"),
     # 3. the desk
     "market": row(f"{PURE} market.indicators clock runtime config", "numpy structlog"),
-    "orders": row(f"{INNER} desk", "structlog"),
+    "orders": row(f"{INNER} desk links.pacing links.retry", "structlog"),
     "desk": row(INNER, "structlog"),
     "marks": row(f"{DESK} desk"),
     "warming": row("errors pricing runtime store.files"),

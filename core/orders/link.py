@@ -31,9 +31,11 @@ from core.domain.events import (
     Settled,
 )
 from core.domain.orders import Fill
-from core.errors import BrokerTimeout, DeskError, LeaseLost, Unavailable, UserError
+from core.errors import DeskError, LeaseLost, LoginNeeded, Unavailable, UserError
+from core.links.pacing import Lane
 from core.logs import Level
 from core.orders.alarm import raise_alarms
+from core.orders.lifeline import NO_ANSWER, Lifeline
 from core.orders.reconcile import ENDED, breaks, concluded, differences, endings, external, facts
 from core.orders.residue import residues
 from core.orders.rounds import comparison_due
@@ -44,20 +46,17 @@ from core.ports import Broker, BrokerOrder, BrokerSnapshot, BrokerStatus, OrderR
 T = TypeVar("T")
 RECONNECT_TRIES = 5
 RECONNECT_FIRST_SECONDS = 2
-NO_ANSWER = (BrokerTimeout, TimeoutError)
 NEVER_WORKED = ("denied", "rejected")
 CHECK_AGAIN_SECONDS = 60  # between reconciliations while a break stands
 LOOK_AGAIN_SECONDS = 5  # after something was heard that only the broker's books explain, and between looks that people ask for
 
 
-class BrokerLink:
+class BrokerLink(Lifeline):
     """What comes in from one broker account."""
 
     def __init__(self, desk: Desk, account: AccountId, broker: Broker) -> None:
-        self._desk = desk
-        self._account = account
-        self._broker = broker
-        self._wire = desk.runtime.lock()  # held across a broker call and across a reconciliation
+        super().__init__(desk, account, broker)
+        self._wire = desk.runtime.lock()  # held while an order is sent or changed, and across a reconciliation
         self._sent: set[str] = set()  # client ids that left in this connection: absence proves nothing about them yet
         self._hear = desk.runtime.lock()  # held while updates or a snapshot are fetched and recorded: neither may overtake the other
         self._lost: set[str] = set()  # orders the broker's complete books did not have
@@ -71,16 +70,6 @@ class BrokerLink:
         self._finding_out = False
 
     @property
-    def account(self) -> AccountId:
-        """The account this sender serves."""
-        return self._account
-
-    @property
-    def broker(self) -> Broker:
-        """The account's broker: previews and books; orders reach it through this class only."""
-        return self._broker
-
-    @property
     def compared_at(self) -> datetime | None:
         """When the broker's complete books were last compared with ours in this process, None before."""
         return self._compared_at
@@ -89,13 +78,10 @@ class BrokerLink:
 
     async def connect(self) -> None:
         """Connect (again) and reconcile; until then the account is in RECOVERY. Raises Unavailable where the broker is not there."""
+        await self._mouth.paced(Lane.READ)
         async with self._wire:
             await self._still_owner()
-            try:
-                epoch = await self._desk.runtime.wait_for(self._broker.connect(), self._seconds())
-            except NO_ANSWER as error:
-                raise Unavailable(f"broker {self._broker.capabilities.name}", why="no answer to connect") from error
-            self._desk.epochs[self._account] = epoch
+            epoch = await self._open()
             self._sent.clear()
             await self._reconcile(epoch)
 
@@ -109,8 +95,18 @@ class BrokerLink:
 
     async def reconcile(self) -> Reconciled:
         """Compare with the broker now; raises Unavailable where it does not answer."""
+        await self._mouth.paced(Lane.READ)
         async with self._wire:
             return await self._reconcile(self._epoch())
+
+    async def beat(self) -> int:
+        """Ask the other end for a sign of life and hear what it has to say; a link that gives none in time is down.
+
+        Returns how many updates there were.
+        """
+        await self._mouth.paced(Lane.READ)
+        await self._alive(self._broker.poll(), self._heartbeat_seconds())
+        return await self.pump(0)
 
     async def look(self) -> Reconciled:
         """Compare because a person asks; what was found a moment ago answers too. Raises Unavailable where the broker does not answer."""
@@ -132,6 +128,7 @@ class BrokerLink:
         async with self._hear:
             snapshot, found = await self._compared(epoch)
             if found:
+                self._mouth.charge()
                 snapshot, found = await self._compared(epoch)  # once more: what was on its way may have arrived
             result = await self._concluded(epoch, snapshot, found)
         self._checked_at_seconds = self._desk.runtime.seconds()
@@ -149,6 +146,7 @@ class BrokerLink:
         if snapshot.complete and snapshot.cursor < max(self._since(), self._cursor):
             went_back = f"the broker's cursor went back from {max(self._since(), self._cursor)} to {snapshot.cursor}"
             desk.report(f"books of {account.id}", Unavailable("its journal", why=went_back))
+            self._mouth.charge()
             snapshot = await self._snapshot(0)  # all of it again: what is known already is left out by its own id
             self._cursor = 0
         told = {fill.account for fill in snapshot.fills}
@@ -160,7 +158,7 @@ class BrokerLink:
 
     async def _snapshot(self, since: int) -> BrokerSnapshot:
         try:
-            return await self._desk.runtime.wait_for(self._broker.snapshot(since=since), self._seconds())
+            return await self._asked(self._broker.snapshot(since=since), self._seconds())
         except NO_ANSWER as error:
             raise Unavailable(f"books of {self._account.id}", why="no answer to the reconciliation") from error
 
@@ -196,9 +194,8 @@ class BrokerLink:
     async def pump(self, wait_seconds: float) -> int:
         """Record the broker's updates since the last; returns how many there were."""
         async with self._hear:
-            updates = await self._desk.runtime.wait_for(
-                self._broker.updates(since=self._cursor, wait_seconds=wait_seconds), wait_seconds + self._seconds()
-            )
+            asked = self._broker.updates(since=self._cursor, wait_seconds=wait_seconds)
+            updates = await self._alive(asked, wait_seconds + self._heartbeat_seconds())
             if not updates:
                 return 0
             items = [update.item for update in updates]
@@ -264,16 +261,6 @@ class BrokerLink:
 
     # --- inside --------------------------------------------------------------------------------------------------------
 
-    @property
-    def _actor(self) -> str:
-        return f"broker:{self._account}"
-
-    def _epoch(self) -> int:
-        epoch = self._desk.epochs.get(self._account)
-        if epoch is None:
-            raise Unavailable(f"books of {self._account.id}", why="the account was never connected")
-        return epoch
-
     def _break_stands(self) -> bool:
         state = self._desk.fold.reconciled(self._account)
         return state is not None and bool(state.differences)
@@ -282,15 +269,12 @@ class BrokerLink:
         """So much time has passed since the books were last compared, or tried to be."""
         return self._desk.runtime.seconds() - self._checked_at_seconds >= after_seconds
 
-    def _seconds(self) -> float:
-        return float(self._desk.settings.desk.whole("broker_seconds"))
-
     async def _wired(self, what: str, order: Order, call: Awaitable[T], **facts: object) -> T:
         """Await a call over the wire within its time limit and write down what came of it; the record's loss changes nothing."""
         runtime, level, answer, why = self._desk.runtime, Level.WARNING, "given up", ""
         began_seconds = runtime.seconds()
         try:
-            result = await runtime.wait_for(call, self._seconds())
+            result = await self._asked(call, self._seconds())
             level, answer = Level.INFO, "accepted"
             return result
         except Exception as error:
@@ -385,11 +369,16 @@ class BrokerLink:
         """A request of a dead connection can no longer arrive, so a fresh connection's complete books are evidence."""
         try:
             for attempt in range(RECONNECT_TRIES):
-                await self._desk.runtime.sleep(RECONNECT_FIRST_SECONDS * 2**attempt)
+                own_seconds, runtime = RECONNECT_FIRST_SECONDS * 2**attempt, self._desk.runtime
+                await runtime.sleep(max(own_seconds, self._retry.wait_seconds(runtime.seconds())))
                 try:
                     await self.connect()
+                except LoginNeeded as error:
+                    await self._locked_out(error)
+                    return  # the account's own loop goes on asking
                 except (DeskError, TimeoutError, OSError) as error:
-                    self._desk.runtime.report(f"reconciliation of {self._account.id}", error)
+                    runtime.report(f"reconciliation of {self._account.id}", error)
+                    self._failed_pause_seconds()
                     continue
                 if not any(order.unknown for order in self._desk.book(self._account).live.values()):
                     return

@@ -26,8 +26,10 @@ from core.domain.events import (
 )
 from core.domain.modes import lets_through, scope_names
 from core.domain.orders import Effect, OrderState, Permitted
-from core.errors import BrokerRejected, DeskError, LeaseLost, Unavailable
-from core.orders.link import CHECK_AGAIN_SECONDS, NO_ANSWER, RECONNECT_FIRST_SECONDS, BrokerLink
+from core.errors import BrokerRejected, DeskError, LeaseLost, LoginNeeded, RateLimited, Unavailable
+from core.links.pacing import Lane
+from core.orders.lifeline import NO_ANSWER
+from core.orders.link import CHECK_AGAIN_SECONDS, BrokerLink
 from core.orders.states import Order
 from core.orders.ticket import Confirmed
 from core.orders.work import limit_at_step, steps_done
@@ -35,9 +37,10 @@ from core.portfolio.book import Book
 from core.risk import gate
 
 PUMP_SECONDS = 1
-LONGEST_PAUSE_SECONDS = 60
 CANCEL_AGAIN_SECONDS = 10
 CLEARING_SECONDS = 0.25  # between looks whether an order that is to be replaced is gone
+LOGIN_AGAIN_SECONDS = 120  # asking more often may lock the account at the broker
+HEAR_SECONDS = 3  # a cancel waits no longer for its echo where a reconciliation has the ears
 PRESS_TO_WIRE_SECONDS = 60  # a confirmed order that could not leave within this is not sent any more
 
 
@@ -81,14 +84,16 @@ class AccountSender(BrokerLink):
         return None if short is None else f"{short} is not held any more: it was closed meanwhile"
 
     async def _send(self, confirmed: Confirmed) -> Order:
+        await self._mouth.paced(Lane.ORDER)
         async with self._wire:
-            order = self._order(confirmed.client_id)
-            if not self._unsent(order):
-                return order
-            stop = "cancelled before it was sent" if order.cancel_asked else self._too_late(order)
-            stop = stop or await self._stop(order, new=True)
-            if stop is None:
-                stop = await self._submit(order, confirmed)
+            async with self._mouth.turn(Lane.ORDER):
+                order = self._order(confirmed.client_id)
+                if not self._unsent(order):
+                    return order
+                stop = await self._stop(order, new=True)
+                stop = "cancelled before it was sent" if self._order(order.client_id).cancel_asked else self._too_late(order) or stop
+                if stop is None:
+                    stop = await self._submit(order, confirmed)
             if stop is not None:
                 await self._one(OrderEnded(client_id=order.client_id, outcome="denied", reason=stop))
         return self._order(order.client_id)
@@ -121,8 +126,10 @@ class AccountSender(BrokerLink):
         self._sent.add(order.client_id)
         try:
             ref = await self._wired("submit", order, self._broker.submit(permitted), limit=permitted.limit)
-        except BrokerRejected as error:
+        except (BrokerRejected, LoginNeeded) as error:
             await self._one(OrderEnded(client_id=order.client_id, outcome="rejected", reason=str(error)))
+            if isinstance(error, LoginNeeded):
+                await self._locked_out(error)
         except NO_ANSWER:
             await self._unknown(order, "no answer to the order in time")
         except Exception as error:  # noqa: BLE001 - on the order path any bug leaves the order unknown and the account reducing
@@ -145,7 +152,8 @@ class AccountSender(BrokerLink):
 
     async def replace(self, client_id: str, limit: Decimal) -> Order:
         """Move the limit of a working order within its envelope; returns the order as it then stands."""
-        async with self._wire:
+        await self._mouth.paced(Lane.ORDER)
+        async with self._wire, self._mouth.turn(Lane.ORDER):
             order = self._order(client_id)
             if (
                 order.state not in (OrderState.WORKING, OrderState.PARTIALLY_FILLED)
@@ -158,7 +166,8 @@ class AccountSender(BrokerLink):
                 return order
             permitted = gate.permit_replace(order, limit=limit)
             await self._one(Replacing(client_id=client_id, limit=limit))
-            stop = self._mode_stop(order)  # a HALT may have been recorded just before: nothing is awaited between this and the wire
+            # A HALT or a cancel may have been recorded just before: nothing is awaited between this and the wire.
+            stop = "a cancel was asked for" if self._order(client_id).cancel_asked else self._mode_stop(order)
             if stop is not None:
                 await self._one(ReplaceRefused(client_id=client_id, limit=order.limit, reason=stop))
                 return self._order(client_id)
@@ -168,8 +177,10 @@ class AccountSender(BrokerLink):
     async def _replace_on_wire(self, order: Order, permitted: Permitted) -> None:
         try:
             await self._wired("replace", order, self._broker.replace(order.client_id, permitted), limit=permitted.limit)
-        except BrokerRejected as error:
+        except (BrokerRejected, LoginNeeded) as error:
             await self._one(ReplaceRefused(client_id=order.client_id, limit=order.limit, reason=str(error)))
+            if isinstance(error, LoginNeeded):
+                await self._locked_out(error)
         except NO_ANSWER:
             await self._unknown(order, "no answer to the price change in time")
         except Exception as error:  # noqa: BLE001 - as in _submit
@@ -189,20 +200,21 @@ class AccountSender(BrokerLink):
             reason = "not in the broker's complete books; written off by a person"
             await self._one(OrderEnded(client_id=client_id, outcome="cancelled", reason=reason), actor=actor)
             return self._order(client_id)
-        async with self._wire:
-            try:
-                await self._one(CancelRequested(client_id=client_id, reason=reason), actor=actor)
-            except LeaseLost:
-                raise
-            except Exception as error:  # noqa: BLE001 - a cancel takes risk away: it leaves although it cannot be written down now
-                self._desk.report(f"cancel of {client_id}", error)
-            self._cancel_tried_seconds[client_id] = self._desk.runtime.seconds()
+        try:
+            await self._one(CancelRequested(client_id=client_id, reason=reason), actor=actor)
+        except LeaseLost:
+            raise
+        except Exception as error:  # noqa: BLE001 - a cancel takes risk away: it leaves although it cannot be written down now
+            self._desk.report(f"cancel of {client_id}", error)
+        self._cancel_tried_seconds[client_id] = self._desk.runtime.seconds()
+        await self._mouth.paced(Lane.CANCEL)
+        async with self._mouth.turn(Lane.CANCEL):
             try:
                 await self._wired("cancel", order, self._broker.cancel(client_id))
             except Exception as error:  # noqa: BLE001 - whatever the link does, the other cancels go on and this one is found out
                 self._desk.runtime.report(f"cancel of {client_id} not accepted", error)
         try:
-            await self.pump(0)
+            await self._desk.runtime.wait_for(self._desk.runtime.to_the_end(self.pump(0), name=f"hear {self._account.id}"), HEAR_SECONDS)
         except Exception as error:  # noqa: BLE001 - the cancel has left; what is wrong with the ears the account's loop finds too
             self._desk.runtime.report(f"link of {self._account.id}", error)
         order = self._order(client_id)
@@ -279,8 +291,7 @@ class AccountSender(BrokerLink):
 
     async def work(self) -> None:
         """Let the exchange do its periodic work, hear it, and walk the price of each working order by the clock."""
-        await self._desk.runtime.wait_for(self._broker.poll(), self._seconds())
-        await self.pump(0)
+        await self.beat()
         await self._cancel_again()
         await self._end_unsent()
         settings = self._desk.settings.desk
@@ -301,7 +312,7 @@ class AccountSender(BrokerLink):
     async def at_rest(self, limit_seconds: float) -> bool:
         """Wait until nothing is on its way to the broker; False where something still is after that time."""
         try:
-            async with self._desk.runtime.timeout(limit_seconds), self._wire:
+            async with self._desk.runtime.timeout(limit_seconds), self._wire, self._mouth.turn(Lane.CANCEL):
                 return True
         except TimeoutError:
             return False
@@ -311,7 +322,7 @@ class AccountSender(BrokerLink):
 
         With `walk`, or where the clock stands so that no time passes by itself, also walk every price to its end.
         """
-        await self._desk.runtime.wait_for(self._broker.poll(), self._seconds())
+        await self._alive(self._broker.poll(), self._seconds())
         while await self.pump(0):
             pass
         if not walk and not self._desk.runtime.clock.standing:
@@ -330,24 +341,32 @@ class AccountSender(BrokerLink):
 
         It ends where another process has taken the lease: in STANDBY the broker is the other's.
         """
-        failures = 0
         while not self._desk.lease_lost:
-            try:
-                if self._desk.trouble:
-                    await self._cancel_again()
-                if failures or self._desk.trouble or not self._reconciled_now() or self._unknown_waits():
-                    await self.connect()  # after a storage failure too: it shows whether the disk works, and what was not written down
-                await self.work()
-                await self.keep_books()
-                failures = 0 if self._reconciled_now() else failures + 1
-            except (DeskError, TimeoutError, OSError) as error:
-                failures += 1
-                self._desk.runtime.report(f"link of {self._account.id}", error)
-            except Exception as error:  # noqa: BLE001 - a bug must not end the account's ears: it is told, entries stop, the loop goes on
-                failures += 1
-                await self._reducing(self._desk.report(f"account {self._account.id}", error))
-            pause = PUMP_SECONDS if not failures else min(LONGEST_PAUSE_SECONDS, RECONNECT_FIRST_SECONDS * 2 ** min(failures, 5))
-            await self._desk.runtime.sleep(pause)
+            await self._desk.runtime.sleep(await self._round_pause_seconds())
+
+    async def _round_pause_seconds(self) -> float:
+        """One round of the loop; returns the seconds until the next."""
+        try:
+            if self._desk.trouble:
+                await self._cancel_again()
+            if self._retry.failures or self._desk.trouble or not self._reconciled_now() or self._unknown_waits():
+                await self.connect()  # after a storage failure too: it shows whether the disk works, and what was not written down
+            await self.work()
+            await self.keep_books()
+            if not self._reconciled_now():
+                return self._failed_pause_seconds()
+            self._retry.succeeded()
+            await self._let_in()
+            return PUMP_SECONDS
+        except LoginNeeded as error:
+            await self._locked_out(error)
+            return self._failed_pause_seconds(at_least_seconds=LOGIN_AGAIN_SECONDS)
+        except (DeskError, TimeoutError, OSError) as error:
+            self._desk.runtime.report(f"link of {self._account.id}", error)
+            return self._failed_pause_seconds(at_least_seconds=error.retry_after_seconds if isinstance(error, RateLimited) else 0)
+        except Exception as error:  # noqa: BLE001 - a bug must not end the account's ears: it is told, entries stop, the loop goes on
+            await self._reducing(self._desk.report(f"account {self._account.id}", error))
+            return self._failed_pause_seconds()
 
     @property
     def may_send_now(self) -> bool:

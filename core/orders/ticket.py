@@ -384,9 +384,8 @@ def _unpriced(intent: Intent, view: View) -> str:
 
 
 async def _preview(desk: Desk, envelope: Envelope) -> tuple[Preview | None, str]:
-    seconds = float(desk.settings.desk.whole("broker_seconds"))
     try:
-        return await desk.runtime.wait_for(desk.brokers[envelope.account].preview(envelope), seconds), ""
+        return await desk.senders[envelope.account].preview(envelope), ""
     except (Unavailable, BrokerRejected, BrokerTimeout, TimeoutError) as error:
         return None, desk.redaction.redact(str(error)) or "the broker did not answer in time"
 
