@@ -5,7 +5,8 @@ What was asked and not answered in time, or turned away, is a matter of the conn
 
 from __future__ import annotations
 
-from collections.abc import Awaitable
+import contextlib
+from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar
 
 from core.desk import Desk
@@ -71,12 +72,18 @@ class Lifeline:
             raise Unavailable(f"books of {self._account.id}", why="there is no connection to the broker")
         return epoch
 
-    async def _alive(self, call: Awaitable[T], seconds: float) -> T:
-        """Await a call that proves the link alive; where it fails or takes too long, nothing is sent until the link is made anew."""
+    async def _alive(self, call: Callable[[], Awaitable[T]], *, waits_seconds: float = 0) -> T:
+        """Ask what proves the link alive, a second time where no answer comes; after that nothing is sent until the link is made anew.
+
+        `waits_seconds` is how long the other end may take its time by agreement; the heartbeat is split between the two tries.
+        """
+        limit_seconds = waits_seconds + self._heartbeat_seconds() / 2
         try:
-            return await self._asked(call, seconds)
+            with contextlib.suppress(*NO_ANSWER):
+                return await self._asked(call(), limit_seconds)
+            return await self._asked(call(), limit_seconds)
         except NO_ANSWER:
-            self._down(f"no sign of life from the broker for {seconds:.0f} seconds")
+            self._down(f"no sign of life from the broker for {2 * limit_seconds:.0f} seconds")
             raise
         except (Unavailable, OSError) as error:
             self._down(str(error) or type(error).__name__)

@@ -11,6 +11,7 @@ from collections import deque
 from collections.abc import Awaitable, Sequence
 from datetime import datetime
 from decimal import Decimal
+from functools import partial
 from typing import TypeVar
 
 from core.desk import Desk, Recorded
@@ -105,7 +106,7 @@ class BrokerLink(Lifeline):
         Returns how many updates there were.
         """
         await self._mouth.paced(Lane.READ)
-        await self._alive(self._broker.poll(), self._heartbeat_seconds())
+        await self._alive(self._broker.poll)
         return await self.pump(0)
 
     async def look(self) -> Reconciled:
@@ -194,8 +195,8 @@ class BrokerLink(Lifeline):
     async def pump(self, wait_seconds: float) -> int:
         """Record the broker's updates since the last; returns how many there were."""
         async with self._hear:
-            asked = self._broker.updates(since=self._cursor, wait_seconds=wait_seconds)
-            updates = await self._alive(asked, wait_seconds + self._heartbeat_seconds())
+            asked = partial(self._broker.updates, since=self._cursor, wait_seconds=wait_seconds)
+            updates = await self._alive(asked, waits_seconds=wait_seconds)
             if not updates:
                 return 0
             items = [update.item for update in updates]

@@ -322,7 +322,7 @@ class AccountSender(BrokerLink):
 
         With `walk`, or where the clock stands so that no time passes by itself, also walk every price to its end.
         """
-        await self._alive(self._broker.poll(), self._seconds())
+        await self._alive(self._broker.poll, waits_seconds=self._seconds())
         while await self.pump(0):
             pass
         if not walk and not self._desk.runtime.clock.standing:

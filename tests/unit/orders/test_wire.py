@@ -74,7 +74,7 @@ async def test_f2_link_when_the_other_end_falls_silent_then_known_within_ten_sec
 async def test_f2_link_when_the_other_end_is_back_then_the_books_are_compared_and_it_goes_on(runtime: SimRuntime) -> None:
     world = await open_world(runtime)
     world.run_accounts()
-    world.broker.fault("poll", seconds=100_000)
+    world.broker.fault("poll", seconds=100_000, times=2)
     await runtime.sleep(12)
     epoch = world.broker.epoch
     await runtime.sleep(30)
