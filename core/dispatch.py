@@ -93,7 +93,7 @@ def _stands_in_the_way(command: Command, call: Call, access: Access, line: str) 
     if access is Access.REDUCE:
         return _offer(command, line, "A model may not do this by itself; press the button to do it.") if caller.via is Via.MODEL else None
     if access is Access.COMMIT:
-        return None if caller.via in BY_A_PERSON else _not_committed(command, caller, line)  # a mandate's orders never come this way
+        return None if caller.via in BY_A_PERSON else _not_committed(command, call, line)  # a mandate's orders never come this way
     if caller.via is Via.SENTENCE:
         return _offer(command, line, "This loosens what protects the account. Press the button; you will be asked for your PIN.")
     if caller.via not in BY_A_PERSON:
@@ -104,7 +104,10 @@ def _stands_in_the_way(command: Command, call: Call, access: Access, line: str) 
     return None
 
 
-def _not_committed(command: Command, caller: Caller, line: str) -> Reply:
+def _not_committed(command: Command, call: Call, line: str) -> Reply:
+    caller = call.caller
+    if call.args.get("card") is not None:  # the press on a card that grants something: no button of it is ever made elsewhere either
+        return refusal("Only your own press on that card, or its exact line typed, does this. Nothing was changed.")
     if command.name in ONLY_ON_ITS_CARD:
         return refusal("Only a press on the card, or the typed words `confirm` and the ticket's id, can confirm. Nothing was sent.")
     if caller.via in (Via.SENTENCE, Via.MODEL):

@@ -65,6 +65,9 @@ class HandMarket:
     def label(self) -> str:
         return "TEST"
 
+    def ages(self) -> tuple[()]:
+        return ()
+
 
 class Floor:
     """The desk, its market, its exits and what was told."""
