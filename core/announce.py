@@ -153,6 +153,9 @@ def _even(event: Event, body: Filled, order: Order) -> Announcement:
     if body.mid_at_decision is not None and price is not None:
         against = price - body.mid_at_decision
         facts.append(Fact(label="against mid at decision", value=against, format=Format.PRICE, unit="USD", signed=True))
+    if body.mid_at_arrival is not None and body.mid_at_arrival != body.mid_at_decision and price is not None:
+        against = price - body.mid_at_arrival
+        facts.append(Fact(label="against mid at arrival", value=against, format=Format.PRICE, unit="USD", signed=True))
     fees = sum((fill.fees for fill in order.live_fills), ZERO)
     facts.append(Fact(label="commission and fees", value=fees, format=Format.MONEY, unit="USD"))
     late = " It came after the order had ended." if order.ended else ""

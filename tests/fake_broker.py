@@ -305,6 +305,7 @@ class World:
         self, client_id: str = "O1", legs: Sequence[Leg] = SPREAD, *, account: AccountId = PRACTICE, start: str = "5.00",
         worst: str = "4.00", quantity: int = 1, reducing: bool = False, exits: bool = False, trade_id: str | None = None,
         strategy: str = "put_credit_spread", tif: TimeInForce = TimeInForce.DAY, instead_of: tuple[str, ...] = (),
+        mid: str | None = None,
     ) -> Confirmed:
         """Record a confirmation without sending it."""
         covered = Envelope(
@@ -316,7 +317,7 @@ class World:
             Submitting(
                 client_id=client_id, ticket_id=f"T{client_id}", account=account, envelope=covered, envelope_hash=covered.hash,
                 limit=covered.plan.start, quantity=quantity, trade_id=trade_id or f"P{client_id}", reducing=reducing,
-                exits=exits,
+                exits=exits, mid=None if mid is None else Decimal(mid),
             ),
             stream=str(account),
         )

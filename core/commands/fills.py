@@ -1,11 +1,13 @@
-"""Executions with their quality: the net price of each order against the mid at the decision, per share and in money.
+"""Executions with their quality: the net price of each order against the mid when you decided and when the order left, in price and money.
 
-Example: a spread whose mid was 4.00 when you confirmed, sold at 3.95 for 2 units, shows -0.05, that is -10.00 USD.
+Example: the card of a spread showed a mid of 4.00; when the order left it was 3.98; it sold at 3.95 for 2 units. Against the decision that
+is -0.05, -10.00 USD; against arrival -0.03, -6.00 USD: the market took 4.00 USD meanwhile, working the order cost 6.00.
 """
 
 from __future__ import annotations
 
-from core.announce import net_filled
+from decimal import Decimal
+
 from core.command import Access, Call, Command, Kind, Parameter
 from core.commands._periods import days_of, words_of
 from core.desk import Desk
@@ -13,15 +15,19 @@ from core.domain.instruments import Option
 from core.domain.money import ZERO
 from core.domain.orders import Fill
 from core.domain.structures import describe_legs
+from core.orders.standing import net_filled
 from core.orders.states import Order
 from core.portfolio.book import Book
 from core.portfolio.pnl import exchange_day
 from core.reply import Block, Cell, Column, Format, Reply, Table, Text
+from core.risk.examine import net_multiplier
 
 ORDERS = (
     Column(title="order"), Column(title="structure"), Column(title="units", format=Format.INTEGER),
-    Column(title="net", format=Format.PRICE, signed=True), Column(title="mid then", format=Format.PRICE, signed=True),
-    Column(title="against mid", format=Format.PRICE, signed=True), Column(title="in money", format=Format.MONEY, unit="USD", signed=True),
+    Column(title="net", format=Format.PRICE, signed=True), Column(title="mid at decision", format=Format.PRICE, signed=True),
+    Column(title="against it", format=Format.MONEY, unit="USD", signed=True),
+    Column(title="mid at arrival", format=Format.PRICE, signed=True),
+    Column(title="against that", format=Format.MONEY, unit="USD", signed=True),
     Column(title="fees", format=Format.MONEY, unit="USD"),
 )
 FILLS = (
@@ -50,14 +56,19 @@ async def run(desk: Desk, call: Call) -> Reply:
 
 
 def _order(desk: Desk, order: Order) -> tuple[Cell, ...]:
-    ticket = desk.fold.ticket_of_order(order.client_id)
-    mid = None if ticket is None else ticket.drafted.mid
+    ticket = None if order.standing_id is not None else desk.fold.ticket_of_order(order.client_id)
+    decided = order.mid if ticket is None else ticket.drafted.mid
     net = net_filled(order)
-    against = None if mid is None or net is None else net - mid
-    per_point = max((leg.instrument.multiplier for leg in order.envelope.legs), default=1)
-    money = None if against is None else against * order.filled * per_point
     fees = sum((fill.fees for fill in order.live_fills), ZERO)
-    return (order.client_id, describe_legs(order.envelope.legs), order.filled, net, mid, against, money, fees)
+    name = describe_legs(order.envelope.legs)
+    return (order.client_id, name, order.filled, net, decided, _money(order, net, decided), order.mid, _money(order, net, order.mid), fees)
+
+
+def _money(order: Order, net: Decimal | None, mid: Decimal | None) -> Decimal | None:
+    """What the price was better (+) or worse (-) than a mid, for all that filled."""
+    if net is None or mid is None:
+        return None
+    return (net - mid) * order.filled * net_multiplier(order.envelope.legs)
 
 
 def _fill(fill: Fill, book: Book) -> tuple[Cell, ...]:

@@ -187,7 +187,7 @@ class Submitting:
     reducing: bool
     thesis: str = ""
     standing_id: str | None = field(default=None, metadata=SPARSE)  # the standing order this one is a part or the exit of
-    mid: Decimal | None = field(default=None, metadata=SPARSE)  # net per unit when it was decided to send it, where no card says so
+    mid: Decimal | None = field(default=None, metadata=SPARSE)  # net per unit in the view it was judged on, just before it left: at arrival
     exits: bool = field(default=False, metadata=SPARSE)  # measured: closes and leaves no more shorts uncovered (what reduces is one anyway)
     mandate: str | None = field(default=None, metadata=SPARSE)  # what it rests on where nobody pressed
 
@@ -329,8 +329,9 @@ class Filled:
     """An execution report, recorded in every mode and state; counted once per exec_id."""
 
     fill: Fill
-    mid_at_decision: Decimal | None = None
+    mid_at_decision: Decimal | None = None  # net per unit as the card showed it, or as the desk saw it when it decided by itself
     mid_at_fill: Decimal | None = None
+    mid_at_arrival: Decimal | None = field(default=None, metadata=SPARSE)  # net per unit when the order first left for the broker
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

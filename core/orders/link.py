@@ -10,7 +10,6 @@ import contextlib
 from collections import deque
 from collections.abc import Awaitable, Sequence
 from datetime import datetime
-from decimal import Decimal
 from functools import partial
 from typing import TypeVar
 
@@ -153,7 +152,7 @@ class BrokerLink(Lifeline):
         told = {fill.account for fill in snapshot.fills}
         told |= {item.account for item in snapshot.settlements} | {item.account for item in snapshot.movements}
         self._same_account(snapshot.account, *told)
-        await self._record(facts(desk.book(account), snapshot), causation=f"snapshot:{epoch}")
+        await self._record(facts(desk.book(account), snapshot, filled=self._filled), causation=f"snapshot:{epoch}")
         await self._record(endings(desk.book(account), snapshot, sent_now=self._sent), causation=f"snapshot:{epoch}")
         return snapshot, differences(desk.book(account), snapshot, sent_now=self._sent)
 
@@ -221,7 +220,7 @@ class BrokerLink(Lifeline):
     def _bodies(self, update: Update) -> list[tuple[str | None, Body]]:
         item, account = update.item, str(self._account)
         if isinstance(item, Fill):
-            return [(f"fill:{account}:{item.exec_id}", Filled(fill=item, mid_at_decision=self._mid_at_decision(item.client_id or "")))]
+            return [(f"fill:{account}:{item.exec_id}", self._filled(item))]
         if isinstance(item, Settled):
             return [(f"settle:{account}:{item.settlement_id}", item)]
         if isinstance(item, CashMoved):
@@ -231,13 +230,13 @@ class BrokerLink(Lifeline):
             return [] if known is None else [(None, known)]
         return self._report_bodies(item)
 
-    def _mid_at_decision(self, client_id: str) -> Decimal | None:
-        """The net mid its card showed, or that its standing order saw when it sent it."""
-        order = self._desk.book(self._account).orders.get(client_id)
-        if order is not None and order.standing_id is not None:
-            return order.mid
-        ticket = self._desk.fold.ticket_of_order(client_id)
-        return ticket.drafted.mid if ticket else None
+    def _filled(self, fill: Fill) -> Filled:
+        """An execution with the mids it is measured against: at the decision (its card's, or its standing order's) and at arrival."""
+        order = self._desk.book(self._account).orders.get(fill.client_id or "")
+        if order is None:
+            return Filled(fill=fill)
+        ticket = None if order.standing_id is not None else self._desk.fold.ticket_of_order(order.client_id)
+        return Filled(fill=fill, mid_at_decision=order.mid if ticket is None else ticket.drafted.mid, mid_at_arrival=order.mid)
 
     def _report_bodies(self, item: OrderReport) -> list[tuple[str | None, Body]]:
         order = self._desk.book(self._account).orders.get(item.client_id)

@@ -7,7 +7,7 @@ incomplete answer.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import replace
 from datetime import datetime
 from decimal import Decimal
@@ -27,6 +27,7 @@ from core.domain.events import (
     ScopeKind,
 )
 from core.domain.instruments import Instrument, Option
+from core.domain.orders import Fill
 from core.fold import ModeEntry
 from core.orders.readings import explained
 from core.orders.states import Order
@@ -37,8 +38,13 @@ ENDED = {BrokerStatus.CANCELLED: "cancelled", BrokerStatus.REJECTED: "rejected",
 CAUSE = "reconciliation:"
 
 
-def facts(book: Book, snapshot: BrokerSnapshot) -> list[tuple[str | None, Body]]:
-    """What the broker reports that the book lacks, as (dedupe key, body), in an order that can be recorded."""
+def _bare(fill: Fill) -> Filled:
+    return Filled(fill=fill)
+
+
+def facts(book: Book, snapshot: BrokerSnapshot, *, filled: Callable[[Fill], Filled] = _bare) -> list[tuple[str | None, Body]]:
+    """What the broker reports that the book lacks, as (dedupe key, body), in an order that can be recorded; `filled` adds what an
+    execution is measured against."""
     known = {fill.exec_id for fill in book.fills}
     account = str(snapshot.account)
     found: list[tuple[str | None, Body]] = [(f"cash:{account}:{item.movement_id}", item) for item in snapshot.movements]
@@ -46,7 +52,7 @@ def facts(book: Book, snapshot: BrokerSnapshot) -> list[tuple[str | None, Body]]
         order = book.orders.get(reported.client_id or "")
         if order is not None and reported.status.live and _news(order, reported, complete=snapshot.complete):
             found.append((None, _acknowledged(reported)))
-    found += [(f"fill:{account}:{fill.exec_id}", Filled(fill=fill)) for fill in snapshot.fills if fill.exec_id not in known]
+    found += [(f"fill:{account}:{fill.exec_id}", filled(fill)) for fill in snapshot.fills if fill.exec_id not in known]
     found += [(f"settle:{account}:{item.settlement_id}", item) for item in snapshot.settlements]
     return found + [(None, body) for body in _externals(book, snapshot)]
 

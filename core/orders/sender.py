@@ -225,15 +225,16 @@ class AccountSender(BrokerLink):
     async def cancel_external(self, broker_ref: str, reason: str, *, actor: str) -> ExternalOrder | None:
         """Ask the broker to cancel an order from elsewhere, because a person said so; returns it as it then stands, None if it is over."""
         desk, account = self._desk, self._account
-        async with self._wire:
+        try:
+            await self._one(ExternalCancelRequested(account=account, broker_ref=broker_ref, reason=reason), actor=actor)
+        except LeaseLost:
+            raise
+        except Exception as error:  # noqa: BLE001 - as in cancel: it takes an order away, written down or not
+            desk.report(f"cancel of the external order {broker_ref}", error)
+        await self._mouth.paced(Lane.CANCEL)
+        async with self._mouth.turn(Lane.CANCEL):
             try:
-                await self._one(ExternalCancelRequested(account=account, broker_ref=broker_ref, reason=reason), actor=actor)
-            except LeaseLost:
-                raise
-            except Exception as error:  # noqa: BLE001 - as in cancel: it takes an order away, written down or not
-                desk.report(f"cancel of the external order {broker_ref}", error)
-            try:
-                await desk.runtime.wait_for(self._broker.cancel_external(broker_ref), self._seconds())
+                await self._asked(self._broker.cancel_external(broker_ref), self._seconds())
             except Exception as error:  # noqa: BLE001 - what became of it the broker's books say
                 desk.runtime.report(f"cancel of the external order {broker_ref} not accepted", error)
         try:

@@ -170,12 +170,15 @@ def closing_leg(leg: Leg) -> Leg:
 
 
 def net_filled(order: Order) -> Decimal | None:
-    """Average net price per unit of what was filled evenly (+ received, - paid), None where nothing or an uneven part was filled."""
+    """Average net price per unit and share of what was filled evenly (+ received, - paid), None where nothing or an uneven part was.
+
+    Shares beside options count as the part of a contract they are: bought at 290.00 with a call sold at 2.02, that is -287.98.
+    """
     units = order.filled
     if not units or order.uneven:
         return None
-    money = sum((-fill.side.sign * fill.price * fill.quantity for fill in order.live_fills), ZERO)
-    return money / units
+    money = sum((-fill.side.sign * fill.price * fill.quantity * fill.instrument.multiplier for fill in order.live_fills), ZERO)
+    return money / units / max(leg.instrument.multiplier for leg in order.envelope.legs)
 
 
 def tick_of(legs: tuple[Leg, ...], price: Decimal) -> Decimal:

@@ -66,7 +66,7 @@ class Order:
     fills: Mapping[str, Fill] = field(default_factory=dict)
     superseded: frozenset[str] = frozenset()
     standing_id: str | None = None  # the standing order it was sent for
-    mid: Decimal | None = None  # net mid per unit when that decided to send it
+    mid: Decimal | None = None  # net mid per unit when it left for the broker
     mandate: str | None = None  # what it rests on where nobody pressed
 
     @property

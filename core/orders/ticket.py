@@ -211,7 +211,7 @@ async def confirm(desk: Desk, ticket_id: str, caller: Caller) -> Confirmed | Rep
             return await _ask_again(desk, ticket, caller, moved)
         client_id = new_order_id(desk)
         armed = tuple(new_id(desk, "S", taken=_is_standing(desk)) for _ in standing_roles(drafted.envelope.plan))
-        drafts = confirmation(desk, ticket, priced.verdict, client_id, caller, armed)
+        drafts = confirmation(desk, ticket, priced.verdict, client_id, caller, armed, mid=priced.exam.mid)
         recorded = await desk.record(*drafts, expected_seq=desk.fold.seq)
     sends = isinstance(drafted.envelope.plan, Limit | Bracket)
     return Confirmed(
@@ -475,11 +475,11 @@ async def redraw_inside(desk: Desk, ticket: Ticket, caller: Caller, *, lead: str
 
 def confirmation(
     desk: Desk, ticket: Ticket, verdict: Verdict, client_id: str, caller: Caller, armed: Sequence[str] = (), *,
-    authority: Authority | None = None, evidence: str = "",
+    authority: Authority | None = None, evidence: str = "", mid: Decimal | None = None,
 ) -> list[Draft]:
     """The events of a confirmed ticket: the confirmation with its reservation, the order written ahead, the standing orders it arms.
 
-    Without a press they are the mandate's of the `authority`, with what its rule measured as `evidence`.
+    Without a press they are the mandate's of the `authority`, with what its rule measured as `evidence`. `mid` is the market's as judged.
     """
     drafted = ticket.drafted
     sends = isinstance(drafted.envelope.plan, Limit | Bracket)
@@ -512,6 +512,7 @@ def confirmation(
         exits=verdict.exits,
         thesis=drafted.intent.thesis,
         mandate=mandate,
+        mid=mid,
     )
     drafts = [
         desk.draft(

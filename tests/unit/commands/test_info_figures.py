@@ -83,8 +83,10 @@ async def test_fills_when_a_spread_was_sold_then_quality_is_net_against_the_mid_
     reply = await say(desk, "fills")
     (row,) = next(block for block in reply.blocks if getattr(block, "title", "").startswith("Orders filled")).rows  # type: ignore[union-attr]
     (ticket,) = desk.fold.tickets.values()
-    net = premium / 200
-    assert row[2:] == (2, net, ticket.drafted.mid, net - ticket.drafted.mid, (net - ticket.drafted.mid) * 200, fees)
+    (order,) = desk.book(desk.account().id).orders.values()
+    net, decided, arrived = premium / 200, ticket.drafted.mid, order.mid
+    assert arrived is not None
+    assert row[2:] == (2, net, decided, (net - decided) * 200, arrived, (net - arrived) * 200, fees)
     assert len(table(reply, "Executions").rows) == 2
 
 

@@ -379,3 +379,30 @@ async def test_l6_reconcile_when_the_books_agree_then_nothing_but_the_reconcilia
     before = await world.store.last_seq()
     await world.sender.reconcile()
     assert [type(event.body) for event in await world.store.read(after=before)] == [Reconciled]
+
+
+# --- what executions are measured against --------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("heard", ["by_the_stream", "by_the_books"])
+@simulated
+async def test_fill_when_heard_then_it_carries_the_mid_at_arrival_however_it_came(runtime: SimRuntime, heard: str) -> None:
+    world = await open_world(runtime)
+    await world.send(mid="5.10")
+    world.broker.fill_spread()
+    if heard == "by_the_books":
+        world.broker.journal.clear()
+        await world.sender.reconcile()
+    else:
+        await world.sender.pump(0)
+    fills = [event.body for event in await world.store.read() if isinstance(event.body, Filled)]
+    assert [body.mid_at_arrival for body in fills] == [Decimal("5.10")] * 2
+
+
+@simulated
+async def test_fill_when_it_is_nobodys_order_then_it_is_measured_against_nothing(runtime: SimRuntime) -> None:
+    world = await open_world(runtime)
+    world.broker.fill(SHORT, exec_id="X1", client_id=None)
+    await world.sender.pump(0)
+    (body,) = [event.body for event in await world.store.read() if isinstance(event.body, Filled)]
+    assert (body.mid_at_decision, body.mid_at_arrival) == (None, None)

@@ -11,10 +11,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from core.domain.events import Armed, Disarmed, Role, StopMoved, StopTriggered, Submitting
+from core.domain.instruments import Equity
 from core.domain.orders import Envelope
 from core.domain.plans import Bracket, Exits, Limit, Sliced, Slicing, StopTerms, VolatilityScale, exit_price
-from core.orders.standing import Standing, bracket_exits, covers, exits_plan, parts_due, step, volume_curve
-from tests.unit.risk.market import NOW, PRACTICE, SPREAD, closing, envelope
+from core.orders.standing import Standing, bracket_exits, covers, exits_plan, net_filled, parts_due, step, volume_curve
+from tests.unit.risk.market import NOW, PRACTICE, SPREAD, Log, buy, call, closing, envelope, filled, sell
+from tests.unit.risk.market import submitting as submitted
 
 D = Decimal
 CLOSE = closing(SPREAD)
@@ -171,3 +173,12 @@ def test_volume_curve_when_over_a_day_then_u_shaped() -> None:
     curve = volume_curve(0, 390, 13)
     assert curve[0] > curve[6] < curve[-1]
     assert min(curve) >= 1
+
+
+def test_net_when_shares_and_a_call_fill_together_then_per_share_with_the_shares_as_part_of_a_contract() -> None:
+    shares, calls = buy(Equity(symbol="SPY"), ratio=100), sell(call(295, root="SPY"))
+    log = Log()
+    log.add(
+        submitted((shares, calls), 1), filled(shares, 100, "290.00", exec_id="a"), filled(calls, 1, "2.02", exec_id="b"),
+    )
+    assert net_filled(log.book.orders["O1"]) == Decimal("-287.98")

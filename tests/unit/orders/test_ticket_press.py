@@ -447,3 +447,13 @@ async def test_press_when_only_another_instrument_is_halted_then_the_card_dies_w
     await shop.world.record(ModeSet(scope=scope, mode=Mode.HALT, cause="overfill:O1", reason="overfilled"))
     assert "was halted" in await shop.refused()
 
+
+
+@simulated
+async def test_press_when_the_market_moved_since_the_card_then_both_mids_are_kept_for_the_quality_of_the_fill(runtime: SimRuntime) -> None:
+    shop = await open_shop(runtime)
+    await shop.card()
+    shop.market.quote(SHORT.instrument, 29.9)
+    answer = await shop.press()
+    assert isinstance(answer, Confirmed)
+    assert (answer.ticket.drafted.mid, shop.world.order(answer.client_id).mid) == (Decimal("5.00"), Decimal("4.90"))
