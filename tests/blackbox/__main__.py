@@ -13,8 +13,12 @@ import tempfile
 import time
 from pathlib import Path
 
-from tests.blackbox.campaign import LIVES, Tally, one_home
+from tests.blackbox.campaign import LIVES, WEATHERS, Tally, one_home
 from tests.blackbox.machine import Servers, connected
+from tests.blackbox.planted import PLANTED, Planted
+
+PLANTED_HOMES = 3
+PLANTED_LIVES = 10
 
 
 def main() -> int:
@@ -24,7 +28,10 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=1, help="the first home's seed")
     parser.add_argument("--jobs", type=int, default=2, help="homes at the same time")
     parser.add_argument("--lives", type=int, default=LIVES, help="kills of one home")
+    parser.add_argument("--planted", action="store_true", help="run careless changes of the desk instead: each must be noticed")
     options = parser.parse_args()
+    if options.planted:
+        return asyncio.run(_planted())
     root = Path(tempfile.mkdtemp(prefix="blackbox."))
     began = time.monotonic()
     tally = Tally()
@@ -58,6 +65,35 @@ async def _run(root: Path, options: argparse.Namespace, tally: Tally) -> None:
     finally:
         for servers in launched:
             servers.end()
+
+
+async def _planted() -> int:
+    """Give each planted bug a few homes; returns 1 where one goes unnoticed."""
+    missed = 0
+    servers = Servers.launch()
+    try:
+        for bug in PLANTED:
+            noticed = await _noticed(bug, servers)
+            missed += noticed is None
+            print(f"{bug.name:<34} {noticed or 'NOT NOTICED'}", flush=True)
+    finally:
+        servers.end()
+    return 1 if missed else 0
+
+
+async def _noticed(bug: Planted, servers: Servers) -> str | None:
+    for seed in range(1, PLANTED_HOMES + 1):
+        tally = Tally()
+        with tempfile.TemporaryDirectory() as root:
+            async with connected(servers) as (exchange, warm):
+                campaign = await one_home(
+                    Path(root), exchange, warm, name=f"{bug.name[:16].replace('_', '-')}-{seed}", seed=seed, lives=PLANTED_LIVES,
+                    tally=tally, weathers=(bug.weather,) if bug.weather else WEATHERS, planted=bug.name, only=bug.only,
+                )
+        wrong = [text for text in campaign.checker.wrong if text.partition(":")[0] in bug.caught_by]
+        if wrong:
+            return f"home {seed}, {tally.cycles} kills: {wrong[0][:120]}"
+    return None
 
 
 def _print(tally: Tally, *, seconds: float) -> None:

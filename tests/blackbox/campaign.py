@@ -39,7 +39,8 @@ TRAPS = (
     "preview:answered", "updates:done", "updates:answered",
 )
 RECOVERY_TRAPS = ("hello:arrived", "hello:done", "hello:answered", "snapshot:arrived", "snapshot:done", "snapshot:answered")
-LIFE_SECONDS = 1.6  # about how long a desk is talked to
+LIFE_ANSWERS = 12  # about how many answers a desk gives before it dies
+LONGEST_LIFE_SECONDS = 12.0
 STEP_SECONDS = 0.002
 REST_SECONDS = 60.0
 LIVES = 25  # deaths of one home
@@ -71,9 +72,10 @@ class Tally:
 class Campaign:
     """One home from its first start to its last audit."""
 
-    def __init__(self, home: Home, *, seed: int, tally: Tally, life_seconds: float) -> None:
+    def __init__(self, home: Home, *, seed: int, tally: Tally, life_answers: int, weathers: tuple[dict[str, Any], ...]) -> None:
         self.home = home
-        self.life_seconds = life_seconds
+        self.life_answers = life_answers
+        self.weathers = weathers
         self.rng = random.Random(seed)
         self.tally = tally
         self.checker = Checker(home.data)
@@ -82,11 +84,11 @@ class Campaign:
         self.seed = seed
         self.sprung = 0
 
-    async def run(self, lives: int) -> None:
-        """Live and die so often, then come to rest."""
+    async def run(self, lives: int, *, only: str | None = None) -> None:
+        """Live and die so often, then come to rest. `only`: always at this moment."""
         await self.home.habits(**HABITS)
         for life in range(lives):
-            moment = self._moment(life)
+            moment = self._moment() if only is None else getattr(self, only)
             began = time.monotonic()
             await moment()
             if time.monotonic() - began > 30:
@@ -94,7 +96,7 @@ class Campaign:
         await self.rest()
         self._count()
 
-    def _moment(self, life: int) -> Callable[[], Awaitable[None]]:
+    def _moment(self) -> Callable[[], Awaitable[None]]:
         choices = (
             (self.at_random, 30), (self.at_the_wire, 34), (self.in_an_append, 14), (self.in_the_start, 10), (self.in_the_recovery, 14),
             (self.in_a_stop, 6), (self.in_a_backup, 4), (self.one_command, 6), (self.overtaken, 3), (self.two_at_once, 3),
@@ -106,22 +108,22 @@ class Campaign:
     async def at_random(self) -> None:
         """Somewhere in its life."""
         desk, people = await self._living()
-        await asyncio.sleep(self.rng.uniform(0.05, 2 * self.life_seconds))
+        await self._live(people, 2.0)
+        await asyncio.sleep(self.rng.uniform(0.0, 0.2))
         await self._die(desk, people, "at random")
 
     async def at_the_wire(self) -> None:
         """At the n-th time a request arrives at the exchange, was processed, or was answered."""
         moment, nth = self.rng.choice(TRAPS), self.rng.randint(1, 3)
         desk, people = await self._living(trap=(moment, nth))
-        with contextlib.suppress(TimeoutError):
-            await desk.gone(self.rng.uniform(2, 4) * self.life_seconds)
+        await people.heard(3 * self.life_answers, seconds=LONGEST_LIFE_SECONDS)
         await self._die(desk, people, "waiting for a trap")
 
     async def in_an_append(self) -> None:
         """While the write-ahead file of the log or of the tables is being written: a moment after its size changed."""
         desk, people = await self._living()
         name = self.rng.choice(("desk.db-wal", "desk.db-wal", "archive.db-wal"))
-        await asyncio.sleep(self.rng.uniform(0.0, self.life_seconds))
+        await self._live(people, 1.0)
         path, until = self.home.data / name, time.monotonic() + 2
         before = _size(path)
         while _size(path) == before and time.monotonic() < until and desk.alive:
@@ -143,13 +145,13 @@ class Campaign:
         people = People(desk, self.rng, self.notes)
         people.come(at_the_socket=1)
         with contextlib.suppress(TimeoutError):
-            await desk.gone(2 * self.life_seconds)
+            await desk.gone(3)
         await self._die(desk, people, "in the recovery")
 
     async def in_a_stop(self) -> None:
         """While it ends in good order: last answers, snapshot, lease, files."""
         desk, people = await self._living()
-        await asyncio.sleep(self.rng.uniform(0.1, self.life_seconds))
+        await self._live(people, 1.0)
         desk.signal(signal.SIGTERM)
         await asyncio.sleep(self.rng.choice((0.0, 0.05, 0.3, 0.6, 1.0)) + self.rng.uniform(0, 0.1))
         await self._die(desk, people, "in a stop")
@@ -157,7 +159,7 @@ class Campaign:
     async def in_a_backup(self) -> None:
         """While another process makes a backup; that one is killed too, or allowed to end and then believed."""
         desk, people = await self._living()
-        await asyncio.sleep(self.rng.uniform(0.1, self.life_seconds / 2))
+        await self._live(people, 0.5)
         folder = self.home.path / f"backup.{self.home.starts}"
         backup = await self.home.start("backup", str(folder))
         if self.rng.random() < 0.5:
@@ -180,20 +182,20 @@ class Campaign:
     async def overtaken(self) -> None:
         """Stopped in the middle of its work; a second process finds the desk owned and changes nothing; the first goes on; then it dies."""
         desk, people = await self._living()
-        await asyncio.sleep(self.rng.uniform(0.1, self.life_seconds))
+        await self._live(people, 1.0)
         desk.signal(signal.SIGSTOP)
         second = await self._start()
         code = await second.gone()
         if code != 1 or "owns" not in second.text + second.trouble:
             self.checker.wrong.append(f"23: a second process on an owned desk ended with {code}: {second.text[-300:]}")
         desk.signal(signal.SIGCONT)
-        await asyncio.sleep(self.rng.uniform(0.1, self.life_seconds))
+        await asyncio.sleep(self.rng.uniform(0.1, 1.0))
         await self._die(desk, people, "stopped and gone on")
 
     async def two_at_once(self) -> None:
         """Stopped, and its lock taken from it; a second process takes the lease; the first wakes and may write and send nothing."""
         desk, people = await self._living()
-        await asyncio.sleep(self.rng.uniform(0.1, self.life_seconds))
+        await self._live(people, 1.0)
         desk.signal(signal.SIGSTOP)
         for name in ("desk.db.lock", "archive.db.lock", "desk.sock"):
             (self.home.data / name).unlink(missing_ok=True)
@@ -212,7 +214,8 @@ class Campaign:
         desk.type(*(f"note {text}" for text in late), "open put_credit_spread XSP quantity=1", "Confirm", "close scope=all", "1")
         newcomers = People(second, self.rng, self.notes)
         newcomers.come(at_the_socket=1)
-        await asyncio.sleep(1 + self.rng.uniform(0, self.life_seconds))
+        await newcomers.heard(4, seconds=LONGEST_LIFE_SECONDS)
+        await asyncio.sleep(1)
         after = [request for request in (await self.home.books())["requests"][sent:] if request["pid"] == desk.pid]
         orders = [request for request in after if request["op"] in ("submit", "replace", "cancel")]
         if orders:
@@ -243,6 +246,10 @@ class Campaign:
         people.come(at_the_socket=self.rng.randint(1, 2))
         return desk, people
 
+    async def _live(self, people: People, share: float) -> None:
+        """Let people talk for a while: from nothing up to so many lives' answers."""
+        await people.heard(self.rng.randint(0, max(1, round(share * self.life_answers))), seconds=LONGEST_LIFE_SECONDS)
+
     async def _start(self, *, trap: tuple[str, int] | None = None, cold: bool = False) -> Desk:
         self.tally.starts += 1
         desk = await self.home.start(cold=cold)
@@ -270,7 +277,7 @@ class Campaign:
         await self.home.exchange.do("untrap", self.home.account)
         if code == -signal.SIGKILL:
             self.tally.kills[await self._sprung() or how] += 1
-        elif code not in (0, 1) or "Traceback" in desk.trouble:
+        elif (code not in (0, 1) and not (code == -signal.SIGTERM and READY not in desk.text)) or "Traceback" in desk.trouble:
             self.checker.wrong.append(f"J: pid {desk.pid} ended by itself with {code} ({how}): {desk.trouble[-2000:]} {desk.text[-500:]}")
         await self._compare()
 
@@ -293,7 +300,7 @@ class Campaign:
 
     async def _weather(self, *, calm: bool = False) -> None:
         """What goes wrong on the wire in this life; now and then the exchange restarts and numbers from an earlier place."""
-        await self.home.faults(**({} if calm else self.rng.choice(WEATHERS)))
+        await self.home.faults(**({} if calm else self.rng.choice(self.weathers)))
         if self.rng.random() < 0.1:
             await self.home.exchange.do("bounce", self.home.account)
 
@@ -359,13 +366,16 @@ def _size(path: Path) -> int:
 
 
 async def one_home(
-    root: Path, exchange: Exchange, warm: Warm, *, name: str, seed: int, lives: int, tally: Tally, life_seconds: float = LIFE_SECONDS
+    root: Path, exchange: Exchange, warm: Warm, *, name: str, seed: int, lives: int, tally: Tally, life_answers: int = LIFE_ANSWERS,
+    weathers: tuple[dict[str, Any], ...] = WEATHERS, planted: str = "", only: str | None = None,
 ) -> Campaign:
     """A home's whole story."""
     home = await Home.make(root, exchange, warm, name=name, seed=seed)
-    campaign = Campaign(home, seed=seed, tally=tally, life_seconds=life_seconds)
+    if planted:
+        home.env["DESK_PLANTED"] = planted
+    campaign = Campaign(home, seed=seed, tally=tally, life_answers=life_answers, weathers=weathers)
     try:
-        await campaign.run(lives)
+        await campaign.run(lives, only=only)
     except (Died, TimeoutError, OSError) as error:
         campaign.checker.wrong.append(f"J: {type(error).__name__}: {error}")
         campaign._count()

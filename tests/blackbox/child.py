@@ -63,7 +63,16 @@ def _become(asked: dict[str, Any], files: list[int]) -> None:
     os.environ.clear()
     os.environ.update(asked["env"])
     os.chdir(asked["cwd"])
-    sys.exit(main(asked["arguments"]))
+    sys.exit(desk(asked["arguments"]))
+
+
+def desk(arguments: list[str] | None = None) -> int:
+    """The shipped main, in an environment that may ask for a planted bug."""
+    if "DESK_PLANTED" in os.environ:
+        from tests.blackbox import planted
+
+        planted.plant(os.environ["DESK_PLANTED"])
+    return main(arguments)
 
 
 def _tell_of_the_dead(listening: socket.socket) -> None:
@@ -93,4 +102,4 @@ if __name__ == "__main__":
     if sys.argv[1:2] == ["--warm"]:
         serve(int(sys.argv[2]))
     else:
-        sys.exit(main())
+        sys.exit(desk())

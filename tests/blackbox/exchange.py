@@ -124,8 +124,8 @@ class Exchange:
                     task = asyncio.create_task(self._handle(connection, request, line))
                     self._tasks.add(task)
                     task.add_done_callback(self._tasks.discard)
-        except (ConnectionError, ValueError):
-            pass
+        except (ConnectionError, ValueError, asyncio.CancelledError):
+            pass  # it broke off, or the exchange ends
         finally:
             self._bury(connection)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+import time
 from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any
@@ -33,6 +34,14 @@ class People:
     def come(self, *, at_the_socket: int) -> None:
         """Begin to talk: one at the terminal, others over the owner's socket."""
         self._tasks = [asyncio.create_task(self._terminal()), *(asyncio.create_task(self._socket(one)) for one in range(at_the_socket))]
+
+    async def heard(self, answers: int, *, seconds: float) -> None:
+        """Wait until so many answers were given, or the desk is gone, or time is up: a slow machine gets its orders too."""
+        until = time.monotonic() + seconds
+        while self.desk.alive and time.monotonic() < until:
+            if self.answers + sum(line.startswith("> ") for line in self.desk.said) >= answers:
+                return
+            await asyncio.sleep(0.01)
 
     async def leave(self) -> list[Claim]:
         """Stop talking and say what was heard."""

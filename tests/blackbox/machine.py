@@ -96,6 +96,7 @@ class Warm:
 
     def __init__(self, ours: socket.socket) -> None:
         self._socket = ours
+        self.desks: list[Desk] = []  # every process of this test, warm or cold
         self._lock = asyncio.Lock()
         self._started: asyncio.Queue[int] = asyncio.Queue()
         self._ended: dict[int, asyncio.Future[int]] = {}
@@ -124,12 +125,8 @@ class Warm:
 
     async def close(self) -> None:
         """Kill whatever still runs, and listen no more."""
-        for pid, ended in self._ended.items():
-            if not ended.done():
-                os.kill(pid, signal.SIGKILL)
-        left = [ended for ended in self._ended.values() if not ended.done()]
-        if left:
-            await asyncio.wait(left, timeout=WAIT_SECONDS)
+        for desk in self.desks:
+            await desk.kill()
         self._listening.cancel()
 
 
@@ -295,6 +292,7 @@ class Home:
         os.close(out_write)
         desk = Desk(pid=pid, home=self.data, stdin=in_write, ended=ended, heard=asyncio.create_task(asyncio.sleep(0)), stderr=stderr)
         desk.heard = asyncio.create_task(_listen(desk, out_read))
+        self.warm.desks.append(desk)
         return desk
 
     async def run(self, *words: str, cold: bool = False) -> tuple[int, str, str]:

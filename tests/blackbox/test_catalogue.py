@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import random
 import signal
 import subprocess
 from collections.abc import Iterator
@@ -14,6 +15,7 @@ import pytest
 from tests.blackbox.checker import Checker, Log
 from tests.blackbox.conftest import Make
 from tests.blackbox.machine import PIN, Desk, Home
+from tests.blackbox.powercut import PowerCut
 
 OPEN = "open put_credit_spread XSP quantity=2"
 
@@ -437,6 +439,41 @@ async def test_h1_disk_full_at_the_start_then_refused_with_its_sentence_and_star
     assert "Traceback" not in said + errors
     assert logged(home, dead=False).notes == {"before the disk was full": 1}
     assert "ACTIVE" in await told(again)
+
+
+async def test_h2_power_cut_that_loses_what_was_not_synced_then_every_acknowledged_event_is_there(home: Home) -> None:
+    rng, disk = random.Random(5), PowerCut.under(home)
+    if disk is None:
+        pytest.skip("no C compiler here to build the disk that forgets")
+    kept: list[str] = []
+    sent: set[str] = set()
+    lost: list[str] = []
+
+    for life in range(2):
+        desk = await started(home, cold=True)
+        assert set(kept) <= set(logged(home, dead=False).notes), "everything acknowledged before the power cut"
+        assert sent <= set(logged(home, dead=False).orders), "everything that reached the exchange"
+        confirm = await card(desk, f"open put_credit_spread XSP quantity={life + 1}")
+        desk.type(confirm)
+        while not (sent := set(await submitted(home))) or len(sent) <= life:
+            await asyncio.sleep(0.01)
+        for number in range(rng.randint(3, 12)):
+            answer = await desk.ask(f"note life {life} number {number}")
+            assert answer is not None
+            kept.append(f"life {life} number {number}")
+        desk.type("note one more", "positions")
+        await asyncio.sleep(rng.uniform(0, 0.05))
+        await desk.kill()
+        lost += disk.cut(rng)
+
+    home.env.clear()
+    assert (await home.run("doctor", "--audit"))[0] == 0
+    assert "desk.log" in lost, "the disk did forget what was not synced"
+    await started(home)
+    assert set(kept) <= set(logged(home, dead=False).notes)
+    for client_id in sent:
+        await home.exchange.do("fill", home.account, client_id=client_id)
+    await equal(home)
 
 
 async def test_h2_killed_in_the_middle_of_many_appends_then_every_acknowledged_one_is_there(home: Home) -> None:
