@@ -102,7 +102,7 @@ def _told(event: Event, outcomes: Sequence[Outcome], books: Books) -> Announceme
         return _unknown(event, body, books) if Outcome.UNKNOWN in outcomes else None
     if isinstance(body, ReplaceRefused):
         text = f"The broker refused the new price of order {body.client_id} ({body.reason}); the order stays at {body.limit:.2f}."
-        return _news(event, f"refused:{event.seq}", Urgency.MEDIUM, text)
+        return _news(event, f"refused:{body.client_id}:{body.limit}", Urgency.MEDIUM, text)
     if isinstance(body, StopTriggered | Disarmed):
         return _standing(event, body, books)
     if isinstance(body, Settled):

@@ -10,6 +10,7 @@ import contextlib
 from collections import deque
 from collections.abc import Awaitable, Sequence
 from datetime import datetime
+from decimal import Decimal
 from functools import partial
 from typing import TypeVar
 
@@ -61,6 +62,8 @@ class BrokerLink(Lifeline):
         self._hear = desk.runtime.lock()  # held while updates or a snapshot are fetched and recorded: neither may overtake the other
         self._lost: set[str] = set()  # orders the broker's complete books did not have
         self._cancel_tried_seconds: dict[str, float] = {}
+        self._refused: dict[str, Decimal] = {}  # the new price of an order that the broker refused last, and when
+        self._refused_seconds: dict[str, float] = {}
         self._cursor = 0
         self._reported: dict[str, int] = {}  # client id -> cursor of the newest report heard of it
         self._checked_at_seconds: float = 0

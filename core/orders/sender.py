@@ -38,6 +38,7 @@ from core.risk import gate
 
 PUMP_SECONDS = 1
 CANCEL_AGAIN_SECONDS = 10
+REPLACE_AGAIN_SECONDS = 15  # a price the broker refused is not asked for again sooner
 CLEARING_SECONDS = 0.25  # between looks whether an order that is to be replaced is gone
 LOGIN_AGAIN_SECONDS = 120  # asking more often may lock the account at the broker
 HEAR_SECONDS = 3  # a cancel waits no longer for its echo where a reconciliation has the ears
@@ -160,6 +161,7 @@ class AccountSender(BrokerLink):
                 or order.pending_limit is not None
                 or limit == order.limit
                 or order.held
+                or self._refused_lately(client_id, limit)
             ):
                 return order
             if await self._stop(order, new=False) is not None:
@@ -174,10 +176,16 @@ class AccountSender(BrokerLink):
             await self._replace_on_wire(order, permitted)
         return self._order(client_id)
 
+    def _refused_lately(self, client_id: str, limit: Decimal) -> bool:
+        if self._refused.get(client_id) != limit:
+            return False
+        return self._desk.runtime.seconds() - self._refused_seconds[client_id] < REPLACE_AGAIN_SECONDS
+
     async def _replace_on_wire(self, order: Order, permitted: Permitted) -> None:
         try:
             await self._wired("replace", order, self._broker.replace(order.client_id, permitted), limit=permitted.limit)
         except (BrokerRejected, LoginNeeded) as error:
+            self._refused[order.client_id], self._refused_seconds[order.client_id] = permitted.limit, self._desk.runtime.seconds()
             await self._one(ReplaceRefused(client_id=order.client_id, limit=order.limit, reason=str(error)))
             if isinstance(error, LoginNeeded):
                 await self._locked_out(error)

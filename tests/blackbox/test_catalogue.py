@@ -6,6 +6,7 @@ import asyncio
 import random
 import signal
 import subprocess
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -125,6 +126,8 @@ async def test_e8_modify_refused_while_the_original_is_live_then_the_original_st
     (order,) = (await home.books())["orders"]
     status = await told(desk)
 
+    assert desk.text.count("The broker refused the new price") == 1, "told once, and not asked for again each second"
+    assert sum(request["op"] == "replace" for request in (await home.books())["requests"]) <= 3
     assert (order["status"], order["limit"]) == ("working", "0.48")
     assert "working  0/2     +0.48" in status
     await home.exchange.do("fill", home.account, client_id=order["client_id"])
@@ -258,6 +261,29 @@ async def test_f9_unknown_status_or_missing_field_in_a_report_then_entries_stop_
     assert any("an error on the order path" in row.body["reason"] for row in logged(home, dead=False).modes)
     assert desk.trouble == ""
     await equal(home)
+
+
+async def test_f2_half_open_connection_that_swallows_everything_then_found_within_ten_seconds_and_nothing_is_sent(home: Home) -> None:
+    desk = await started(home)
+    confirm = await card(desk)
+    await home.faults(black_hole=True)
+    began = time.monotonic()
+
+    async with asyncio.timeout(20):
+        while "RECOVERY" not in await told(desk):
+            await asyncio.sleep(0.1)
+    found_seconds = time.monotonic() - began
+    before = await submitted(home)
+    refused = await told(desk, confirm)
+    await home.faults()
+    async with asyncio.timeout(60):
+        while "mode             ACTIVE" not in await told(desk):
+            await asyncio.sleep(0.2)
+
+    assert found_seconds <= 10.5, "half a second for the question itself"
+    assert "RECOVERY" in refused or "not available" in refused
+    assert await submitted(home) == before == []
+    assert "Sent and working" in await told(desk, await card(desk))
 
 
 # --- the process -----------------------------------------------------------------------------------------------------------

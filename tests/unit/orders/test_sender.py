@@ -359,6 +359,23 @@ async def test_e5_cancel_when_a_part_filled_first_then_the_part_counts_and_the_r
 
 
 @simulated
+async def test_l5_e8_replace_when_its_price_was_refused_then_asked_for_again_only_after_a_pause(runtime: SimRuntime) -> None:
+    world = await open_world(runtime)
+    await world.send("O1")
+    world.broker.fault("replace", BrokerRejected("110", "no such price"), times=FOR_EVER)
+
+    for _ in range(10):
+        await world.sender.replace("O1", Decimal("4.80"))
+        await runtime.sleep(1)
+    assert world.broker.wire.count(("replace", "O1", Decimal("4.80"))) == 1
+    await world.sender.replace("O1", Decimal("4.60"))
+    await runtime.sleep(15)
+    await world.sender.replace("O1", Decimal("4.60"))
+
+    assert [limit for call, _, limit in world.broker.wire if call == "replace"] == [Decimal("4.80"), Decimal("4.60"), Decimal("4.60")]
+
+
+@simulated
 async def test_e8_replace_when_refused_then_the_original_stays_live_at_its_price(runtime: SimRuntime) -> None:
     world = await open_world(runtime)
     await world.send()
