@@ -27,7 +27,7 @@ async def due_blocks(desk: Desk) -> tuple[Block, ...]:
     """The open trades the exits would speak of now, with their effective settings."""
     looked = await look_over(desk)
     rows: list[tuple[Cell, ...]] = [
-        (one.trade.id, item.name, one.name, "its price is not known now" if judgement is None else judgement.reason)
+        (one.trade.id, item.name, one.structure, "its price is not known now" if judgement is None else judgement.reason)
         for item in desk.exits
         for one, judgement in due_now(desk, looked, item)
         if item.rung(one.trade.strategy) is not Rung.OFF

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import timedelta
 from decimal import Decimal
 
@@ -13,7 +14,8 @@ from core.domain.accounts import AccountId
 from core.domain.mandates import MOST_CONCESSION_FRACTION, MOST_CONCESSION_POINTS, Mandate, MandateAction, MandateState
 from core.errors import UserError
 from core.orders import mandates
-from core.reply import Cell, Column, Format, Table
+from core.orders.states import Order
+from core.reply import Block, Cell, Column, Format, Notice, Table, Tone
 
 DAYS, MOST_DAYS = 30, 366
 ORDERS_PER_DAY = 3
@@ -43,8 +45,22 @@ def _row(state: MandateState) -> tuple[Cell, ...]:
     where = "any underlying" if mandate.symbols is None else ", ".join(mandate.symbols)
     return (
         mandate.id, mandate.action.value, ", ".join(mandate.rules), f"{', '.join(mandate.strategies)} on {where}",
-        f"{mandate.max_quantity} units an order", f"{state.sent_today} of {mandate.max_orders_per_day}", exchange_date(mandate.valid_until),
+        mandates.units_words(mandate), f"{state.sent_today} of {mandate.max_orders_per_day}", exchange_date(mandate.valid_until),
     )
+
+
+def left_over(orders: Sequence[Order]) -> list[Block]:
+    """What its orders that have not ended come to: those the broker has work on, those on their way are stopped if they have not left."""
+    there = ", ".join(order.client_id for order in orders if order.broker_ref is not None)
+    leaving = ", ".join(order.client_id for order in orders if order.broker_ref is None)
+    found: list[Block] = []
+    if there:
+        text = f"Still working at the broker, as it was sent: {there}. An exit is never silently withdrawn."
+        found.append(Notice(text=text, tone=Tone.WARNING))
+    if leaving:
+        text = f"On its way when you revoked it: {leaving}. If it has not left the desk it does not leave any more; `status` shows it."
+        found.append(Notice(text=text, tone=Tone.WARNING))
+    return found
 
 
 def asked(desk: Desk, call: Call) -> Mandate:

@@ -13,7 +13,7 @@ from typing import Any
 from core import plugins
 from core.announce import revoke_action
 from core.command import Access, Call, Command, Kind, Parameter, Role
-from core.commands._mandates import asked, standing_words
+from core.commands._mandates import asked, left_over, standing_words
 from core.commands._modes import actor_of
 from core.desk import Desk
 from core.errors import UserError
@@ -64,10 +64,7 @@ async def _revoke(desk: Desk, call: Call) -> Reply:
     names = [state.mandate.id for state in ended]
     blocks: list[Block] = [Notice(text=f"Revoked: {', '.join(names)}. Nothing more is sent or repriced under it.", tone=Tone.GOOD)]
     working = [order for book in desk.books.accounts.values() for order in book.live.values() if order.mandate in names]
-    if working:
-        orders = ", ".join(order.client_id for order in working)
-        text = f"Still working at the broker, as it was sent: {orders}. An exit is never silently withdrawn."
-        blocks.append(Notice(text=text, tone=Tone.WARNING))
+    blocks += left_over(working)
     actions = tuple(Action(label=f"Cancel {order.client_id}", line=f"cancel {order.client_id}", style="danger") for order in working)
     return Reply(blocks=tuple(blocks), actions=actions, cites=cites)
 

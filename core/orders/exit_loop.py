@@ -213,7 +213,7 @@ class ExitLoop:
         ready = item.rung(one.trade.strategy) is Rung.CONFIRM or bool(note)  # what a mandate would have done is at least made ready
         ticket_id = None
         if ready and judgement.decision is Decision.CLOSE and not one.closing and not one.standing:
-            ticket_id, trouble = await self._ready_ticket(one, judgement)
+            ticket_id, trouble = await self._ready_ticket(one, judgement, note)
             note = "; ".join(part for part in (note, trouble) if part)
         body = ExitDue(
             account=one.account, trade_id=one.trade.id, rule=item.name, decision=judgement.decision.value, reason=judgement.reason,
@@ -234,15 +234,16 @@ class ExitLoop:
             return True  # what was passed is told first of all after a start
         return item.repeat_minutes > 0 and not timedelta(0) <= waited < timedelta(minutes=item.repeat_minutes)
 
-    async def _ready_ticket(self, one: Looked, judgement: Judgement) -> tuple[str | None, str]:
-        """Draw a card that closes the trade; returns its ticket, or why there is none."""
+    async def _ready_ticket(self, one: Looked, judgement: Judgement, note: str) -> tuple[str | None, str]:
+        """Draw a card that closes the trade, and says why no mandate did; returns its ticket, or why there is none."""
         intent = one.intent(judgement.reason)
         if intent is None:
             return None, NOT_ONE_ORDER
         if not self._desk.senders[one.account].may_send_now:
             return None, f"nothing can be sent now: {self._desk.mode(account=one.account)[1]}"
         try:
-            card = await draft(self._desk, intent, BY_CLOCK, lead=f"{one.name}: {judgement.reason}.")
+            by_itself = f" Not done by itself: {note}." if note else ""
+            card = await draft(self._desk, intent, BY_CLOCK, lead=f"{one.name}: {judgement.reason}.{by_itself}")
         except (UserError, Unavailable) as error:
             return None, str(error)
         ticket_id = str(card.data["ticket"])

@@ -43,9 +43,14 @@ class Looked:
         return self.result.trade
 
     @property
+    def structure(self) -> str:
+        """What is open of it."""
+        return f"{self.trade.open_units} x {describe_legs(self.trade.legs)}"
+
+    @property
     def name(self) -> str:
         """The trade in a sentence."""
-        return f"{self.trade.id} ({self.trade.open_units} x {describe_legs(self.trade.legs)})"
+        return f"{self.trade.id} ({self.structure})"
 
     @property
     def closing(self) -> tuple[Order, ...]:

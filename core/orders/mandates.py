@@ -20,7 +20,7 @@ from core.exits import Decision, Exit
 from core.orders.card import badge_words
 from core.orders.exit_view import Looked, due_now, look_over
 from core.orders.ticket import new_id
-from core.reply import Action, Block, Cell, Column, Fact, Facts, Format, Notice, Reply, Table, Tone
+from core.reply import Action, Block, Cell, Column, Fact, Facts, Notice, Reply, Table, Tone
 
 HASH_SHOWN = 16  # characters of a card's hash that its button carries
 
@@ -112,8 +112,8 @@ def bounds_facts(desk: Desk, mandate: Mandate) -> tuple[Fact, ...]:
         *(Fact(label="when", value=rule, note=says.get(rule, "")) for rule in mandate.rules),
         Fact(label="trades", value=", ".join(mandate.strategies)),
         Fact(label="on", value="any underlying" if mandate.symbols is None else ", ".join(mandate.symbols)),
-        Fact(label="at most", value=mandate.max_quantity, format=Format.INTEGER, unit="units an order"),
-        Fact(label="and", value=mandate.max_orders_per_day, format=Format.INTEGER, unit="orders a day"),
+        Fact(label="at most", value=units_words(mandate)),
+        Fact(label="and", value=f"{mandate.max_orders_per_day} order{'' if mandate.max_orders_per_day == 1 else 's'} a day"),
         Fact(
             label="price", value=f"at worst natural less max({points:.2f}, {fraction:.0%})",
             note="only an urgent exit goes so far; any other stays within the usual guard",
@@ -121,6 +121,11 @@ def bounds_facts(desk: Desk, mandate: Mandate) -> tuple[Fact, ...]:
         Fact(label="until", value=mandate.valid_until),
         *(Fact(label=f"  {key}", value=text, note="") for key, text in sorted(mandate.terms.items())),
     )
+
+
+def units_words(mandate: Mandate) -> str:
+    """How much one order may be."""
+    return f"{mandate.max_quantity} unit{'' if mandate.max_quantity == 1 else 's'} an order"
 
 
 def _blocks(desk: Desk, mandate: Mandate, reached: Sequence[Reach], lead: str) -> tuple[Block, ...]:
@@ -133,7 +138,7 @@ def _blocks(desk: Desk, mandate: Mandate, reached: Sequence[Reach], lead: str) -
         rows: list[tuple[Cell, ...]] = []
         for item in reached:
             why = f"due: {item.reason}" if item.reason else "its price is not known now: it may be due"
-            rows.append((item.looked.trade.id, item.looked.name, item.rule, why))
+            rows.append((item.looked.trade.id, item.looked.structure, item.rule, why))
         blocks.append(Table(title="Would act at once on", columns=columns, rows=tuple(rows)))
     revoking = (
         f"Every message of it has a button that revokes it; `mandate revoke {mandate.id}` does too. "

@@ -14,6 +14,7 @@ for word. Stage directions stand beside what is said:
     > !kill before the wire         the next order ends the process like `kill -9` just before it leaves; it is started again from the disk
     > !kill after the wire          the same, just after the broker took the order and before anybody heard of it
     > !kill                         the process ends now and is started again
+    > !hold the wire                the last check before the next order leaves takes half a minute
     > !events                       what the log took down since the last time
 
 With `cards: short` a card shows what is ordered, at which price, and its buttons; the stories that are about the card show all of it.
@@ -54,7 +55,7 @@ PRESS = re.compile(r"press (.+) of (\w+)")
 KILL = re.compile(r"kill (before|after) the wire")
 PIN = "271828"
 SHORT = ("Ticket", "Price", "Exits", "In parts", "Result")  # the parts of a card that are shown where cards are short
-NAMED = ("ticket_id", "client_id", "outcome")  # what of an event's body says which one it is
+NAMED = ("ticket_id", "client_id", "outcome", "mandate_id", "mandate", "trade_id", "rule")  # what of a body says which one it is
 
 
 @dataclass(kw_only=True)
@@ -128,6 +129,8 @@ class Theatre:
             return str(self._run(lambda: self._arm(before=armed[1] == "before")))
         if order == "kill":
             return self._killed()
+        if order == "hold the wire":
+            return self._hold()
         raise ValueError(f"there is no stage direction {order!r}")
 
     def _saying(self, say: Callable[[], Awaitable[Shown]]) -> str:
@@ -179,6 +182,18 @@ class Theatre:
                 return ""
 
             broker.submit = killed
+        return ""
+
+    def _hold(self) -> str:
+        """The lease is the last thing a sender asks for before an order leaves."""
+        asked = self.store.lease_token
+
+        async def slowly() -> int:
+            self.store.lease_token = asked  # type: ignore[method-assign]
+            await self.runtime.sleep(30)
+            return await asked()
+
+        self.store.lease_token = slowly  # type: ignore[method-assign]
         return ""
 
     def _killed(self) -> str:
@@ -256,7 +271,8 @@ def _event_words(event: Event) -> str:
         return f"ModeSet {body.mode.value}: {body.reason}"
     if event.kind == "Settled":
         return f"Settled {abs(body.quantity)} x {body.instrument.label}: {body.outcome.replace('_', ' ')}"
-    named = [str(getattr(body, name)) for name in NAMED if getattr(body, name, None) is not None]
+    values = [getattr(body, name, None) for name in NAMED if name != "trade_id" or event.kind.startswith("Exit")]
+    named = [str(getattr(value, "id", value)) for value in values if value]
     limit = getattr(body, "limit", None)
     return " ".join([event.kind, *named]) + (f" at {limit:+.2f}" if limit is not None else "")
 

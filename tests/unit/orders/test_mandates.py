@@ -41,7 +41,7 @@ async def test_card_when_a_mandate_is_asked_for_then_shows_every_bound_and_nothi
     card = await floor.say(ASK)
     said = facts(card)
     assert (said["when"].value, said["trades"].value, said["on"].value) == ("profit_target", "put_credit_spread", "SPX")
-    assert (said["at most"].value, said["and"].value) == (2, 3)
+    assert (said["at most"].value, said["and"].value) == ("2 units an order", "3 orders a day")
     assert said["until"].value == floor.now + timedelta(days=10)
     assert said["price"].value == "at worst natural less max(0.10, 10%)"
     assert said["  strategies.put_credit_spread.profit_target"].value == "0.5"
