@@ -252,7 +252,9 @@ def _handler(desk: Any, pins: Any) -> Callable[[bytes], Any]:
     async def handle(request: bytes) -> bytes:
         try:
             asked = json.loads(request)
-        except ValueError:
+        except (ValueError, RecursionError):
+            asked = None
+        if not isinstance(asked, dict):
             return json.dumps({"ok": False, "text": "[x] That request was not understood.", "json": None}).encode()
         if asked.get("ping"):
             return json.dumps({"pid": os.getpid()}).encode()

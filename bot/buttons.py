@@ -12,6 +12,7 @@ from hashlib import sha256
 from typing import Any
 
 from core.domain.encoding import digest
+from core.errors import Corrupt
 from core.ports import Archive, Put
 from core.reply import Reply
 from core.runtime import Entropy
@@ -81,13 +82,19 @@ class Buttons:
 
 
 def _stored(row: Mapping[str, Any]) -> Stored:
+    texts = ("hash", "line", "person", "chats", "expires_at")
+    try:
+        expires_at = datetime.fromisoformat(str(row["expires_at"]))
+    except ValueError:
+        expires_at = None
+    if expires_at is None or expires_at.tzinfo is None or not all(isinstance(row[name], str) for name in texts):
+        raise Corrupt("that button's record is damaged")
     return Stored(
         hash=row["hash"], line=row["line"], person=row["person"], chats=tuple(row["chats"].split()), card_hash=row["card_hash"] or "",
-        ticket_id=row["ticket_id"] or "", expires_at=datetime.fromisoformat(row["expires_at"]), once=bool(row["once"]),
-        used_at=row["used_at"],
+        ticket_id=row["ticket_id"] or "", expires_at=expires_at, once=bool(row["once"]), used_at=row["used_at"],
     )
 
 
 def hash_of(token: str) -> str:
     """What is stored of a token."""
-    return sha256(token.encode()).hexdigest()
+    return sha256(token.encode("utf-8", "surrogatepass")).hexdigest()  # a press may bring anything, half a character too

@@ -11,7 +11,7 @@ import unicodedata
 from collections.abc import Sequence
 from dataclasses import fields, is_dataclass
 from datetime import date, datetime
-from decimal import ROUND_HALF_EVEN, Decimal
+from decimal import ROUND_HALF_EVEN, Context, Decimal
 from enum import Enum
 from typing import Any
 
@@ -26,6 +26,8 @@ MARKS = {Tone.INFO: "[i]", Tone.GOOD: "[ok]", Tone.WARNING: "[!]", Tone.BAD: "[x
 PLACES = {Format.MONEY: 2, Format.PRICE: 2, Format.NUMBER: 1, Format.INTEGER: 0, Format.GREEK: 3}
 NUMERIC = frozenset({*PLACES, Format.PERCENT, Format.AGE})
 LONGEST_LABEL = 26
+MOST_PLACES = 40  # before or after the point; what is longer is no figure anybody reads, and is written with an exponent
+_EXACT = Context(prec=2 * MOST_PLACES)
 NARROWEST_TEXT = 24  # a wrapped last column narrower than this reads worse than row by row
 UNSEEN = frozenset({"Cc", "Cf", "Cs", "Co"})  # control, format (zero-width, direction), surrogate and private characters
 
@@ -79,10 +81,13 @@ def _number(value: Decimal | float | int, form: Format, *, unit: str, signed: bo
     if not number.is_finite():
         return UNKNOWN
     sign = "+" if signed else ""
+    number = number or Decimal(0)
+    if abs(number.adjusted()) > MOST_PLACES or len(number.as_tuple().digits) > MOST_PLACES:
+        return f"{number:{sign}.6E} {unit}".strip()
     if form is Format.AGE:
         return _age(number)
     if form is Format.PERCENT:
-        return f"{_fixed(number * 100, 1):{sign},f}%"
+        return f"{_fixed(_EXACT.multiply(number, Decimal(100)), 1):{sign},f}%"
     if form in (Format.TEXT, Format.DATE, Format.TIME):
         text = f"{number:{sign},f}"
         text = text.rstrip("0").rstrip(".") if "." in text else text
@@ -100,7 +105,7 @@ def _places(number: Decimal, form: Format) -> int:
 
 
 def _fixed(number: Decimal, places: int) -> Decimal:
-    fixed = number.quantize(Decimal(1).scaleb(-places), rounding=ROUND_HALF_EVEN)
+    fixed = number.quantize(Decimal(1).scaleb(-places), rounding=ROUND_HALF_EVEN, context=_EXACT)
     return abs(fixed) if fixed == 0 else fixed  # no -0.00
 
 
@@ -114,7 +119,10 @@ def _age(seconds: Decimal) -> str:
 
 
 def _instant(at: datetime, form: Format) -> str:
-    local = exchange_time(at)
+    try:
+        local = exchange_time(at)
+    except (ValueError, OverflowError):
+        return clean(at.isoformat(sep=" ", timespec="minutes"))  # without a zone, or at the end of time: nobody knows the exchange's
     if form is Format.DATE:
         return f"{local.day} {local:%b %y}"
     return f"{local:%H:%M} ET" if form is Format.TIME else f"{local.day} {local:%b %y} {local:%H:%M} ET"
@@ -164,7 +172,7 @@ def _table(block: Table, width: int) -> str:
     if not block.rows:
         return "\n".join([*title, "none"])
     cells = [[_cell(value, column) for value, column in zip(row, block.columns, strict=True)] for row in block.rows]
-    heads = [f"{column.title} {column.unit}".strip() for column in block.columns]
+    heads = [clean(f"{column.title} {column.unit}").strip() for column in block.columns]
     rights = [column.format in NUMERIC for column in block.columns]
     widths = [max(len(line[index]) for line in [heads, *cells]) for index in range(len(heads))]
     over = sum(widths) + 2 * (len(widths) - 1) - width
@@ -198,7 +206,7 @@ def _cards(columns: Sequence[Column], cells: Sequence[Sequence[str]], width: int
 
 
 def _named_cell(column: Column, text: str) -> str:
-    named = f"{column.title} {text}{' ' + column.unit if column.unit and text != UNSAID else ''}"
+    named = f"{clean(column.title)} {text}{' ' + clean(column.unit) if column.unit and text != UNSAID else ''}"
     return _sticky(named) if column.format in NUMERIC else named
 
 
@@ -237,7 +245,7 @@ def _plain(value: Any) -> Any:
     if isinstance(value, float):
         return value if value == value and abs(value) != float("inf") else None
     if isinstance(value, Decimal):
-        return f"{value:f}"
+        return f"{value:f}" if value.is_finite() and abs(value.adjusted()) <= MOST_PLACES else str(value)
     if isinstance(value, datetime | date):
         return value.isoformat()
     if isinstance(value, bytes):

@@ -88,11 +88,13 @@ class Session:
 
     async def hear(self, text: str, message_id: str = "") -> Shown:
         """`message`, with the buttons of the answer."""
-        return await self._once(message_id, lambda: self._heard(text.strip(), message_id))
+        name = _storable(message_id)
+        return await self._once(name, lambda: self._heard(text.strip(), name))
 
     async def push(self, what: str | int, message_id: str = "") -> Shown:
         """`press`, with the buttons of the answer."""
-        return await self._once(message_id, lambda: self._pushed(str(what).strip(), message_id))
+        name = _storable(message_id)
+        return await self._once(name, lambda: self._pushed(str(what).strip(), name))
 
     async def tell(self, reply: Reply) -> Shown:
         """Give an announcement's actions buttons. They are numbered after those already on the screen, whose numbers keep their meaning.
@@ -315,6 +317,11 @@ class Session:
 
     def _stamped(self, reply: Reply) -> Reply:
         return stamped(self._desk, reply, self._caller(Via.LINE, ""))
+
+
+def _storable(name: str) -> str:
+    """A message's id as any table can hold it: half a character, too, is always one and the same id."""
+    return name.encode("utf-8", "backslashreplace").decode()
 
 
 def without_pin(text: str) -> str:

@@ -351,7 +351,7 @@ async def replay(store: Store) -> DeskFold:
     if snapshot is not None:
         try:
             fold = DeskFold.load(snapshot.state)
-        except (EncodingError, ValueError, KeyError):
+        except EncodingError:
             fold = DeskFold()  # a snapshot is only a shortcut; the log says everything
         if (fold.seq, fold.hash) != (snapshot.seq, snapshot.hash):
             fold = DeskFold()

@@ -363,6 +363,8 @@ def _read_yaml(path: Path) -> dict[str, Any]:
 
     def mapping(loader: yaml.SafeLoader, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         keys = [loader.construct_object(key, deep=True) for key, _ in node.value]
+        if not all(isinstance(key, str | int | float | bool | date | None) for key in keys):
+            raise ConfigError((f"{path.name}: a key must be a word (line {node.start_mark.line + 1})",))
         twice = sorted({str(key) for key in keys if keys.count(key) > 1})
         if twice:
             raise ConfigError((f"{path.name}: {', '.join(twice)} is given twice (line {node.start_mark.line + 1})",))
@@ -377,6 +379,8 @@ def _read_yaml(path: Path) -> dict[str, Any]:
         raise ConfigError((f"{path} cannot be read: it is not UTF-8 text",)) from error
     except yaml.YAMLError as error:
         raise ConfigError((f"{path.name} is not valid YAML: {_yaml_words(error)}",)) from error
+    except (ValueError, OverflowError, RecursionError) as error:  # a date that does not exist, a number without end, a thousand brackets
+        raise ConfigError((f"{path.name} cannot be read: {' '.join(str(error).split())}",)) from error
     if plain is None:
         return {}
     if not isinstance(plain, dict):

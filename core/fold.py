@@ -14,7 +14,7 @@ from types import MappingProxyType
 
 from core.autonomy import AUTONOMY_BODIES, Autonomy, ExitTold
 from core.domain.accounts import AccountId
-from core.domain.encoding import canonical, from_plain, to_plain
+from core.domain.encoding import EncodingError, canonical, from_plain, to_plain
 from core.domain.events import (
     AlertAnswered,
     AlertRaised,
@@ -268,10 +268,13 @@ class DeskFold:
     @classmethod
     def load(cls, state: bytes) -> DeskFold:
         """The fold a dump was made of; raises EncodingError where it does not fit this code."""
-        plain = json.loads(state)
         fold = cls()
-        fold._desk = from_plain(_Desk, plain["desk"])
-        fold._books = BookFold.from_plain(plain["books"])
+        try:
+            plain = json.loads(state)
+            fold._desk = from_plain(_Desk, plain["desk"])
+            fold._books = BookFold.from_plain(plain["books"])
+        except (ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
+            raise EncodingError(f"that is no state of a desk: {error}") from error
         return fold
 
     def _ticket(self, event: Event) -> None:

@@ -34,6 +34,7 @@ TRACE_CHARACTERS = 16_000
 LINE_BYTES = 64_000
 MOST_ITEMS = 200
 KEPT = 500  # records in memory
+MOST_PLACES = 100  # of an amount written in full; a few letters may stand for a million zeros
 _STRICT = frozenset({"error", "trace", "where", "message"})  # texts of errors: also a secret of digits is struck out of these
 _ABOUT: ContextVar[Mapping[str, str]] = ContextVar("about", default=MappingProxyType({}))
 
@@ -254,17 +255,24 @@ def _plain(value: Any, redaction: Redaction, *, strict: bool, cut: int) -> Any:
     if isinstance(value, float):
         return value if math.isfinite(value) else str(value)
     if isinstance(value, datetime):
-        return value.astimezone(UTC).isoformat() if value.tzinfo is not None else value.isoformat()
+        return _instant(value)
     if isinstance(value, date):
         return value.isoformat()
     if isinstance(value, Decimal):
-        return format(value, "f") if value.is_finite() else str(value)
+        return format(value, "f") if value.is_finite() and abs(value.adjusted()) <= MOST_PLACES else str(value)
     if isinstance(value, Mapping):
         pairs = list(value.items())[:MOST_ITEMS]
         return {str(key): _plain(item, redaction, strict=strict or key in _STRICT, cut=cut) for key, item in pairs}
     if isinstance(value, tuple | list | set | frozenset):
         return [_plain(item, redaction, strict=strict, cut=cut) for item in list(value)[:MOST_ITEMS]]
     return _plain(_said(value), redaction, strict=strict, cut=cut)
+
+
+def _instant(at: datetime) -> str:
+    try:
+        return at.astimezone(UTC).isoformat() if at.tzinfo is not None else at.isoformat()
+    except OverflowError:
+        return at.isoformat()  # at the end of time another zone has no date
 
 
 def _said(value: object) -> str:

@@ -34,9 +34,9 @@ def row(may: str = "", libraries: str = "", *, pure: bool = False) -> Row:
 
 
 # Names for sets of rows that recur below. `ports` in a pure row means its data types, never the ports themselves.
-DATA = "market.quote market.chain market.view market.analytics ports"
+DATA = "market.quote market.chain market.answers market.view market.analytics ports"
 PURE = f"domain errors settings plugins pricing margin fees {DATA}"
-EDGE = "ports domain pricing margin fees plugins errors clock runtime market.quote market.chain"
+EDGE = "ports domain pricing margin fees plugins errors clock runtime market.quote market.chain market.answers"
 PLANS = "orders.states orders.standing orders.trigger"
 RING = f"{PURE} portfolio portfolio.book risk strategies exits alerts reports announce schedule fold autonomy market.indicators {PLANS}"
 DESK = f"{RING} clock runtime config command reply market"
@@ -57,6 +57,7 @@ TABLE = {
     "settings": row("domain errors", pure=True),
     "ports": row("domain errors market.quote market.chain"),
     "market.quote": row("domain errors", pure=True),
+    "market.answers": row("domain errors ports market.quote market.chain", "numpy", pure=True),
     "market.chain": row("domain errors market.quote", "numpy", pure=True),
     "market.view": row("domain errors ports pricing market.quote market.chain market.analytics", "numpy", pure=True),
     "market.analytics": row("domain errors ports pricing market.quote market.chain market.view", "numpy", pure=True),

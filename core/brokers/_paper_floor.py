@@ -9,7 +9,6 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 from decimal import Decimal
-from typing import Protocol
 
 from core import plugins
 from core.brokers import _paper_rules as rules
@@ -18,16 +17,17 @@ from core.brokers._paper_judge import Judge
 from core.brokers._paper_ledger import Item, Ledger, PaperOrder, Taken
 from core.brokers._paper_match import Market, Match, marks, match
 from core.brokers._paper_settle import assign_early, settle, settlement_id, settles_at
+from core.brokers._paper_source import Checked, QuoteSource
 from core.clock import Clock, exchange_date
 from core.domain.accounts import Account
 from core.domain.calendar import is_session
-from core.domain.instruments import Instrument, Option, underlying_instrument
+from core.domain.instruments import Option, underlying_instrument
 from core.domain.orders import Effect, Envelope, Fill, Leg, Limit, Side, TimeInForce
 from core.domain.structures import describe_legs
 from core.errors import DeskError, Unavailable
 from core.fees import Execution, Schedule, order_fees
 from core.market.quote import Quote
-from core.ports import Archive, BrokerOrder, BrokerStatus, Dividend, OrderReport, SettlementValue
+from core.ports import Archive, BrokerOrder, BrokerStatus, OrderReport
 from core.runtime import Runtime
 
 HELD_WORDS = "held until its market opens"
@@ -49,22 +49,6 @@ class Parameters:
     liquidates: bool = True
 
 
-class QuoteSource(Protocol):
-    """The market the exchange trades on; every Provider is one."""
-
-    async def quotes(self, instruments: Sequence[Instrument]) -> Mapping[str, Quote]:
-        """Quotes by instrument key; a key that is not quoted is left out."""
-        ...
-
-    async def settlement(self, contract: Option) -> SettlementValue | None:
-        """The published settlement value, None while there is none."""
-        ...
-
-    async def dividends(self, symbol: str, *, start: date, end: date) -> tuple[Dividend, ...]:
-        """Dividends with ex-date in [start, end], as far as known now."""
-        ...
-
-
 class Floor:
     """One account's orders and positions, and the market they meet."""
 
@@ -74,7 +58,7 @@ class Floor:
     ) -> None:
         self._parameters = parameters
         self._account = account
-        self._source = quotes
+        self._source = Checked(quotes)
         self._clock = clock
         self._schedule: Schedule = plugins.load("fees", parameters.fees).schedule
         self._on_news = on_news

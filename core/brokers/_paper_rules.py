@@ -44,8 +44,6 @@ def contract_refusal(legs: tuple[Leg, ...]) -> Refusal | None:
     """Contracts that do not exist, or cannot be traded here."""
     if len(legs) > MAX_LEGS:
         return Refusal(code="legs", message=f"{len(legs)} legs are over the {MAX_LEGS} this exchange takes; send parts")
-    if len({leg.instrument.key for leg in legs}) < len(legs):
-        return Refusal(code="legs", message="an order names each contract once")
     for leg in legs:
         item = leg.instrument
         if isinstance(item, Option):

@@ -18,9 +18,10 @@ from dataclasses import replace
 from decimal import Decimal
 
 from core.brokers import _paper_rules as rules
-from core.brokers._paper_floor import Floor, Parameters, QuoteSource, public, report
+from core.brokers._paper_floor import Floor, Parameters, public, report
 from core.brokers._paper_judge import Asked
 from core.brokers._paper_ledger import PaperOrder
+from core.brokers._paper_source import Checked, QuoteSource
 from core.clock import Clock
 from core.domain.accounts import Account, AccountId
 from core.domain.encoding import digest
@@ -61,7 +62,7 @@ class PaperBroker:
     ) -> None:
         self._parameters = parameters
         self._account = account
-        self._source = quotes
+        self._source = Checked(quotes)
         self._clock = clock
         self._runtime = runtime
         self._floor = Floor(

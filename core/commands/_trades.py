@@ -11,7 +11,7 @@ from core.clock import exchange_date
 from core.command import Call
 from core.desk import Desk
 from core.domain.accounts import Account
-from core.domain.calendar import session, session_date
+from core.domain.calendar import exchange_day, session, session_date
 from core.domain.events import CashMoved
 from core.domain.instruments import Instrument, Option, underlying_instrument
 from core.domain.money import ZERO
@@ -21,7 +21,7 @@ from core.market.view import ChainNeed, Needs, View
 from core.marks import net_liquidation
 from core.orders.expiry_day import unreported
 from core.portfolio.book import Book
-from core.portfolio.pnl import Held, OpenResult, exchange_day, held_by_trade, open_result, untraded
+from core.portfolio.pnl import Held, OpenResult, held_by_trade, open_result, untraded
 from core.risk.measures import funds
 
 PAGE = 500

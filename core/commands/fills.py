@@ -11,6 +11,7 @@ from decimal import Decimal
 from core.command import Access, Call, Command, Kind, Parameter
 from core.commands._periods import days_of, words_of
 from core.desk import Desk
+from core.domain.calendar import exchange_day
 from core.domain.instruments import Option
 from core.domain.money import ZERO
 from core.domain.orders import Fill
@@ -18,7 +19,6 @@ from core.domain.structures import describe_legs
 from core.orders.standing import net_filled
 from core.orders.states import Order
 from core.portfolio.book import Book
-from core.portfolio.pnl import exchange_day
 from core.reply import Block, Cell, Column, Format, Reply, Table, Text
 from core.risk.examine import net_multiplier
 

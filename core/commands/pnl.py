@@ -11,10 +11,11 @@ from core.command import Access, Call, Command, Kind, Parameter
 from core.commands._periods import days_of, words_of
 from core.commands._trades import Holdings, holdings_of
 from core.desk import Desk
+from core.domain.calendar import exchange_day
 from core.domain.instruments import Option
 from core.domain.money import ZERO
 from core.domain.structures import Trade
-from core.portfolio.pnl import OutsideResult, Result, closed_outside, exchange_day, realised, settled_within, untraded_pnl
+from core.portfolio.pnl import OutsideResult, Result, closed_outside, realised, settled_within, untraded_pnl
 from core.reply import Block, Cell, Column, Fact, Facts, Format, Notice, Reply, Table, Tone
 
 BY_NOW = ("strategy", "symbol")

@@ -20,6 +20,7 @@ Reader = Callable[[Any], Any]
 T = TypeVar("T")
 
 _KEPT = 1 << 14  # values kept of a recurring class before it starts anew
+_FIGURES = "0123456789.-"
 _recurring: set[type] = set()
 
 
@@ -96,6 +97,8 @@ def _truth(plain: Any) -> bool:
 
 def _opinion(plain: Any) -> float:
     if type(plain) is float:
+        if plain - plain != 0:
+            raise EncodingError("a stored number is finite")
         return plain
     if type(plain) is not int:
         raise _misfit(plain, float)
@@ -105,11 +108,15 @@ def _opinion(plain: Any) -> float:
 def _amount(plain: Any) -> Decimal:
     if type(plain) is not str:
         raise EncodingError("an amount is stored as text")
+    if plain.strip(_FIGURES):
+        raise EncodingError(f"{plain!r:.40} is no amount written out")  # no NaN, no infinity, no exponent that stands for a million digits
     return Decimal(plain)
 
 
 def _instant(plain: Any) -> datetime:
     found = datetime.fromisoformat(plain)
+    if found.tzinfo is None:
+        raise EncodingError("a stored time carries its zone")
     return found if found.tzinfo is UTC else found.astimezone(UTC)
 
 
@@ -171,6 +178,8 @@ def _fixed(items: tuple[Reader, ...]) -> Reader:
 
 def _mapping(item: Reader) -> Reader:
     def read(plain: Any) -> Any:
+        if type(plain) is not dict:
+            raise EncodingError("expected an object")
         return {key: item(value) for key, value in plain.items()}
 
     return read

@@ -34,6 +34,12 @@ class AccountId:
     id: str
     env: Env
 
+    def __post_init__(self) -> None:
+        if not self.broker or not self.id or ":" in self.broker or ":" in self.id:
+            raise ValueError(f"{self.broker!r:.40} and {self.id!r:.40} are no broker and account: each is a word without a colon")
+        if not isinstance(self.env, Env):
+            raise ValueError(f"{self.env!r:.40} is neither paper nor live")
+
     def __str__(self) -> str:
         return f"{self.broker}:{self.id}:{self.env.value}"
 

@@ -26,9 +26,9 @@ from core.domain.instruments import Delivery, InstrumentError, SeriesSpec, Settl
 from core.domain.sessions import CalendarError, closure, is_session, next_session, previous_session, sessions
 
 __all__ = [
-    "EXCHANGE", "CalendarError", "ExtendedHours", "Session", "closure", "dte", "expires_on", "extended_hours", "hours", "is_open",
-    "is_session", "last_trade_at", "listed_expiries", "may_expire", "monthly_expiry", "next_session", "previous_session", "session",
-    "session_date", "sessions", "settlement_at", "third_friday", "trading_expiry", "vix_expiry", "years_to",
+    "EXCHANGE", "CalendarError", "ExtendedHours", "Session", "closure", "dte", "exchange_day", "expires_on", "extended_hours", "hours",
+    "is_open", "is_session", "last_trade_at", "listed_expiries", "may_expire", "monthly_expiry", "next_session", "previous_session",
+    "session", "session_date", "sessions", "settlement_at", "third_friday", "trading_expiry", "vix_expiry", "years_to",
 ]
 
 EXCHANGE: Final = ZoneInfo("America/New_York")
@@ -73,14 +73,22 @@ def session(day: date) -> Session | None:
     return _regular(day) if is_session(day) else None
 
 
+def exchange_day(at: datetime) -> date:
+    """The New York date of an instant; raises CalendarError for one without zone, or at the end of time."""
+    if at.tzinfo is None:
+        raise CalendarError("an instant needs a time zone to have an exchange date")
+    try:
+        return at.astimezone(EXCHANGE).date()
+    except (OverflowError, ValueError) as error:
+        raise CalendarError(f"{at.isoformat()} has no exchange date") from error
+
+
 def session_date(at: datetime) -> date:
     """The session an instant belongs to: the day's own until its late close (16:15, half days 13:15), from then on the next one.
 
     Before the open, at night, on weekends and holidays it is the session to come. Raises CalendarError for a time without zone.
     """
-    if at.tzinfo is None:
-        raise CalendarError("an instant needs a time zone to have a session")
-    day = at.astimezone(EXCHANGE).date()
+    day = exchange_day(at)
     today = session(day)
     if today is not None and at < today.close_at + _LATE:
         return day
@@ -106,9 +114,7 @@ def hours(spec: SeriesSpec, day: date, expiry: date | None = None) -> tuple[date
 
 def is_open(spec: SeriesSpec, at: datetime, expiry: date | None = None) -> bool:
     """True in regular trading hours, [open, close); the only hours the desk sends orders in."""
-    if at.tzinfo is None:
-        raise CalendarError("an instant needs a time zone to have trading hours")
-    span = hours(spec, at.astimezone(EXCHANGE).date(), expiry)
+    span = hours(spec, exchange_day(at), expiry)
     return span is not None and span[0] <= at < span[1]
 
 
@@ -160,6 +166,8 @@ def dte(expiry: date, today: date) -> int:
 
 def years_to(end: datetime, at: datetime) -> float:
     """Time from `at` to a last trade or settlement instant in years of 365 days, to the second; 0.0 once passed."""
+    if at.tzinfo is None or end.tzinfo is None:
+        raise CalendarError("the time between instants needs their time zones")
     return max(0.0, (end - at).total_seconds() / _SECONDS_PER_YEAR)
 
 

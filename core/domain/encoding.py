@@ -26,6 +26,7 @@ __all__ = ["SPARSE", "EncodingError", "canonical", "digest", "from_plain", "read
 
 T = TypeVar("T")
 Write = Callable[[Any], Any]
+MOST_PLACES = 100  # digits before or after the point of a stored amount; without a bound a few letters could stand for gigabytes
 _ENCODER = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False)
 
 
@@ -119,6 +120,9 @@ def _write_float(value: Any) -> Any:
 def _write_decimal(value: Decimal) -> str:
     if not value.is_finite():
         raise EncodingError("a stored amount must be finite; unknown is None")
+    exponent = value.as_tuple().exponent
+    if value.adjusted() > MOST_PLACES or (isinstance(exponent, int) and exponent < -MOST_PLACES):
+        raise EncodingError(f"a stored amount has at most {MOST_PLACES} places, not those of {value:.3E}")
     return f"{value:f}"
 
 

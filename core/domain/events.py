@@ -315,6 +315,10 @@ class OrderEnded:
     outcome: str
     reason: str
 
+    def __post_init__(self) -> None:
+        if self.outcome not in ("cancelled", "rejected", "denied", "expired"):
+            raise ValueError(f"an order does not end as {self.outcome!r:.40}")
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OrderUnknown:

@@ -16,10 +16,13 @@ from typing import Final
 
 from core.domain.holidays import FIRST_YEAR, FRI, LAST_YEAR, MON, SAT, THU, TUE, WED, month_end, nth_weekday
 from core.domain.instruments import Delivery, SeriesSpec, Settlement
-from core.domain.sessions import closure, is_session, next_session, previous_session
+from core.domain.sessions import CalendarError, closure, is_session, next_session, previous_session
 
 _SATURDAY_EXPIRY_UNTIL: Final = date(2015, 2, 1)  # before, standard monthly contracts carried the Saturday after the third Friday
 _VIX_TERM: Final = timedelta(days=30)
+_WEEK: Final = timedelta(days=7)
+_FIRST_DAY: Final = date(FIRST_YEAR, 1, 1)
+_LAST_DAY: Final = date(LAST_YEAR, 12, 31)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -108,6 +111,8 @@ _VIXW_FIRST: Final = date(2015, 10, 14)
 
 def third_friday(year: int, month: int) -> date:
     """The third Friday of a month, session or not."""
+    if not (date.min.year <= year <= date.max.year and 1 <= month <= 12):
+        raise CalendarError(f"there is no month {month} of {year}")
     return nth_weekday(year, month, FRI, 3)
 
 
@@ -198,7 +203,7 @@ def _monthlies(spec: SeriesSpec, cycle: Cycle, year: int, month: int) -> Iterato
 
 def _vix_expiries(root: str, start: date, end: date) -> Iterator[tuple[date, int]]:
     """VIX settles before each third Friday, VIXW before every other Friday."""
-    for friday in _weekdays(FRI, start + _VIX_TERM, end + _VIX_TERM):
+    for friday in _weekdays(FRI, min(start, _LAST_DAY) + _VIX_TERM, min(end, _LAST_DAY) + _VIX_TERM):
         monthly = friday == third_friday(friday.year, friday.month)
         expiry = _vix_settlement(friday)
         if monthly == (root == "VIX") and (monthly or expiry >= _VIXW_FIRST):
@@ -222,12 +227,12 @@ def _on_or_before(day: date) -> date:
 
 def _weekdays(weekday: int, start: date, end: date) -> Iterator[date]:
     """Every such weekday from a week before `start` to a week after `end`: holidays may shift an expiry into the span."""
-    day = start - timedelta(days=7)
+    day = max(start, _FIRST_DAY) - _WEEK
     day += timedelta(days=(weekday - day.weekday()) % 7)
-    while day <= end + timedelta(days=7):
+    while day <= min(end, _LAST_DAY) + _WEEK:
         if FIRST_YEAR <= day.year <= LAST_YEAR:
             yield day
-        day += timedelta(days=7)
+        day += _WEEK
 
 
 def _months(start: date, end: date) -> Iterator[tuple[int, int]]:

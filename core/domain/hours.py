@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from datetime import date, datetime
 
-from core.domain.calendar import EXCHANGE, CalendarError, hours, session
+from core.domain.calendar import CalendarError, exchange_day, hours, session
 from core.domain.instruments import Instrument, InstrumentError, Option
 
 
@@ -25,7 +25,7 @@ def trading_hours(instrument: Instrument, day: date) -> tuple[datetime, datetime
 
 def open_together(instruments: Iterable[Instrument], now: datetime) -> tuple[datetime, datetime] | None:
     """The span in which all of them trade, where `now` lies in it, else None."""
-    day = now.astimezone(EXCHANGE).date()
+    day = exchange_day(now)
     spans = [trading_hours(instrument, day) for instrument in instruments]
     known = [span for span in spans if span is not None]
     if not spans or len(known) < len(spans):

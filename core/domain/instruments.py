@@ -72,6 +72,7 @@ class TickRule:
         return self.low if abs(price) < self.threshold else self.high
 
 
+MOST_MULTIPLIER = 10**8  # money per point; the largest listed, of currency futures, are an eighth of it
 PENNY = TickRule(low=Decimal("0.01"), high=Decimal("0.01"), threshold=Decimal(3), combo=Decimal("0.01"))
 PENNY_CLASS = TickRule(low=Decimal("0.01"), high=Decimal("0.05"), threshold=Decimal(3), combo=Decimal("0.01"))
 NICKEL = TickRule(low=Decimal("0.05"), high=Decimal("0.10"), threshold=Decimal(3), combo=Decimal("0.05"))
@@ -200,6 +201,9 @@ class Future:
     multiplier: int
     currency: str = "USD"
 
+    def __post_init__(self) -> None:
+        _check_multiplier(self.multiplier)
+
     @property
     def key(self) -> str:
         """Unique text form `/ES 2026-12-18`."""
@@ -233,6 +237,12 @@ class Option:
     deliverable: Deliverable | None  # None for cash settlement
     last_trade_at: datetime  # UTC
     currency: str = "USD"
+
+    def __post_init__(self) -> None:
+        if not self.strike.is_finite():
+            raise InstrumentError("a strike must be finite")
+        occ_symbol(self.root, self.expiry, self.right, self.strike)  # what has no symbol is no listed contract
+        _check_multiplier(self.multiplier)
 
     @property
     def key(self) -> str:
@@ -269,14 +279,21 @@ class Cash:
 
 Instrument = Equity | Index | Future | Option | Cash
 
+
+def _check_multiplier(multiplier: int) -> None:
+    if type(multiplier) is not int or not 1 <= multiplier <= MOST_MULTIPLIER:
+        raise InstrumentError(f"a multiplier is a whole number from 1 to {MOST_MULTIPLIER:,}, not {multiplier!r:.40}")
+
+
 _OCC = re.compile(r"([A-Z0-9.]{1,6}) *([0-9]{6})([CP])([0-9]{8})")
 
 
 @lru_cache(maxsize=1 << 16)
 def occ_symbol(root: str, expiry: date, right: Right, strike: Decimal) -> str:
     """The 21-character OCC symbol: root padded to six, yymmdd, C or P, strike in thousandths padded to eight digits."""
-    milli = strike * 1000
-    if milli != milli.to_integral_value() or not 0 < milli < 10**8:
+    # Size first: a thousandfold of what is no number, or of a number without measure, cannot be taken.
+    milli = strike * 1000 if strike.is_finite() and 0 < strike < 10**5 else None
+    if milli is None or milli != milli.to_integral_value():
         raise InstrumentError(f"strike {strike} cannot be written in an OCC symbol (thousandths, under 100,000)")
     if not 1 <= len(root) <= 6:
         raise InstrumentError(f"option root {root!r} must have one to six characters")

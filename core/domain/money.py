@@ -6,6 +6,7 @@ here, so that no rounding error can enter cash, prices or fees.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from decimal import ROUND_CEILING, ROUND_FLOOR, ROUND_HALF_EVEN, Context, Decimal, InvalidOperation, Overflow
 
@@ -32,10 +33,10 @@ class Money:
             raise MoneyError("an amount must be finite")
 
     def __add__(self, other: Money) -> Money:
-        return Money(_EXACT.add(self.amount, self._same(other)), self.currency)
+        return self._of(_EXACT.add, self._same(other))
 
     def __sub__(self, other: Money) -> Money:
-        return Money(_EXACT.subtract(self.amount, self._same(other)), self.currency)
+        return self._of(_EXACT.subtract, self._same(other))
 
     def __neg__(self) -> Money:
         return Money(_EXACT.minus(self.amount), self.currency)
@@ -43,7 +44,7 @@ class Money:
     def __mul__(self, factor: Decimal | int) -> Money:
         if type(factor) not in (Decimal, int):
             raise MoneyError("money is multiplied by an integer or a Decimal")
-        return Money(_EXACT.multiply(self.amount, Decimal(factor)), self.currency)
+        return self._of(_EXACT.multiply, Decimal(factor))
 
     __rmul__ = __mul__
 
@@ -57,6 +58,12 @@ class Money:
         """Round to cents, half to even: the only rounding of booked money."""
         return Money(to_cents(self.amount), self.currency)
 
+    def _of(self, operation: Callable[[Decimal, Decimal], Decimal], other: Decimal) -> Money:
+        try:
+            return Money(operation(self.amount, other), self.currency)
+        except (InvalidOperation, Overflow) as error:
+            raise MoneyError(f"{self.amount:.3E} and {other:.3E} give no amount") from error
+
     def _same(self, other: object) -> Decimal:
         if not isinstance(other, Money) or other.currency != self.currency:
             raise MoneyError(f"cannot combine {self.currency} with {getattr(other, 'currency', type(other).__name__)}")
@@ -65,19 +72,29 @@ class Money:
 
 def to_cents(amount: Decimal) -> Decimal:
     """Round to 0.01, half to even."""
-    return amount.quantize(CENT, rounding=ROUND_HALF_EVEN, context=_EXACT)
+    if not amount.is_finite():
+        raise MoneyError("an amount must be finite")
+    try:
+        return amount.quantize(CENT, rounding=ROUND_HALF_EVEN, context=_EXACT)
+    except InvalidOperation as error:
+        raise MoneyError(f"{amount:.3E} has too many digits to be rounded to cents") from error
 
 
 def to_tick(price: Decimal, tick: Decimal, *, up: bool) -> Decimal:
     """Round a price to the next multiple of `tick` above (`up`) or below; a price on the tick stays."""
-    if tick <= 0:
-        raise MoneyError("a tick must be positive")
+    _check_tick(tick)
+    if not price.is_finite():
+        raise MoneyError("a price must be finite")
     return _multiple(price, tick, ROUND_CEILING if up else ROUND_FLOOR)
 
 
 def on_tick(price: Decimal, tick: Decimal) -> bool:
-    """True where the price is a whole multiple of the tick."""
-    return price % tick == 0
+    """True where the price is a whole multiple of the tick; False for what is no price."""
+    _check_tick(tick)
+    try:
+        return price.is_finite() and _EXACT.remainder(price, tick) == 0
+    except InvalidOperation:
+        return False  # more digits than any price has
 
 
 def exact(value: str | int | Decimal) -> Decimal:
@@ -112,9 +129,14 @@ def from_market(price: float, tick: Decimal = CENT) -> Decimal:
     return _multiple(number, tick, ROUND_HALF_EVEN)
 
 
+def _check_tick(tick: Decimal) -> None:
+    if not tick.is_finite() or tick <= 0:
+        raise MoneyError("a tick must be positive")
+
+
 def _multiple(price: Decimal, tick: Decimal, rounding: str) -> Decimal:
     try:
         steps = _EXACT.divide(price, tick).to_integral_value(rounding=rounding)
         return _EXACT.quantize(_EXACT.multiply(steps, tick), tick)
-    except InvalidOperation as error:
+    except (InvalidOperation, Overflow) as error:
         raise MoneyError(f"{price:.3E} is no price: too many digits") from error

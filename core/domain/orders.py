@@ -83,13 +83,7 @@ class Intent:
     instead_of: tuple[str, ...] = field(default=(), metadata=SPARSE)  # own orders cancelled, and proved so, before this one is sent
 
     def __post_init__(self) -> None:
-        if not self.legs:
-            raise ValueError("an order needs at least one leg")
-        if type(self.quantity) is not int or self.quantity < 1:
-            raise ValueError("a quantity is a whole number of at least 1")
-        keys = [leg.instrument.key for leg in self.legs]
-        if len(set(keys)) != len(keys):
-            raise ValueError("an order names each contract once")
+        _check_order(self.legs, self.quantity)
 
     @property
     def effect(self) -> Effect | None:
@@ -125,10 +119,23 @@ class Envelope:
     regular_hours_only: bool = True
     instead_of: tuple[str, ...] = field(default=(), metadata=SPARSE)  # own orders cancelled, and proved so, before this one is sent
 
+    def __post_init__(self) -> None:
+        _check_order(self.legs, self.quantity)
+
     @property
     def hash(self) -> str:
         """SHA-256 over every field, contract terms included."""
         return digest(self)
+
+
+def _check_order(legs: tuple[Leg, ...], quantity: int) -> None:
+    if not legs:
+        raise ValueError("an order needs at least one leg")
+    if type(quantity) is not int or quantity < 1:
+        raise ValueError("a quantity is a whole number of at least 1")
+    keys = [leg.instrument.key for leg in legs]
+    if len(set(keys)) != len(keys):
+        raise ValueError("an order names each contract once")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -46,6 +46,7 @@ class VolatilityScale:
     most: Decimal
 
     def __post_init__(self) -> None:
+        _check_numbers(self.anchor, self.iv, self.least, self.most)
         if not (self.iv > 0 and 0 < self.least <= ONE <= self.most):
             raise ValueError("a stop scaled by volatility needs a volatility over 0 and bounds around 1")
 
@@ -68,6 +69,7 @@ class StopTerms:
     scale: VolatilityScale | None = None
 
     def __post_init__(self) -> None:
+        _check_numbers(self.level, self.guard, self.trail)
         if self.guard < 0 or (self.trail is not None and self.trail <= 0):
             raise ValueError("a stop's guard is not negative and its trail is over 0")
         if self.trail is not None and self.scale is not None:
@@ -96,6 +98,7 @@ class Exits:
 
     def __post_init__(self) -> None:
         _check_range(self.start, self.worst)
+        _check_numbers(self.target)
         if self.target is None and self.stop is None:
             raise ValueError("an exit waits for a target, a stop or both")
         if self.target is not None and not self.worst <= self.target <= self.start:
@@ -129,6 +132,7 @@ class Bracket:
     def __post_init__(self) -> None:
         _check_range(self.start, self.worst)
         shares = (self.target_share, self.stop_multiple, self.trail_share)
+        _check_numbers(*shares, self.guard_share, self.guard_least, self.iv, self.least, self.most)
         if all(share is None for share in shares) or any(share is not None and share <= 0 for share in shares):
             raise ValueError("a bracket has a target or a stop, each over 0")
         if self.stop_multiple is not None and self.trail_share is not None:
@@ -156,6 +160,7 @@ class Sliced:
 
     def __post_init__(self) -> None:
         _check_range(self.start, self.worst)
+        _check_numbers(*self.weights)
         if self.style is Slicing.ICEBERG:
             if self.show < 1:
                 raise ValueError("an iceberg shows at least 1 unit")
@@ -199,6 +204,12 @@ def exit_price(entry: Decimal, share: Decimal) -> Decimal:
     return -entry + share * abs(entry)
 
 
+def _check_numbers(*values: Decimal | None) -> None:
+    if not all(value is None or value.is_finite() for value in values):
+        raise ValueError("a plan's figures are numbers, not NaN or infinite")
+
+
 def _check_range(start: Decimal, worst: Decimal) -> None:
+    _check_numbers(start, worst)
     if worst > start:
         raise ValueError("the worst price of a limit cannot be better than its start")

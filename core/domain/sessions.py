@@ -31,7 +31,7 @@ def closure(day: date) -> str | None:
 
 def next_session(day: date) -> date:
     """The first session strictly after a day."""
-    day += _DAY
+    day = _beside(day, _DAY)
     while not is_session(day):
         day += _DAY
     return day
@@ -39,7 +39,7 @@ def next_session(day: date) -> date:
 
 def previous_session(day: date) -> date:
     """The last session strictly before a day."""
-    day -= _DAY
+    day = _beside(day, -_DAY)
     while not is_session(day):
         day -= _DAY
     return day
@@ -49,3 +49,10 @@ def sessions(start: date, end: date) -> tuple[date, ...]:
     """All sessions from `start` to `end`, both included; empty where `end` is before `start`."""
     span = (end - start).days
     return tuple(day for day in (start + timedelta(days=step) for step in range(span + 1)) if is_session(day))
+
+
+def _beside(day: date, step: timedelta) -> date:
+    try:
+        return day + step
+    except OverflowError as error:
+        raise CalendarError(f"there is no day beside {day.isoformat()}") from error

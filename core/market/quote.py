@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from enum import StrEnum
 
-from core.domain.calendar import EXCHANGE, hours, session, sessions
+from core.domain.calendar import CalendarError, exchange_day, hours, session, sessions
 from core.domain.instruments import SeriesSpec
 
 
@@ -33,6 +33,8 @@ class QuoteState(StrEnum):
 
 
 LARGEST_PRICE = 1e7
+SMALLEST_SPOT = 1e-4  # of an underlying
+OLDEST = timedelta(days=370)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,11 +85,16 @@ def judge_quote(bid: float, ask: float) -> QuoteState:
 def session_age_seconds(quote_at: datetime, now: datetime, spec: SeriesSpec | None = None) -> float:
     """Seconds of regular trading between a quote and now: closed hours do not age a quote; a quote from the future is negative.
 
-    `spec` gives the hours; without one they are the equity session's, 9:30 to 16:00.
+    `spec` gives the hours; without one they are the equity session's, 9:30 to 16:00. Older than `OLDEST` counts as that old.
+    Raises CalendarError for an instant without zone or outside the calendar.
     """
+    if quote_at.tzinfo is None or now.tzinfo is None:
+        raise CalendarError("the age of a quote needs time zones")
     if quote_at > now:
         return (now - quote_at).total_seconds()
-    spans = (_trading_hours(day, spec) for day in sessions(quote_at.astimezone(EXCHANGE).date(), now.astimezone(EXCHANGE).date()))
+    if now - quote_at > OLDEST:
+        quote_at = now - OLDEST
+    spans = (_trading_hours(day, spec) for day in sessions(exchange_day(quote_at), exchange_day(now)))
     open_for = (min(now, closes) - max(quote_at, opens) for opens, closes in spans)
     return sum(max(part, timedelta(0)).total_seconds() for part in open_for)
 

@@ -9,12 +9,23 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
+from functools import partial
 from typing import Any, TypeVar
 
 from core.clock import Clock
 from core.domain.calendar import session_date
 from core.domain.instruments import Cash, Equity, Future, Instrument, Option, underlying_instrument
 from core.errors import DeskError, Unavailable, UserError
+from core.market.answers import (
+    checked_bars,
+    checked_chain,
+    checked_dividends,
+    checked_expiries,
+    checked_instant,
+    checked_quotes,
+    checked_rate,
+    checked_settlement,
+)
 from core.market.chain import Chain
 from core.market.quote import Quote, session_age_seconds
 from core.market.view import BarsNeed, ChainNeed, Needs, View
@@ -40,6 +51,10 @@ class Heartbeat:
     answered_at: datetime | None
     age_seconds: float | None
     failure: str | None  # of the last request, None where it was answered
+
+
+def _as_it_is(answer: T) -> T:
+    return answer
 
 
 class Reader:
@@ -76,15 +91,19 @@ class Reader:
 
     async def expiries(self, symbol: str) -> tuple[date, ...]:
         """Listed expiries from today on; raise UserError for an unknown symbol, Unavailable where nobody answers."""
-        return (await self.ask(symbol, lambda provider: provider.expiries(symbol)))[0]
+        return (await self.ask(symbol, lambda provider: provider.expiries(symbol), lambda days: checked_expiries(days, symbol)))[0]
 
     async def settlement(self, contract: Option) -> SettlementValue | None:
         """The published settlement value of a contract's series, None while there is none."""
-        return (await self.ask(contract.underlying, lambda provider: provider.settlement(contract)))[0]
+        found, _ = await self.ask(
+            contract.underlying, lambda provider: provider.settlement(contract), lambda value: checked_settlement(value, contract)
+        )
+        return found
 
     async def next_instant(self) -> datetime | None:
         """The earliest next instant of a recorded or simulated market; None where time is real or the recording has ended."""
-        instants = [await self._answer(provider, provider.next_instant()) for provider in self._providers]
+        check = partial(checked_instant, now=self._clock.now())
+        instants = [await self._answer(provider, provider.next_instant(), check) for provider in self._providers]
         return min((instant for instant in instants if instant is not None), default=None)
 
     def label(self) -> str:
@@ -103,15 +122,20 @@ class Reader:
             ))
         return tuple(found)
 
-    async def ask(self, symbol: str | None, question: Callable[[Provider], Awaitable[T]]) -> tuple[T, Provider]:
-        """The first answer among the providers that know the symbol; raise what the last of them raised, a UserError before all."""
+    async def ask(
+        self, symbol: str | None, question: Callable[[Provider], Awaitable[T]], check: Callable[[T], T] = _as_it_is
+    ) -> tuple[T, Provider]:
+        """The first answer among the providers that know the symbol; raise what the last of them raised, a UserError before all.
+
+        `check` gives what of an answer may be used, and raises Unavailable for one that makes no sense.
+        """
         told: DeskError | None = None
         for provider in self._providers:
             known = provider.capabilities.symbols
             if symbol is not None and known is not None and symbol not in known:
                 continue
             try:
-                return await self._answer(provider, question(provider)), provider
+                return await self._answer(provider, question(provider), check), provider
             except (UserError, Unavailable) as error:
                 told = told if isinstance(told, UserError) else error
         if told is not None:
@@ -120,12 +144,12 @@ class Reader:
             raise Unavailable("market data", why="no source is configured")
         raise UserError(f"no market data source knows {symbol}", "Check the symbol; `status` lists the sources.")
 
-    async def _answer(self, provider: Provider, asked: Awaitable[T]) -> T:
-        """Wait for an answer within the time limit; remember that there was one, or why not."""
+    async def _answer(self, provider: Provider, asked: Awaitable[T], check: Callable[[T], T]) -> T:
+        """Wait for an answer within the time limit and check it; remember that there was one, or why not."""
         name, key = provider.capabilities.name, id(provider)
         try:
             async with self._runtime.timeout(self._timeout_seconds):
-                answer = await asked
+                answer = check(await asked)
         except TimeoutError as error:
             self._failures[key] = f"no answer within {self._timeout_seconds:g} seconds"
             raise Unavailable(name, self._answered.get(key), self._failures[key] or "") from error
@@ -140,12 +164,12 @@ class Reader:
         return answer
 
     async def _kept_or_asked(self, key: tuple[object, ...], symbol: str | None, *, fresh: bool,
-                             question: Callable[[Provider], Awaitable[T]]) -> tuple[T, Provider]:
+                             question: Callable[[Provider], Awaitable[T]], check: Callable[[T], T]) -> tuple[T, Provider]:
         kept = self._kept.get(key)
         if kept is not None and not fresh and self._good(kept[0]):
             return kept[1], kept[2]
         asked_at = self._clock.now()
-        answer, provider = await self.ask(symbol, question)
+        answer, provider = await self.ask(symbol, question, check)
         self._kept[key] = (asked_at, answer, provider)
         return answer, provider
 
@@ -181,26 +205,26 @@ class _Reading:
 
     async def load_chain(self, symbol: str, first: date, last: date) -> None:
         chain = await self._load(("chain", symbol, first, last), symbol, lambda provider: provider.chain(symbol, first=first, last=last),
-                                 missing=f"chain:{symbol}")
+                                 lambda found: checked_chain(found, symbol), missing=f"chain:{symbol}")
         if chain is not None:
             self._chains[symbol] = chain
 
     async def load_bars(self, symbol: str, count: int) -> None:
         start = self.session - timedelta(days=count * 3 // 2 + 10)  # 252 sessions a year, and a holiday week
         bars = await self._load(("bars", symbol, start), symbol, lambda provider: provider.bars(symbol, start=start, end=self.session),
-                                missing=f"bars:{symbol}")
+                                lambda found: checked_bars(found, symbol), missing=f"bars:{symbol}")
         if bars is not None:
             self._bars[symbol] = _last(bars, count)
 
     async def load_dividends(self, symbol: str) -> None:
         start, end = self.session - _DIVIDEND_SPAN, self.session + _DIVIDEND_SPAN
         paid = await self._load(("dividends", symbol, start), symbol, lambda provider: provider.dividends(symbol, start=start, end=end),
-                                missing=f"dividends:{symbol}")
+                                lambda found: checked_dividends(found, symbol), missing=f"dividends:{symbol}")
         if paid is not None:
             self._dividends[symbol] = paid
 
     async def load_rate(self) -> None:
-        self._rate = await self._load(("rate",), None, lambda provider: provider.rate(_RATE_DAYS), missing="rate")
+        self._rate = await self._load(("rate",), None, lambda provider: provider.rate(_RATE_DAYS), checked_rate, missing="rate")
 
     async def load_quotes(self, needs: Needs) -> None:
         """Quotes of what was asked for and of every underlying of it; options come from a loaded chain where that has them."""
@@ -222,7 +246,7 @@ class _Reading:
 
     async def _quote_from(self, provider: Provider, asked: Sequence[Instrument], wanted: dict[str, Instrument]) -> None:
         try:
-            found: Mapping[str, Quote] = await self._reader._answer(provider, provider.quotes(asked))
+            found: Mapping[str, Quote] = await self._reader._answer(provider, provider.quotes(asked), checked_quotes)
         except (UserError, Unavailable) as error:
             for instrument in asked:
                 self._missing[instrument.key] = str(error)
@@ -239,10 +263,11 @@ class _Reading:
         return None if chain is None or row is None else chain.quote(row)
 
     async def _load(
-        self, key: tuple[object, ...], symbol: str | None, question: Callable[[Provider], Awaitable[T]], *, missing: str
+        self, key: tuple[object, ...], symbol: str | None, question: Callable[[Provider], Awaitable[T]], check: Callable[[T], T], *,
+        missing: str,
     ) -> T | None:
         try:
-            answer, provider = await self._reader._kept_or_asked(key, symbol, fresh=self._fresh, question=question)
+            answer, provider = await self._reader._kept_or_asked(key, symbol, fresh=self._fresh, question=question, check=check)
         except (UserError, Unavailable) as error:
             self._missing[missing] = str(error)
             return None

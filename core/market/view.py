@@ -13,7 +13,7 @@ from datetime import date, datetime
 from core.domain.instruments import Instrument, Option, underlying_instrument
 from core.errors import Unavailable
 from core.market.chain import Chain
-from core.market.quote import Quote, session_age_seconds
+from core.market.quote import SMALLEST_SPOT, Quote, QuoteState, session_age_seconds
 from core.ports import Bars, Dividend
 
 
@@ -91,14 +91,18 @@ class View:
         return found
 
     def spot(self, symbol: str) -> float:
-        """Mid price of an underlying; raise Unavailable where unknown or insane."""
+        """Mid price of an underlying; raise Unavailable where unknown or insane.
+
+        Both sides are needed: that nobody bids is normal for a far option, and half the ask is no price of what it is on.
+        """
         quote = self.quotes.get(symbol)
-        if quote is not None and quote.state.usable:
+        if quote is not None and quote.state is QuoteState.OK and quote.mid >= SMALLEST_SPOT:
             return quote.mid
         chain = self.chains.get(symbol)
         if quote is None and chain is not None and chain.spot > 0:
             return chain.spot
-        why = self.missing.get(symbol, "no source has it" if quote is None else quote.state.value)
+        state = QuoteState.ABSURD if quote is not None and quote.state is QuoteState.OK else None if quote is None else quote.state
+        why = self.missing.get(symbol, "no source has it" if state is None else state.value)
         raise Unavailable(f"price of {symbol}", why=why)
 
     def mid(self, instrument: Instrument) -> float:

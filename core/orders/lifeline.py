@@ -17,6 +17,7 @@ from core.errors import BrokerTimeout, DeskError, LoginNeeded, RateLimited, Unav
 from core.links.pacing import Lane, Pacing
 from core.links.retry import Retry
 from core.orders.mouth import Mouth
+from core.orders.plausible import LARGEST_CURSOR, believed
 from core.ports import Broker, Preview
 
 T = TypeVar("T")
@@ -46,9 +47,12 @@ class Lifeline:
         return self._broker
 
     async def preview(self, envelope: Envelope) -> Preview:
-        """The broker's figures before an order, within the time limit and the pace."""
+        """The broker's figures before an order, within the time limit and the pace; raises Unavailable where they make no sense."""
         await self._mouth.paced(Lane.READ)
-        return await self._asked(self._broker.preview(envelope), self._seconds())
+        found, wrong = believed(await self._asked(self._broker.preview(envelope), self._seconds()))
+        if found is None:
+            raise Unavailable("preview", why=f"the broker's figures make no sense: {wrong}")
+        return found
 
     async def _open(self) -> int:
         """Connect (again); returns the epoch. Raises Unavailable where nobody answers."""
@@ -61,9 +65,17 @@ class Lifeline:
         except (DeskError, OSError) as error:
             self._down(str(error) or type(error).__name__)
             raise
-        self._desk.epochs[self._account] = epoch
+        epoch = self._desk.epochs[self._account] = self._next_epoch(epoch)
         self._desk.links_down.pop(self._account, None)
         return epoch
+
+    def _next_epoch(self, epoch: int) -> int:
+        """The number of a new connection: above that of every one that was reconciled, whatever the broker counts."""
+        if type(epoch) is not int or not 0 <= epoch <= LARGEST_CURSOR:
+            self._down(why := f"its connection has no number ({epoch!r:.40})")
+            raise Unavailable(f"broker {self._broker.capabilities.name}", why=why)
+        last = self._desk.fold.reconciled(self._account)
+        return epoch if last is None else max(epoch, last.epoch + 1)
 
     def _epoch(self) -> int:
         """Of the present connection; raises Unavailable where there is none."""

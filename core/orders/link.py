@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 from collections import deque
 from collections.abc import Awaitable, Sequence
+from dataclasses import replace
 from datetime import datetime
 from decimal import Decimal
 from functools import partial
@@ -37,6 +38,7 @@ from core.links.pacing import Lane
 from core.logs import Level
 from core.orders.alarm import raise_alarms
 from core.orders.lifeline import NO_ANSWER, Lifeline
+from core.orders.plausible import sensible_snapshot, sensible_updates
 from core.orders.reconcile import ENDED, breaks, concluded, differences, endings, external, facts
 from core.orders.residue import residues
 from core.orders.rounds import comparison_due
@@ -129,11 +131,11 @@ class BrokerLink(Lifeline):
     async def _reconcile(self, epoch: int) -> Reconciled:
         self._look_soon = False
         async with self._hear:
-            snapshot, found = await self._compared(epoch)
-            if found:
+            snapshot, found, wrong = await self._compared(epoch)
+            if found or wrong:
                 self._mouth.charge()
-                snapshot, found = await self._compared(epoch)  # once more: what was on its way may have arrived
-            result = await self._concluded(epoch, snapshot, found)
+                snapshot, found, wrong = await self._compared(epoch)  # once more: what was on its way may have arrived
+            result = await self._concluded(epoch, snapshot, found, wrong)
         self._checked_at_seconds = self._desk.runtime.seconds()
         self._compared_at = self._desk.now() if result.complete else self._compared_at
         for order in tuple(self._desk.book(self._account).orders.values()):
@@ -142,22 +144,22 @@ class BrokerLink(Lifeline):
         await raise_alarms(self._desk, residues(self._desk.book(self._account), self._desk.now()), self._account, actor="desk")
         return result
 
-    async def _compared(self, epoch: int) -> tuple[BrokerSnapshot, tuple[Difference, ...]]:
-        """Record what the broker's books show, and find what differs even then; nothing is concluded from it yet."""
+    async def _compared(self, epoch: int) -> tuple[BrokerSnapshot, tuple[Difference, ...], str | None]:
+        """Record what the broker's books show, find what differs even then and what cannot be true; nothing is concluded from it yet."""
         desk, account = self._desk, self._account
-        snapshot = await self._snapshot(self._since())
+        snapshot, wrong = sensible_snapshot(await self._snapshot(self._since()))
         if snapshot.complete and snapshot.cursor < max(self._since(), self._cursor):
             went_back = f"the broker's cursor went back from {max(self._since(), self._cursor)} to {snapshot.cursor}"
             desk.report(f"books of {account.id}", Unavailable("its journal", why=went_back))
             self._mouth.charge()
-            snapshot = await self._snapshot(0)  # all of it again: what is known already is left out by its own id
+            snapshot, wrong = sensible_snapshot(await self._snapshot(0))  # all of it again: what is known is left out by its own id
             self._cursor = 0
         told = {fill.account for fill in snapshot.fills}
         told |= {item.account for item in snapshot.settlements} | {item.account for item in snapshot.movements}
         self._same_account(snapshot.account, *told)
         await self._record(facts(desk.book(account), snapshot, filled=self._filled), causation=f"snapshot:{epoch}")
         await self._record(endings(desk.book(account), snapshot, sent_now=self._sent), causation=f"snapshot:{epoch}")
-        return snapshot, differences(desk.book(account), snapshot, sent_now=self._sent)
+        return snapshot, differences(desk.book(account), snapshot, sent_now=self._sent), wrong
 
     async def _snapshot(self, since: int) -> BrokerSnapshot:
         try:
@@ -169,7 +171,9 @@ class BrokerLink(Lifeline):
         last = self._desk.fold.reconciled(self._account)
         return last.cursor if last else 0
 
-    async def _concluded(self, epoch: int, snapshot: BrokerSnapshot, found: tuple[Difference, ...]) -> Reconciled:
+    async def _concluded(
+        self, epoch: int, snapshot: BrokerSnapshot, found: tuple[Difference, ...], wrong: str | None
+    ) -> Reconciled:
         """Write down what is new in the result and stop what differs; a comparison that says nothing new leaves no trace in the log."""
         desk, account = self._desk, self._account
         self._lost = {item.client_id for item in found if item.client_id is not None}
@@ -180,6 +184,8 @@ class BrokerLink(Lifeline):
         )
         last = desk.fold.reconciled(account)
         result = concluded(desk.book(account), snapshot, found, epoch=epoch, last=last, now=desk.now())
+        if wrong is not None:
+            result = replace(result, differences=(f"the broker's books make no sense: {wrong}",))
         bodies: list[Body] = [*([] if result == last else [result]), *breaks(result, desk.fold.all_modes())]
         await desk.record(*(desk.draft(body, actor=self._actor, stream=str(account)) for body in bodies))
         level = Level.DEBUG if result.complete and not found else Level.WARNING
@@ -201,12 +207,25 @@ class BrokerLink(Lifeline):
             updates = await self._alive(asked, waits_seconds=wait_seconds)
             if not updates:
                 return 0
-            items = [update.item for update in updates]
+            sensible, bad = sensible_updates(updates)
+            if bad:
+                self._desk.epochs.pop(self._account, None)  # only the complete books of a new connection are believed again
+                self._find_out()
+            items = [update.item for update in sensible]
             self._same_account(*(item.account for item in items if not isinstance(item, OrderReport | BrokerOrder)))
-            bodies = [item for update in self._news(updates) for item in self._bodies(update)]
-            await self._record(bodies, causation=f"update:{updates[-1].cursor}")
-            self._cursor = max(self._cursor, *(update.cursor for update in updates))
-            return len(updates)
+            bodies = [item for update in self._news(sensible) for item in self._bodies(update)]
+            await self._record(bodies, causation=f"update:{updates[-1].cursor!s:.20}")
+            self._cursor = max(self._cursor, *(update.cursor for update in sensible), 0)
+            for update, why in bad:
+                await self._senseless(update, why)
+            return len(sensible)
+
+    async def _senseless(self, update: Update, why: str) -> None:
+        """A report that cannot be true is told; what became of the order it speaks of is unknown."""
+        self._desk.report(f"reports of {self._account.id}", Unavailable(f"report {update.cursor!r:.20}", why=why))
+        order = self._desk.book(self._account).live.get(str(getattr(update.item, "client_id", "")))
+        if order is not None and not order.unknown:
+            await self._unknown(order, f"the broker's report of it makes no sense: {why}")
 
     def _news(self, updates: Sequence[Update]) -> list[Update]:
         """All but what is out of date: that an order works is true of now only in its newest report, however late the others come."""

@@ -30,6 +30,7 @@ from core.errors import BrokerRejected, DeskError, LeaseLost, LoginNeeded, RateL
 from core.links.pacing import Lane
 from core.orders.lifeline import NO_ANSWER
 from core.orders.link import CHECK_AGAIN_SECONDS, BrokerLink
+from core.orders.plausible import words
 from core.orders.states import Order
 from core.orders.ticket import Confirmed
 from core.orders.work import limit_at_step, steps_done
@@ -126,9 +127,9 @@ class AccountSender(BrokerLink):
             return str(error)
         self._sent.add(order.client_id)
         try:
-            ref = await self._wired("submit", order, self._broker.submit(permitted), limit=permitted.limit)
+            ref: object = await self._wired("submit", order, self._broker.submit(permitted), limit=permitted.limit)
         except (BrokerRejected, LoginNeeded) as error:
-            await self._one(OrderEnded(client_id=order.client_id, outcome="rejected", reason=str(error)))
+            await self._one(OrderEnded(client_id=order.client_id, outcome="rejected", reason=words(str(error))))
             if isinstance(error, LoginNeeded):
                 await self._locked_out(error)
         except NO_ANSWER:
@@ -136,7 +137,10 @@ class AccountSender(BrokerLink):
         except Exception as error:  # noqa: BLE001 - on the order path any bug leaves the order unknown and the account reducing
             await self._bug(order, error)
         else:
-            await self._one(OrderAcknowledged(client_id=order.client_id, broker_ref=ref, limit=order.limit))
+            if isinstance(ref, str) and ref:
+                await self._one(OrderAcknowledged(client_id=order.client_id, broker_ref=words(ref), limit=order.limit))
+            else:
+                await self._unknown(order, f"the broker's answer was no reference ({ref!r:.40})")
         return None
 
     def _permitted(self, order: Order, confirmed: Confirmed) -> Permitted:
@@ -186,7 +190,7 @@ class AccountSender(BrokerLink):
             await self._wired("replace", order, self._broker.replace(order.client_id, permitted), limit=permitted.limit)
         except (BrokerRejected, LoginNeeded) as error:
             self._refused[order.client_id], self._refused_seconds[order.client_id] = permitted.limit, self._desk.runtime.seconds()
-            await self._one(ReplaceRefused(client_id=order.client_id, limit=order.limit, reason=str(error)))
+            await self._one(ReplaceRefused(client_id=order.client_id, limit=order.limit, reason=words(str(error))))
             if isinstance(error, LoginNeeded):
                 await self._locked_out(error)
         except NO_ANSWER:

@@ -40,6 +40,7 @@ from core.logs import Level
 from core.market.view import View
 from core.orders.card import draw_card
 from core.orders.planning import Setup, plan_for
+from core.orders.plausible import words
 from core.orders.standing import Standing
 from core.portfolio.book import Book
 from core.ports import Preview
@@ -387,7 +388,9 @@ async def _preview(desk: Desk, envelope: Envelope) -> tuple[Preview | None, str]
     try:
         return await desk.senders[envelope.account].preview(envelope), ""
     except (Unavailable, BrokerRejected, BrokerTimeout, TimeoutError) as error:
-        return None, desk.redaction.redact(str(error)) or "the broker did not answer in time"
+        return None, desk.redaction.redact(words(str(error))) or "the broker did not answer in time"
+    except Exception as error:  # noqa: BLE001 - a bug of an adapter: what the order would do is unknown, which the rules refuse
+        return None, f"the broker's answer could not be read ({desk.report('preview', error)})"
 
 
 def _sized(desk: Desk, priced: Priced) -> int:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal
 
-from core.domain.calendar import EXCHANGE
+from core.domain.calendar import exchange_day
 from core.domain.events import Settled
 from core.domain.instruments import Equity, Instrument, Option
 from core.domain.money import ZERO
@@ -71,11 +71,6 @@ class OpenResult:
     def fraction_of_credit(self) -> Decimal | None:
         """P&L as a fraction of the premium received or paid, None where unknown."""
         return None if self.pnl is None or not self.trade.premium else self.pnl / abs(self.trade.premium)
-
-
-def exchange_day(at: datetime) -> date:
-    """The New York date of an instant."""
-    return at.astimezone(EXCHANGE).date()
 
 
 def realised(trades: Iterable[Trade], *, first: date, last: date, name: Callable[[Trade], str] = lambda trade: "all") -> tuple[Result, ...]:

@@ -194,11 +194,13 @@ def _read_sheet(folder: Path) -> Backup:
             raise UserError(f"{folder} has a form this desk does not know.", "Restore it with the version that made it.")
         contents = dict(plain["contents"])
         head = Head(**contents.pop("head"))
+        made_at = datetime.fromisoformat(plain["made_at"])
+        if made_at.tzinfo is None:
+            raise ValueError("a time without its zone")
         return Backup(
-            folder=folder, contents=Contents(head=head, **contents), made_at=datetime.fromisoformat(plain["made_at"]),
-            code_version=str(plain["code_version"]),
+            folder=folder, contents=Contents(head=head, **contents), made_at=made_at, code_version=str(plain["code_version"]),
         )
     except FileNotFoundError as error:
         raise UserError(f"{folder} is not a backup: it has no {SHEET}.", "Name the directory that `backup` made.") from error
-    except (ValueError, TypeError, KeyError) as error:
+    except (ValueError, TypeError, KeyError, RecursionError) as error:
         raise Corrupt(f"{folder / SHEET} cannot be read; use another backup") from error

@@ -75,7 +75,9 @@ def decode(row: Row) -> Event:
     """Read a row whose hash was checked; raise NewerSchema for a later kind or version, Corrupt where it cannot be read."""
     kind = KINDS.get(row.kind)
     if kind is None:
-        raise NewerSchema(f"event {row.seq}, of a kind this desk does not know ({row.kind}),")
+        raise NewerSchema(f"event {row.seq!r:.20}, of a kind this desk does not know ({row.kind!s:.40}),")
+    if type(row.version) is not int:
+        raise Corrupt(f"event {row.seq!r:.20} ({row.kind}) has no version")
     if row.version > VERSIONS[kind]:
         raise NewerSchema(f"event {row.seq} ({row.kind})", found=row.version, supported=VERSIONS[kind])
     try:
@@ -85,8 +87,8 @@ def decode(row: Row) -> Event:
             recorded_at=_read_time(row.recorded_at), actor=row.actor, causation=row.causation, correlation=row.correlation,
             dedupe=row.dedupe, body=body, hash=row.hash,
         )
-    except (ValueError, RecursionError) as error:
-        raise Corrupt(f"event {row.seq} ({row.kind}) cannot be read: {error}") from error
+    except (ValueError, TypeError, OverflowError, RecursionError) as error:
+        raise Corrupt(f"event {row.seq!r:.20} ({row.kind}) cannot be read: {error}") from error
 
 
 row_from = Row._make  # of the columns as a database gave them; what they are is checked by `row_hash`

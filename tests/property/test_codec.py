@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 
 from core.domain.accounts import AccountId, Env
 from core.domain.encoding import from_plain, read_back, to_plain
-from core.domain.events import VERSIONS, Draft, NoteWritten
-from core.domain.instruments import Delivery, Equity, Exercise, Instrument, Option, Right, Settlement
+from core.domain.events import VERSIONS, Draft, NoteWritten, OrderEnded
+from core.domain.instruments import MOST_MULTIPLIER, Delivery, Equity, Exercise, Future, Instrument, Option, Right, Settlement
 from core.domain.mandates import Mandate
 from core.domain.orders import Effect, Envelope, Intent, Leg, Limit, Side
 from core.errors import Corrupt
@@ -27,10 +27,12 @@ AMOUNTS = st.decimals(min_value=-(10**9), max_value=10**9, allow_nan=False, allo
 TIMES = st.datetimes(min_value=datetime(2000, 1, 1), timezones=st.just(UTC))
 COUNTS = st.integers(min_value=1, max_value=10**9)
 TEXTS = st.text(max_size=30)
-ACCOUNTS = st.builds(AccountId, broker=TEXTS, id=TEXTS, env=st.sampled_from(Env))
+WORDS = st.text(min_size=1, max_size=30).map(lambda text: text.replace(":", ";"))
+ACCOUNTS = st.builds(AccountId, broker=WORDS, id=WORDS, env=st.sampled_from(Env))
+MULTIPLIERS = st.integers(1, MOST_MULTIPLIER)
 OPTIONS = st.builds(
     Option, root=st.sampled_from(["SPX", "SPXW", "SPY", "XYZ"]), underlying=TEXTS, expiry=st.dates(date(2000, 1, 1), date(2099, 12, 31)),
-    right=st.sampled_from(Right), strike=st.integers(1, 10**8 - 1).map(lambda milli: Decimal(milli) / 1000), multiplier=COUNTS,
+    right=st.sampled_from(Right), strike=st.integers(1, 10**8 - 1).map(lambda milli: Decimal(milli) / 1000), multiplier=MULTIPLIERS,
     exercise=st.sampled_from(Exercise), settlement=st.sampled_from(Settlement), delivery=st.sampled_from(Delivery),
     last_trade_at=TIMES,
 )
@@ -45,7 +47,9 @@ OF_TYPE: dict[type, st.SearchStrategy[Any]] = {
     Decimal: AMOUNTS, datetime: TIMES, str: TEXTS, int: st.integers(), AccountId: ACCOUNTS, Option: OPTIONS, Limit: LIMITS,
     float: st.floats(allow_nan=False, allow_infinity=False),
     Intent: st.builds(Intent, account=ACCOUNTS, legs=LEGS, quantity=COUNTS, plan=LIMITS, strategy=TEXTS, trade_id=st.none() | TEXTS),
-    Envelope: st.builds(Envelope, account=ACCOUNTS, legs=LEGS, plan=LIMITS, expires_at=TIMES),
+    Envelope: st.builds(Envelope, account=ACCOUNTS, legs=LEGS, quantity=COUNTS, plan=LIMITS, expires_at=TIMES),
+    Future: st.builds(Future, root=TEXTS, expiry=st.dates(), multiplier=MULTIPLIERS),
+    OrderEnded: st.builds(OrderEnded, outcome=st.sampled_from(("cancelled", "rejected", "denied", "expired"))),
 }
 OF_TYPE[Mandate] = st.builds(
     Mandate, account=ACCOUNTS, rules=st.just(("profit_target",)), strategies=st.lists(TEXTS, min_size=1, max_size=2).map(tuple),

@@ -20,7 +20,9 @@ import numpy as np
 import numpy.typing as npt
 
 from core.errors import UserError
+from core.market.answers import LARGEST_DIVIDEND
 from core.market.providers._layouts import Layout
+from core.market.quote import LARGEST_PRICE
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -143,7 +145,7 @@ def read_bars(path: Path, layout: Layout, *, symbol: str | None, rename: Rename)
     table = _Table(path, layout)
     days = table.each("stamp", lambda cell: _stamp(cell)[0], "no date")
     closes = table.numbers("close")
-    table.refuse(~(np.isfinite(closes) & (closes > 0)), "close", "no price above zero")
+    table.refuse(~(np.isfinite(closes) & (closes > 0) & (closes <= LARGEST_PRICE)), "close", "no possible price")
     prices = {name: _positive(table.numbers(name)) for name in ("open", "high", "low")} | {"close": closes}
     dividends = table.numbers("dividend")
     symbols = table.symbols(symbol or layout.symbol or path.name.split("_")[0].split(".")[0], rename)
@@ -154,7 +156,7 @@ def read_bars(path: Path, layout: Layout, *, symbol: str | None, rename: Rename)
         for before, row in pairwise(rows):
             if days[before] == days[row]:
                 raise table.fault(int(row), f"{days[row]} is there twice")
-        paid = tuple((days[row], repr(float(dividends[row]))) for row in rows if dividends[row] > 0)
+        paid = tuple((days[row], repr(float(dividends[row]))) for row in rows if 0 < dividends[row] <= LARGEST_DIVIDEND)
         of_symbol = {key: values[rows] for key, values in prices.items()}
         found.append(BarRows(symbol=name, days=tuple(days[row] for row in rows), prices=of_symbol, dividends=paid))
     return found
@@ -165,7 +167,7 @@ def read_dividends(path: Path, layout: Layout, *, rename: Rename) -> list[tuple[
     table = _Table(path, layout)
     days = table.each("ex_date", lambda cell: _stamp(cell)[0], "no date")
     amounts = table.numbers("amount")
-    table.refuse(~(np.isfinite(amounts) & (amounts > 0)), "amount", "no amount above zero")
+    table.refuse(~(np.isfinite(amounts) & (amounts > 0) & (amounts <= LARGEST_DIVIDEND)), "amount", "no possible amount a share")
     symbols = table.symbols(None, rename)
     return [(str(symbols[row]), days[row], repr(float(amounts[row]))) for row in range(len(amounts))]
 
@@ -186,7 +188,7 @@ def read_settlements(path: Path, layout: Layout) -> list[SettlementRow]:
     table = _Table(path, layout)
     expiries = table.each("expiry", lambda cell: _stamp(cell)[0], "no expiry date")
     values = table.numbers("value")
-    table.refuse(~(np.isfinite(values) & (values >= 0)), "value", "no settlement value")
+    table.refuse(~(np.isfinite(values) & (values >= 0) & (values <= LARGEST_PRICE)), "value", "no settlement value")
     roots = table.texts("root")
     published, labels = table.texts("published_at"), table.texts("label")
     for row, text in enumerate(published):
@@ -332,7 +334,7 @@ def _counts(numbers: Floats) -> npt.NDArray[np.int64]:
 
 def _positive(numbers: Floats) -> Floats:
     with np.errstate(invalid="ignore"):
-        return np.where(np.isfinite(numbers) & (numbers > 0), numbers, np.nan)
+        return np.where(np.isfinite(numbers) & (numbers > 0) & (numbers <= LARGEST_PRICE), numbers, np.nan)
 
 
 def _text(cell: object) -> str:

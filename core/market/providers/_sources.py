@@ -81,15 +81,15 @@ def _files(folder: Path) -> list[Path]:
 
 
 def _entries(manifest: Path) -> list[object]:
-    text = manifest.read_text(encoding="utf-8")
     try:
+        text = manifest.read_text(encoding="utf-8")
         if manifest.suffix == ".json":
             content = json.loads(text)
         else:
             import yaml
 
             content = yaml.safe_load(text)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise UserError(f"{manifest.name} is not valid: {error}", _HELP) from error
     except Exception as error:
         # PyYAML's errors are no ValueErrors, and its name is only known where it is installed and imported.

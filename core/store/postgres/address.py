@@ -50,15 +50,21 @@ def is_address(text: str) -> bool:
 def read_address(text: str) -> Address:
     """Read an address; the sentence of a refusal repeats nothing of it, because it may hold a password."""
     try:
+        text.encode()  # half a character is no part of an address
         parts = urlsplit(text)
+        port = parts.port  # raises where it is none: most often an @ is missing then, and the host holds the password
         options = parse_qsl(parts.query, keep_blank_values=True, strict_parsing=bool(parts.query))
     except ValueError as error:
         raise UserError("The address of the database cannot be read.", _EXAMPLE) from error
-    if parts.scheme not in SCHEMES or not parts.path.strip("/") or "/" in parts.path.strip("/"):
+    database = parts.path.removeprefix("/")
+    host = parts.netloc.rpartition("@")[2]
+    # A database with these signs in its name, or a host with others, is most often half an address that holds a password.
+    half = port == 0 or bool(set(database) & set("/@:")) or not re.fullmatch(r"[\w.~%,:\[\]-]*", host, re.ASCII)
+    if parts.scheme not in SCHEMES or not database or half:
         raise UserError("The address of the database names no PostgreSQL server and database.", _EXAMPLE)
     schemas = [value for name, value in options if name == "schema"]
     rest = urlencode([(name, value) for name, value in options if name != "schema"])
-    server = parts.netloc.rpartition("@")[2] + parts.path
+    server = host + parts.path
     conninfo = urlunsplit(("postgresql", parts.netloc, parts.path, rest, ""))
     return Address(conninfo=conninfo, schema=_checked_schema(schemas[-1] if schemas else SCHEMA), server=server)
 

@@ -410,7 +410,6 @@ FIVE_LEGS = tuple(leg(option("SPXW", MAY, Right.PUT, Decimal(2500 + 50 * number)
         ((leg(Index(symbol="SPX"), BUY),), "-2900", 1, "unknown_contract", "SPX cannot be traded here"),
         ((leg(Future(root="ES", expiry=MAY, multiplier=50), BUY),), "-2900", 1, "unknown_contract", "cannot be traded here"),
         (FIVE_LEGS, "-1.00", 1, "legs", "5 legs are over the 4"),
-        ((leg(HIGH, SELL), leg(HIGH, BUY)), "0.00", 1, "legs", "names each contract once"),
     ],
 )
 async def test_submit_when_the_exchange_cannot_take_it_then_says_why(

@@ -398,7 +398,7 @@ def test_cut_off_archive_when_read_then_said_so(folder: Path) -> None:
 def test_close_of_zero_when_read_then_refused(folder: Path) -> None:
     edit(folder / "invented_spx_close.csv", lambda lines: [*lines[:3], "2024-05-15,0", *lines[4:]])
 
-    with pytest.raises(UserError, match=r"invented_spx_close.csv, line 4: close '0.0' is no price above zero"):
+    with pytest.raises(UserError, match=r"invented_spx_close.csv, line 4: close '0.0' is no possible price"):
         opened(folder)
 
 

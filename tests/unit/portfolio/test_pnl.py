@@ -9,6 +9,7 @@ from decimal import Decimal
 import pytest
 
 from core.domain.accounts import AccountId, Env
+from core.domain.calendar import exchange_day
 from core.domain.events import Settled, Submitting
 from core.domain.instruments import Equity, Right
 from core.domain.listing import option
@@ -20,7 +21,6 @@ from core.orders.states import Order, step
 from core.portfolio.pnl import (
     OpenResult,
     closed_outside,
-    exchange_day,
     held_by_trade,
     market_value,
     open_result,
