@@ -187,6 +187,7 @@ def test_invariant_11_gate_when_a_blocked_order_is_cut_in_two_then_it_stays_bloc
 # --- the envelope --------------------------------------------------------------------------------------------------------
 
 COVERED = replace(envelope(SPREAD, 3, start="9.60", worst="9.40", trade_id="P1"), instead_of=("O7", "O8"))
+COVERED = replace(COVERED, plan=replace(COVERED.plan, rest=Decimal("9.50")))
 ALLOWED = Verdict(findings=(), allowed=True, reducing=False, factor=Decimal(1), quantity_allowed=3)
 
 
@@ -245,7 +246,7 @@ def every_mutation() -> list[tuple[str, Envelope]]:
     for name, changes in mutations(COVERED):
         try:
             found.append((name, built(changes, COVERED)))
-        except ValueError:
+        except (ValueError, TypeError):
             continue  # cannot even be built
     return found
 
@@ -264,6 +265,7 @@ def test_d4_mutations_when_listed_then_cover_every_field() -> None:
         "quantity",
         "plan.start up",
         "plan.worst down",
+        "plan.rest",
         "tif",
         "expires_at",
         "policy_version",
