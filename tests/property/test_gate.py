@@ -251,7 +251,7 @@ def every_mutation() -> list[tuple[str, Envelope]]:
     return found
 
 
-MUTATED = every_mutation()
+MUTATED = [*every_mutation(), ("plan.rest", replace(COVERED, plan=replace(COVERED.plan, rest=None)))]  # a step of 1 would leave the range
 
 
 def test_d4_mutations_when_listed_then_cover_every_field() -> None:
