@@ -1,8 +1,9 @@
-"""The last afternoon of a short option on shares: when a person must decide, and both ways it may end. Pure.
+"""The last afternoon of a short option: when a person must decide, and both ways it may end. Pure.
 
 A short that is in the money or within half a percent of spot asks for a decision two hours and one hour before the close and a last time
 30 minutes before the broker's cut-off: 14:00, 15:00 and 15:30 in New York on a full day without a cut-off, three hours earlier on half
-days. After its last trade a holder may still exercise; the position is unknown until the broker reports it.
+days. After its last trade a holder may still exercise; the position is unknown until the broker reports it. A short that is settled in
+cash leaves nothing to decide about shares: it is named once, at the last call, where it is in the money.
 
 Worked example: short 2 SPY 285 puts, SPY at 284.20 at 14:00: in the money by 0.80 (0.28%). In the money at the close: +200 SPY at 285.00
 for 57,000.00. Out of the money: they run out and the premium is kept.
@@ -16,7 +17,7 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 
 from core.domain.calendar import EXCHANGE, session
-from core.domain.instruments import Delivery, Instrument, Option, Right, plain_number
+from core.domain.instruments import Delivery, Instrument, Option, Right, Settlement, plain_number
 from core.orders.alarm import Alarm, key_of
 from core.portfolio.book import Book
 
@@ -29,7 +30,7 @@ Held = Mapping[str, tuple[Instrument, int]]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Expiring:
-    """A short option on shares on its last day."""
+    """A short option on its last day."""
 
     option: Option
     quantity: int  # contracts short
@@ -46,19 +47,21 @@ class Expiring:
 
     @property
     def close_enough(self) -> bool:
-        """In the money, within half a percent of spot, or of unknown price."""
+        """In the money, within half a percent of spot, or of unknown price; settled in cash only in the money at the last call."""
+        if self.option.delivery is Delivery.CASH:
+            return self.stage == LAST and self.inside is not None and self.inside > 0
         return self.inside is None or self.spot is None or self.inside > 0 or -self.inside <= NEAR * self.spot
 
 
 def shorts_of_the_day(held: Held, now: datetime) -> tuple[tuple[Option, int], ...]:
-    """Short options on shares that expire today, in their last two hours or past them."""
+    """Short options that are decided at today's close, in their last two hours or past them."""
     today = now.astimezone(EXCHANGE).date()
     regular = session(today)
     if regular is None or now < regular.close_at - EARLY[0][1]:
         return ()
     return tuple(
         (item, -count) for item, count in held.values()
-        if isinstance(item, Option) and count < 0 and item.delivery is Delivery.PHYSICAL and item.expiry == today
+        if isinstance(item, Option) and count < 0 and item.expiry == today and item.settlement is Settlement.PM
     )
 
 
@@ -104,9 +107,8 @@ def alarm(item: Expiring, book: Book, *, can_roll: bool) -> Alarm:
     buttons = {"Close": f"close position_id={_position(book, option)}"}
     if can_roll:
         buttons["Roll"] = f"roll position_id={_position(book, option)}"
-    return Alarm(
-        key=key, urgency="critical" if critical else "high", text=text, buttons={**buttons, "Let it be assigned": f"ack alert={key}"},
-    )
+    buttons["Let it settle" if option.delivery is Delivery.CASH else "Let it be assigned"] = f"ack alert={key}"
+    return Alarm(key=key, urgency="critical" if critical else "high", text=text, buttons=buttons)
 
 
 def unreported(held: Held, now: datetime) -> Iterable[Option]:
@@ -126,6 +128,9 @@ def _where(item: Expiring) -> str:
 
 def _outcomes(item: Expiring) -> str:
     option = item.option
+    if option.delivery is Delivery.CASH:
+        money = (item.inside or 0) * option.multiplier * item.quantity
+        return f"If it ends there it is settled in cash for {-money:+,.2f} USD."
     shares = item.quantity * (option.deliverable.shares if option.deliverable is not None else option.multiplier)
     sign = "-" if option.right is Right.CALL else "+"
     money = option.strike * option.multiplier * item.quantity

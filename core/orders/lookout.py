@@ -13,24 +13,28 @@ from decimal import Decimal
 from core import plugins
 from core.desk import Desk
 from core.domain.accounts import AccountId
-from core.domain.calendar import EXCHANGE, CalendarError, Session, session
+from core.domain.calendar import EXCHANGE, CalendarError, Session, next_session, session
 from core.domain.encoding import digest
 from core.domain.events import Settled
-from core.domain.instruments import Instrument, Option, underlying_instrument
-from core.domain.money import CENT, from_market
+from core.domain.instruments import Delivery, Instrument, Option, underlying_instrument
+from core.domain.money import CENT, ZERO, from_market
 from core.domain.orders import Effect
 from core.domain.structures import describe_legs
 from core.errors import DeskError, Unavailable
 from core.market.view import Needs, View
 from core.orders.alarm import raise_alarms, raise_alert
+from core.orders.early_exercise import alarm as early_alarm
+from core.orders.early_exercise import early, may_be_exercised
 from core.orders.expiry_day import AFTER, alarm, alert_key, expiring, shorts_of_the_day, stages_before
 from core.orders.residue import RECENT, residues
 from core.orders.sender import AccountSender
 from core.orders.states import Order
 from core.portfolio.book import Book
-from core.risk.measures import funds
+from core.risk.measures import PRICE_STEP, funds
 
 TURN_SECONDS = 5.0
+LAST_HOURS = timedelta(hours=2)
+RATE_STEP = Decimal("0.0001")
 MORNING = timedelta(minutes=60)  # before the open people are told of the night
 
 
@@ -75,6 +79,7 @@ class Lookout:
             return
         await self._assignments(now)
         await self._expiries(now)
+        await self._early(now, today)
         await self._overnight(now, today)
 
     @property
@@ -143,7 +148,8 @@ class Lookout:
         cutoff = max(self._sender.broker.capabilities.expiry_cutoff_minutes, self._desk.settings.desk.whole("expiry_cutoff_minutes"))
         for option, count in open_questions:
             item = expiring(option, count, spot=_spot(view, option.underlying), now=now, cutoff_minutes=cutoff)
-            if item is not None and (item.close_enough or (item.stage == AFTER and self._was_asked(option))):
+            told_of = item is not None and item.stage == AFTER and option.delivery is Delivery.PHYSICAL and self._was_asked(option)
+            if item is not None and (item.close_enough or told_of):
                 can_roll = "roll" in plugins.names("commands")
                 await raise_alarms(self._desk, [alarm(item, self._book, can_roll=can_roll)], self._account)
 
@@ -158,6 +164,23 @@ class Lookout:
 
     def _was_asked(self, option: Option) -> bool:
         return any(alert_key(self._account.id, option, stage) in self._desk.fold.alerts for stage in stages_before(AFTER))
+
+    async def _early(self, now: datetime, today: Session) -> None:
+        """In the last two hours: shorts whose holders may exercise tonight, for a dividend or for the interest on the strike."""
+        shorts = may_be_exercised(self._book.holdings().values())
+        if not shorts or not today.close_at - LAST_HOURS <= now < today.close_at:
+            return
+        view = await self._view([option for option, _ in shorts])
+        ex_date = next_session(today.day)
+        rate = ZERO if view.rate is None else from_market(view.rate, RATE_STEP)
+        for option, count in shorts:
+            price, spot = _mid(view, option), _spot(view, option.underlying)
+            if price is None or spot is None:
+                continue
+            paid = sum((item.amount for item in view.dividends.get(option.underlying, ()) if item.ex_date == ex_date), ZERO)
+            risk = early(option, count, price=price, spot=spot, rate=rate, today=today.day, dividend=paid, ex_date=ex_date)
+            if risk is not None:
+                await raise_alarms(self._desk, [early_alarm(risk, self._account.id)], self._account)
 
     # --- what lasts longer than a session ------------------------------------------------------------------------------
 
@@ -207,6 +230,13 @@ def _order_words(order: Order) -> str:
 def _spot(view: View, symbol: str) -> Decimal | None:
     try:
         return from_market(view.spot(symbol), CENT)
+    except Unavailable:
+        return None
+
+
+def _mid(view: View, option: Option) -> Decimal | None:
+    try:
+        return from_market(view.mid(option), PRICE_STEP)
     except Unavailable:
         return None
 

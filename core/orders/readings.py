@@ -13,15 +13,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from decimal import Decimal
+from fractions import Fraction
 from itertools import pairwise
 
 from core.domain.calendar import settlement_at
 from core.domain.events import Adjusted, Difference
-from core.domain.instruments import Delivery, Instrument, InstrumentError, Option, Right, plain_number
+from core.domain.instruments import Delivery, Equity, Instrument, InstrumentError, Option, Right, plain_number
 from core.domain.money import CENT
 from core.portfolio.book import Book
 
 ZERO = Decimal(0)
+MOST_SPLIT, FINE_SPLIT = 50, 5  # 50 for 1, 3 for 2: beyond that a ratio is no split but a trade
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,6 +96,8 @@ def readings(book: Book, found: Sequence[Difference], now: datetime) -> tuple[Re
         cash_id=None if cash is None else cash.id,
     )
     _reversed(book, left)
+    _renamed(book, left)
+    _split(book, left)
     _delivered(book, left)
     _settled_in_cash(book, left, now)
     _expired(book, left, now)
@@ -142,6 +146,40 @@ def _reversed(book: Book, left: _Left) -> None:
 def _turned(item: Adjusted) -> Booking:
     return Booking(
         instrument=item.instrument, quantity=-item.quantity, cash=-item.cash, shares=-item.shares, share_symbol=item.share_symbol,
+    )
+
+
+def _renamed(book: Book, left: _Left) -> None:
+    """A contract went and one of an adjusted series came in its place: a corporate action. What it cost moves on to the new one."""
+    for difference, option, change in left.options():
+        booked = int(difference.ours)
+        if change != -booked or not booked:
+            continue
+        for other, item, came in left.options():
+            same = item.root != option.root and item.root.rstrip("0123456789") == option.root and item.right is option.right
+            if same and item.expiry == option.expiry and int(other.ours) == 0 and came * booked > 0 and difference.id != other.id:
+                words = f"looks like a corporate action: {booked:+d} {option.label} became {came:+d} {item.label}"
+                left.take([difference.id, other.id], words, *_moved_on(book, option, booked, item, came))
+                break
+
+
+def _split(book: Book, left: _Left) -> None:
+    """Shares became more or fewer in a simple ratio and no money moved: a split. What they cost is spread over the new number."""
+    for difference, change in tuple(left.positions.values()):
+        item, ours, theirs = difference.instrument, int(difference.ours), int(difference.theirs)
+        if not isinstance(item, Equity) or ours * theirs <= 0 or left.cash or change != theirs - ours:
+            continue
+        ratio = Fraction(theirs, ours)
+        if max(ratio.numerator, ratio.denominator) <= MOST_SPLIT and min(ratio.numerator, ratio.denominator) <= FINE_SPLIT:
+            words = f"looks like a split {ratio.numerator} for {ratio.denominator} of {item.symbol}"
+            left.take([difference.id], words, *_moved_on(book, item, ours, item, theirs))
+
+
+def _moved_on(book: Book, old: Instrument, booked: int, new: Instrument, came: int) -> tuple[Booking, Booking]:
+    """The old holding out and the new one in, at what the old one cost: no result, and no money in all."""
+    worth = book.positions[old.key].average_price * booked * old.multiplier
+    return (
+        Booking(instrument=old, quantity=-booked, cash=worth), Booking(instrument=new, quantity=came, cash=-worth),
     )
 
 

@@ -406,3 +406,76 @@ async def test_fill_when_it_is_nobodys_order_then_it_is_measured_against_nothing
     await world.sender.pump(0)
     (body,) = [event.body for event in await world.store.read() if isinstance(event.body, Filled)]
     assert (body.mid_at_decision, body.mid_at_arrival) == (None, None)
+
+
+# --- away and back -------------------------------------------------------------------------------------------------------
+
+
+@simulated
+async def test_f1_connection_when_back_after_an_outage_then_orders_fills_and_money_of_the_meantime_are_booked_first(
+    runtime: SimRuntime,
+) -> None:
+    world = await open_world(runtime)
+    world.run_accounts()
+    await world.send("O1")
+    await runtime.sleep(2)
+    world.broker.fault("connect", OSError("1100"), times=5)
+    world.broker.fault("updates", OSError("1100"), times=5)
+    world.broker.fault("poll", OSError("1100"), times=5)
+    await runtime.sleep(3)
+    world.broker.fill_spread()
+    world.broker.enter("X1")
+    assert (await world.send("O2")).state is OrderState.DENIED
+    world.broker.heal()
+    await runtime.sleep(120)
+    assert world.mode(*SPREAD) is Mode.ACTIVE
+    assert world.state("O1") is OrderState.FILLED
+    assert "X1" in world.desk.book(PRACTICE).external
+    assert world.desk.book(PRACTICE).cash == world.broker.cash
+    assert world.broker.sent("submit") == ["O1"]
+
+
+@simulated
+async def test_f3_numbers_when_the_broker_starts_over_then_orders_are_told_apart_by_their_own_id(runtime: SimRuntime) -> None:
+    world = await open_world(runtime)
+    await world.send("O1")
+    world.broker.fill_spread()
+    await world.sender.pump(0)
+    await world.sender.connect()
+    await world.send("O2")
+    again = replace(world.broker.orders["O2"], broker_ref="RO1")
+    world.broker.orders["O2"] = again
+    world.broker.orders["RO1"] = replace(again, client_id=None, legs=SPREAD)
+    await world.sender.reconcile()
+    assert (world.state("O1"), world.state("O2")) == (OrderState.FILLED, OrderState.WORKING)
+    assert list(world.desk.book(PRACTICE).external) == ["RO1"]
+
+
+@simulated
+async def test_f4_restart_when_it_falls_into_a_batch_then_what_left_is_found_and_what_did_not_is_denied(runtime: SimRuntime) -> None:
+    world = await open_world(runtime)
+    world.run_accounts()
+    world.broker.fault("submit", BrokerTimeout(), after=True, only="O1")
+    world.broker.fault("submit", BrokerTimeout(), only="O2")
+    await world.send("O1")
+    await world.send("O2")
+    assert {world.state("O1"), world.state("O2")} <= {OrderState.UNKNOWN, OrderState.DENIED}
+    await runtime.sleep(120)
+    assert (world.state("O1"), world.state("O2")) == (OrderState.WORKING, OrderState.DENIED)
+    assert world.broker.sent("submit").count("O1") == 1
+    assert world.mode() is Mode.ACTIVE
+
+
+@simulated
+async def test_f5_books_when_they_come_back_empty_and_cut_then_external_orders_are_not_taken_for_gone(runtime: SimRuntime) -> None:
+    world = await open_world(runtime)
+    world.broker.enter("X1")
+    await world.sender.pump(0)
+    world.broker.complete, kept = False, dict(world.broker.orders)
+    world.broker.orders.clear()
+    await world.sender.connect()
+    assert "X1" in world.desk.book(PRACTICE).external
+    assert world.mode() is Mode.RECOVERY
+    world.broker.complete, world.broker.orders = True, kept
+    await world.sender.connect()
+    assert "X1" in world.desk.book(PRACTICE).external

@@ -16,10 +16,12 @@ from core.domain.instruments import Equity, Option, Right
 from core.domain.listing import option
 from core.domain.orders import Leg, OrderState, TimeInForce
 from core.errors import BrokerTimeout
+from core.orders.early_exercise import early
+from core.orders.expiry_day import alarm as expiry_alarm
 from core.orders.expiry_day import expiring, shorts_of_the_day
 from core.orders.residue import residues
 from core.portfolio.book import Book
-from core.ports import BrokerStatus
+from core.ports import BrokerStatus, Dividend
 from core.runtime import SimRuntime
 from tests.fake_broker import World, open_world, reopened, simulated
 from tests.unit.orders.test_ticket_press import Shop
@@ -29,6 +31,7 @@ JUNE = date(2019, 6, 14)
 SPY = Equity(symbol="SPY")
 HIGH, LOW = (option("SPY", JUNE, Right.PUT, Decimal(strike)) for strike in (285, 280))
 CALL, WING = (option("SPY", JUNE, Right.CALL, Decimal(strike)) for strike in (295, 300))
+INDEX = option("SPXW", JUNE, Right.PUT, Decimal(2800))
 SPREAD = (sell(HIGH), buy(LOW))
 CALL_SPREAD = (sell(CALL), buy(WING))
 
@@ -158,14 +161,48 @@ def test_n2_short_when_a_cent_in_the_money_or_within_half_a_percent_then_asks(sp
     assert found.close_enough is near
 
 
-def test_n2_shorts_when_listed_then_only_those_on_shares_that_end_today() -> None:
+def test_n2_shorts_when_listed_then_only_those_decided_at_todays_close() -> None:
     held = {
         HIGH.key: (HIGH, -2), LOW.key: (LOW, 1), "SPY": (SPY, 100),
         "later": (option("SPY", date(2019, 7, 12), Right.PUT, Decimal(285)), -1),
-        "index": (option("SPXW", JUNE, Right.PUT, Decimal(2800)), -1),
+        "morning": (option("VIX", date(2019, 6, 19), Right.PUT, Decimal(15)), -1), "index": (INDEX, -1),
     }
-    assert shorts_of_the_day(held, new_york(14)) == ((HIGH, 2),)
+    assert shorts_of_the_day(held, new_york(14)) == ((HIGH, 2), (INDEX, 1))
     assert shorts_of_the_day(held, new_york(13, 59)) == ()
+
+
+@pytest.mark.parametrize(("spot", "asked"), [("2790", True), ("2801", False), (None, False)])
+def test_n2_short_when_it_settles_in_cash_then_named_at_the_last_call_where_it_is_in_the_money(spot: str | None, asked: bool) -> None:
+    price = None if spot is None else Decimal(spot)
+    early_on = expiring(INDEX, 1, spot=price, now=new_york(15), cutoff_minutes=0)
+    last = expiring(INDEX, 1, spot=price, now=new_york(15, 30), cutoff_minutes=0)
+    assert early_on is not None and last is not None
+    assert (early_on.close_enough, last.close_enough) == (False, asked)
+    if asked:
+        told = expiry_alarm(last, book_of(), can_roll=False)
+        assert (told.urgency, "settled in cash for -1,000.00 USD" in told.text) == ("critical", True)
+
+
+# --- early exercise, purely ----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("price", "dividend", "risk"), [("15.20", "1.40", True), ("16.50", "1.40", False), ("15.20", "0", False), ("14.90", "0.10", True)]
+)
+def test_n1_call_when_the_dividend_beats_its_time_value_then_may_be_assigned_tonight(price: str, dividend: str, risk: bool) -> None:
+    found = early(
+        CALL, 1, price=Decimal(price), spot=Decimal(310), rate=Decimal("0.02"), today=date(2019, 5, 6), dividend=Decimal(dividend),
+        ex_date=date(2019, 5, 7),
+    )
+    assert (found is not None) is risk
+
+
+@pytest.mark.parametrize(("price", "spot", "risk"), [("34.60", "250.50", True), ("35.90", "250.50", False), ("0.50", "300", False)])
+def test_n1_put_when_its_strike_earns_more_than_its_time_value_then_may_be_assigned(price: str, spot: str, risk: bool) -> None:
+    found = early(
+        HIGH, 1, price=Decimal(price), spot=Decimal(spot), rate=Decimal("0.02"), today=date(2019, 5, 6), dividend=Decimal(0), ex_date=None
+    )
+    assert (found is not None) is risk
 
 
 # --- whole stories -------------------------------------------------------------------------------------------------------
@@ -282,6 +319,21 @@ async def test_n1_assignment_when_it_came_overnight_then_told_in_the_morning_wit
     assert told.lines[0] == "close position_id=SPY"
     assert f"ack alert={told.key}" in told.lines
     assert await desk.at(datetime(2019, 5, 7, 15, 0, tzinfo=UTC)) == []
+
+
+@simulated
+async def test_n1_short_when_its_holder_may_exercise_tonight_then_warned_in_the_afternoon_once(runtime: SimRuntime) -> None:
+    desk = await watched(runtime, NOW)
+    desk.holds((CALL, -1), (HIGH, -1))
+    desk.spot(330.0)
+    desk.shop.market.quotes |= {CALL.key: (35.0, 35.1), HIGH.key: (0.1, 0.2)}
+    desk.shop.market.dividends["SPY"] = (Dividend(symbol="SPY", ex_date=date(2019, 5, 7), amount=Decimal("1.43")),)
+    assert {alert.key.partition(":")[0] for alert in await desk.at(new_york(13, day=date(2019, 5, 6)))} == {"residue"}
+    (told,) = await desk.at(new_york(14, 30, day=date(2019, 5, 6)))
+    assert told.urgency == "high"
+    assert "SPY 14 Jun 19 295 call, short 1, may be assigned tonight" in told.text
+    assert "1.43 a share goes off on 7 May" in told.text
+    assert await desk.at(new_york(15, day=date(2019, 5, 6))) == []
 
 
 @simulated

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, date, datetime
 from decimal import Decimal
 
 import pytest
 
 from core.domain.events import Adjusted, Body, CashMoved, Difference
-from core.domain.instruments import Equity, Instrument, Right
+from core.domain.instruments import Deliverable, Equity, Instrument, Right
 from core.domain.listing import option
-from core.orders.readings import explained, reading_of, readings
+from core.orders.readings import Reading, explained, reading_of, readings
 from core.orders.reconcile import differences
 from core.portfolio.book import Book
 from core.ports import BrokerPosition, BrokerSnapshot
-from tests.unit.risk.market import PRACTICE, Log, buy, filled, sell
+from tests.unit.risk.market import PRACTICE, Log, buy, filled, sell, submitting
 
 NOW = datetime(2019, 5, 6, 15, 0, tzinfo=UTC)
 LATER = datetime(2019, 5, 20, 13, 0, tzinfo=UTC)  # the Monday after May's expiry
@@ -165,3 +166,52 @@ def test_explained_when_called_again_then_the_same_ids_and_words() -> None:
     items = found(book, (SPY, 100), cash="21500")
     assert explained(book, items, NOW) == items
     assert len({item.id for item in items}) == 3
+
+
+# --- corporate actions ---------------------------------------------------------------------------------------------------
+
+XYZ = option("XYZ", MAY, Right.CALL, Decimal(50))
+XYZ1 = replace(XYZ, root="XYZ1", deliverable=Deliverable(symbol="XYZ", shares=150, cash=Decimal(12)))
+
+
+def adopted(reading: Reading) -> tuple[Adjusted, ...]:
+    return tuple(
+        Adjusted(
+            adjustment_id=f"J{number}", account=PRACTICE, person="owner", reason=reading.words, instrument=item.instrument,
+            quantity=item.quantity, cash=item.cash, at=LATER, outcome=item.outcome, shares=item.shares, share_symbol=item.share_symbol,
+        )
+        for number, item in enumerate(reading.bookings)
+    )
+
+
+def test_n5_reading_when_an_adjusted_series_came_in_place_of_a_contract_then_the_holding_moves_on_at_its_cost() -> None:
+    sold = (submitting((sell(XYZ),), 2), filled(sell(XYZ), 2, "3.10", exec_id="a"))
+    book = book_with(more=sold, cash="50000")
+    items = found(book, (XYZ1, -2), cash="50620")
+    assert words(items) == ["looks like a corporate action: -2 XYZ 17 May 19 50 call became -2 XYZ1 17 May 19 50 call"] * 2
+    (reading,) = readings(book, items, NOW)
+    after = book_with(more=(*sold, *adopted(reading)), cash="50000")
+    assert {key: (held.quantity, held.average_price) for key, held in after.positions.items()} == {XYZ1.key: (-2, Decimal("3.10"))}
+    assert (after.cash, after.trades["PO1"].is_open, after.trades["PO1"].realized) == (book.cash, False, Decimal(0))
+    assert found(after, (XYZ1, -2), cash="50620") == ()
+
+
+@pytest.mark.parametrize(
+    ("ours", "theirs", "says", "average"), [(100, 200, "2 for 1", "5"), (300, 30, "1 for 10", "100"), (200, 300, "3 for 2", "6.67")]
+)
+def test_n5_reading_when_shares_multiplied_without_money_then_a_split_that_spreads_their_cost(
+    ours: int, theirs: int, says: str, average: str
+) -> None:
+    held = filled(buy(Equity(symbol="XYZ")), ours, "10.00", exec_id="a", client_id=None)
+    book = book_with(more=(held,), cash="50000")
+    items = found(book, (Equity(symbol="XYZ"), theirs), cash=str(book.cash))
+    assert words(items) == [f"looks like a split {says} of XYZ"]
+    (reading,) = readings(book, items, NOW)
+    after = book_with(more=(held, *adopted(reading)), cash="50000")
+    assert (after.positions["XYZ"].quantity, round(after.positions["XYZ"].average_price, 2)) == (theirs, Decimal(average))
+    assert after.cash == book.cash
+
+
+def test_n5_reading_when_the_number_of_shares_is_no_simple_ratio_then_no_split() -> None:
+    book = book_with((SPY, 101))
+    assert words(found(book, (SPY, 94))) == [""]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
 from typing import Any
@@ -20,6 +21,7 @@ from core.errors import UserError
 from core.market.view import Needs, View
 from core.orders import ticket as tickets
 from core.orders.ticket import Confirmed, Priced, confirm, draft, price
+from core.ports import Dividend
 from core.reply import Notice, Reply
 from core.risk.examine import examine
 from core.runtime import SeededEntropy, SimRuntime
@@ -50,6 +52,7 @@ class HandReader:
     def __init__(self, runtime: SimRuntime) -> None:
         self.runtime = runtime
         self.quotes: dict[str, tuple[float, float]] = {}
+        self.dividends: dict[str, tuple[Dividend, ...]] = {}
         self.delay_seconds = 0.0
         self.meanwhile: Callable[[], Any] | None = None
 
@@ -62,7 +65,7 @@ class HandReader:
             if self.meanwhile is not None:
                 again, self.meanwhile = self.meanwhile, None
                 await again()
-        return view(at=self.runtime.clock.now(), **self.quotes)
+        return replace(view(at=self.runtime.clock.now(), **self.quotes), dividends=self.dividends)
 
     def label(self) -> str:
         return "TEST"
