@@ -20,15 +20,16 @@ from core.domain.instruments import Delivery, Instrument, Option, underlying_ins
 from core.domain.money import CENT, ZERO, from_market
 from core.domain.orders import Effect
 from core.domain.structures import describe_legs
-from core.errors import DeskError, Unavailable
+from core.errors import Unavailable
 from core.market.view import Needs, View
 from core.orders.alarm import raise_alarms, raise_alert
 from core.orders.early_exercise import alarm as early_alarm
 from core.orders.early_exercise import early, may_be_exercised
 from core.orders.expiry_day import AFTER, alarm, alert_key, expiring, shorts_of_the_day, stages_before
-from core.orders.residue import RECENT, residues
+from core.orders.residue import recent_settlements, residues
 from core.orders.sender import AccountSender
 from core.orders.states import Order
+from core.orders.turning import turn_for_ever
 from core.portfolio.book import Book
 from core.risk.measures import PRICE_STEP, funds
 
@@ -49,20 +50,8 @@ class Lookout:
 
     async def run(self) -> None:
         """The background loop. What goes wrong is told once and tried again; a bug leaves the account REDUCING, never the loop dead."""
-        failing = False
-        while True:
-            try:
-                await self.turn()
-                failing = False
-            except (DeskError, TimeoutError, OSError) as error:
-                if not failing:
-                    self._desk.runtime.report(f"lookout of {self._account.id}", error)
-                failing = True
-            except Exception as error:  # noqa: BLE001 - a bug must not end the watch: it is told, entries stop, the loop goes on
-                if not failing:
-                    await self._sender.reducing_after(self._desk.report(f"lookout of {self._account.id}", error))
-                failing = True
-            await self._desk.runtime.sleep(TURN_SECONDS)
+        name = f"lookout of {self._account.id}"
+        await turn_for_ever(self._desk, name, self.turn, pause_seconds=TURN_SECONDS, after_bug=self._sender.reducing_after)
 
     async def turn(self, *, one_look: bool = False) -> None:
         """Do all there is to do now. `one_look`: the clock stands or jumps, so there is no second look to wait for."""
@@ -105,9 +94,9 @@ class Lookout:
     # --- assignments ---------------------------------------------------------------------------------------------------
 
     async def _assignments(self, now: datetime) -> None:
-        for item in self._book.settlements:
+        for item in reversed(recent_settlements(self._book, now)):
             key = f"assignment:{digest(item.settlement_id)[:12]}"
-            if item.shares and now - item.at <= RECENT and key not in self._desk.fold.alerts:
+            if item.shares and key not in self._desk.fold.alerts:
                 await self._tell_assignment(item, key)
 
     async def _tell_assignment(self, item: Settled, key: str) -> None:

@@ -66,9 +66,15 @@ def residues(book: Book, now: datetime) -> tuple[Alarm, ...]:
     return tuple(found)
 
 
+def recent_settlements(book: Book, now: datetime) -> tuple[Settled, ...]:
+    """Settlements of the last days, newest first. They come about in the order of time, so a look back ends where they are twice as old."""
+    back = takewhile(lambda item: now - item.at <= 2 * RECENT, reversed(book.settlements))
+    return tuple(item for item in back if now - item.at <= RECENT)
+
+
 def _settled(book: Book, now: datetime) -> Iterator[_Cause]:
-    for item in book.settlements:
-        if now - item.at > RECENT or not isinstance(item.instrument, Option):
+    for item in reversed(recent_settlements(book, now)):
+        if not isinstance(item.instrument, Option):
             continue
         words = {"assigned": "the assignment", "exercised": "the exercise"}.get(item.outcome, "the end")
         rights = {item.instrument.right} if item.quantity < 0 else set()

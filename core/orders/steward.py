@@ -22,7 +22,7 @@ from core.domain.modes import scope_names
 from core.domain.orders import Effect, Envelope, Intent, Limit, OrderState
 from core.domain.plans import Exits, Sliced, StopTerms
 from core.domain.structures import describe_legs
-from core.errors import Conflict, DeskError, Unavailable
+from core.errors import Conflict, Unavailable
 from core.market.view import Needs, View
 from core.orders import standing as standings
 from core.orders import ticket
@@ -32,6 +32,7 @@ from core.orders.sender import AccountSender
 from core.orders.standing import Standing
 from core.orders.states import Order
 from core.orders.trigger import Discipline, First, Look, Sight, look, see
+from core.orders.turning import turn_for_ever
 from core.portfolio.book import Book
 from core.risk.examine import exam_needs
 
@@ -66,20 +67,8 @@ class Steward:
 
     async def run(self) -> None:
         """The background loop. What goes wrong is told once and tried again; a bug leaves the account REDUCING, never the loop dead."""
-        failing = False
-        while True:
-            try:
-                await self.turn()
-                failing = False
-            except (DeskError, TimeoutError, OSError) as error:
-                if not failing:
-                    self._desk.runtime.report(f"standing orders of {self._account.id}", error)
-                failing = True
-            except Exception as error:  # noqa: BLE001 - a bug must not leave stops unwatched: it is told, entries stop, the loop goes on
-                if not failing:
-                    await self._sender.reducing_after(self._desk.report(f"standing orders of {self._account.id}", error))
-                failing = True
-            await self._desk.runtime.sleep(TURN_SECONDS)
+        name = f"standing orders of {self._account.id}"
+        await turn_for_ever(self._desk, name, self.turn, pause_seconds=TURN_SECONDS, after_bug=self._sender.reducing_after)
 
     async def turn(self, *, one_look: bool = False) -> None:
         """Do all there is to do now. `one_look`: the clock stands or jumps, so an instant has no second look to wait for."""
