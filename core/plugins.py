@@ -30,7 +30,7 @@ FAMILIES: dict[str, Family] = {
     "strategies": Family("core.strategies", ("NAME", "PARAMETERS", "EXAMPLES", "needs", "find")),
     "providers": Family("core.market.providers", ("NAME", "PARAMETERS", "build")),
     "brokers": Family("core.brokers", ("NAME", "PARAMETERS", "build")),
-    "exits": Family("core.exits", ("NAME", "PARAMETERS", "URGENCY", "RUNG", "REPEAT_MINUTES", "STRATEGIES", "needs", "judge")),
+    "exits": Family("core.exits", ("NAME", "PARAMETERS", "URGENCY", "RUNG", "REPEAT_MINUTES", "PAYS_UP", "STRATEGIES", "needs", "judge")),
     "fees": Family("core.fees", ("NAME", "schedule")),
 }
 

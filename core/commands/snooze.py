@@ -1,4 +1,4 @@
-"""Put an exit off for a while: it is not told again until then, unless something new is found. A mandate acts all the same.
+"""Put an exit off for a while: it is not told again until then, unless something new is found, and no mandate acts on it meanwhile.
 
 Example: `snooze P1A2B3C.credit_stop for=2h` is silent about that stop for two hours; `ack` is silent until it is over.
 """

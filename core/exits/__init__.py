@@ -2,10 +2,10 @@
 
 An exit declares `NAME`, `PARAMETERS`, `URGENCY` (of several that are due the most urgent speaks), `RUNG` (off, suggest or confirm where
 no setting says otherwise), `REPEAT_MINUTES` (told again after so long until it is answered; 0: told once), `CAREFUL` (acted on by the
-trigger discipline of stops, and told where its price cannot be seen), `COVERED_BY` (a person's own standing exit that makes it silent),
-`STRATEGIES` (that it is for; None: all), `FROM_STRATEGY` (parameters for which a strategy's own setting, where it has one, counts),
-`needs(trade, parameters)` and `judge(case, view, parameters)`. It looks at nothing but its arguments and raises `Unavailable` for what
-cannot be known.
+trigger discipline of stops, and told where its price cannot be seen), `PAYS_UP` (a loss exit: under a mandate it may go beyond natural),
+`COVERED_BY` (a person's own standing exit that makes it silent), `STRATEGIES` (that it is for; None: all), `FROM_STRATEGY` (parameters
+for which a strategy's own setting, where it has one, counts), `needs(trade, parameters, today)` and `judge(case, view, parameters)`. It
+looks at nothing but its arguments and raises `Unavailable` for what cannot be known.
 """
 
 from __future__ import annotations
@@ -153,9 +153,9 @@ class Exit:
         keys = {self._key(setting.name, strategy) for strategy in strategies for setting in self.module.PARAMETERS}
         return {key: specs[key].write(self.values[key]) for key in sorted(keys)}
 
-    def needs(self, trade: Trade) -> Needs:
+    def needs(self, trade: Trade, today: date) -> Needs:
         """What a view must hold for `judge`."""
-        needs: Needs = self.module.needs(trade, self.parameters(trade.strategy))
+        needs: Needs = self.module.needs(trade, self.parameters(trade.strategy), today)
         return needs
 
     def judge(self, case: Case, view: View) -> Judgement:

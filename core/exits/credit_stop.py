@@ -10,6 +10,7 @@ paid, a loss of 240 USD each. Once told it is told again only after the loss has
 
 from __future__ import annotations
 
+from datetime import date
 from decimal import Decimal
 
 from core.domain.events import Role
@@ -24,6 +25,7 @@ URGENCY = 3
 RUNG = Rung.CONFIRM
 REPEAT_MINUTES = 5
 CAREFUL = True
+PAYS_UP = True
 COVERED_BY: Role | None = Role.STOP
 STRATEGIES: tuple[str, ...] | None = ("naked_put", "put_credit_spread", "call_credit_spread", "iron_condor", "short_strangle")
 FROM_STRATEGY: dict[str, str] = {}
@@ -39,7 +41,7 @@ PARAMETERS: tuple[Setting, ...] = (
 )
 
 
-def needs(trade: Trade, parameters: Parameters) -> Needs:
+def needs(trade: Trade, parameters: Parameters, today: date) -> Needs:
     """The quotes of its legs."""
     return quotes_of(trade)
 

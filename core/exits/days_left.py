@@ -9,6 +9,7 @@ days is not.
 
 from __future__ import annotations
 
+from datetime import date
 from decimal import Decimal
 
 from core.domain.events import Role
@@ -23,6 +24,7 @@ URGENCY = 2
 RUNG = Rung.CONFIRM
 REPEAT_MINUTES = 390  # once a session
 CAREFUL = False
+PAYS_UP = False
 COVERED_BY: Role | None = None
 STRATEGIES: tuple[str, ...] | None = ("naked_put", "put_credit_spread", "call_credit_spread", "iron_condor", "short_strangle")
 FROM_STRATEGY = {"days": "close_dte"}
@@ -34,7 +36,7 @@ PARAMETERS: tuple[Setting, ...] = (
 )
 
 
-def needs(trade: Trade, parameters: Parameters) -> Needs:
+def needs(trade: Trade, parameters: Parameters, today: date) -> Needs:
     """Nothing: the calendar tells."""
     return Needs()
 

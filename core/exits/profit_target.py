@@ -11,6 +11,7 @@ only after the earned share has been under 45%.
 
 from __future__ import annotations
 
+from datetime import date
 from decimal import Decimal
 
 from core.domain.events import Role
@@ -25,6 +26,7 @@ URGENCY = 1
 RUNG = Rung.SUGGEST
 REPEAT_MINUTES = 0
 CAREFUL = False
+PAYS_UP = False
 COVERED_BY: Role | None = Role.TARGET
 STRATEGIES: tuple[str, ...] | None = None
 FROM_STRATEGY = {"share": "profit_target"}
@@ -40,7 +42,7 @@ PARAMETERS: tuple[Setting, ...] = (
 )
 
 
-def needs(trade: Trade, parameters: Parameters) -> Needs:
+def needs(trade: Trade, parameters: Parameters, today: date) -> Needs:
     """The quotes of its legs."""
     return quotes_of(trade)
 

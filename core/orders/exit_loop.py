@@ -162,8 +162,9 @@ class ExitLoop:
         if one.closing:
             await self._while_closing(one, due)
             return
-        note = ""
-        if due.judgement.decision is Decision.CLOSE:
+        note, told = "", desk.fold.exits.get(exit_key(one.trade.id, due.item.name))
+        answered = told is not None and told.is_put_off(desk.now())  # a person who puts it off, or leaves it, has decided
+        if due.judgement.decision is Decision.CLOSE and not answered:
             intent = one.intent(f"{due.item.name}: {reason}")
             mandate_id, note = mandate_for(desk, one, due.item.name, intent)
             if mandate_id is not None and intent is not None:
@@ -177,7 +178,7 @@ class ExitLoop:
         desk, item = self._desk, due.item
         try:
             confirmed = await confirm_by_mandate(
-                desk, intent, mandate_id=mandate_id, rule=item.name, evidence=due.judgement.reason, urgent=item.module.CAREFUL
+                desk, intent, mandate_id=mandate_id, rule=item.name, evidence=due.judgement.reason, urgent=item.module.PAYS_UP
             )
         except (UserError, Unavailable) as error:
             return str(error)

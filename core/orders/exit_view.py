@@ -8,6 +8,7 @@ from datetime import datetime
 
 from core.desk import Desk
 from core.domain.accounts import AccountId
+from core.domain.calendar import session_date
 from core.domain.events import Role
 from core.domain.hours import open_together
 from core.domain.instruments import Instrument
@@ -86,11 +87,11 @@ async def look_over(desk: Desk, *, account: AccountId | None = None) -> tuple[Lo
     trades = [trade for _, book in books for trade in book.open_trades]
     if not trades:
         return ()
-    needs = Needs()
+    needs, today = Needs(), session_date(desk.now())
     for trade in trades:
         needs |= Needs(instruments=frozenset(leg.instrument for leg in trade.legs))
         for item in desk.exits:
-            needs |= item.needs(trade) if item.serves(trade.strategy) else Needs()
+            needs |= item.needs(trade, today) if item.serves(trade.strategy) else Needs()
     view = await desk.reader.view(needs, fresh=True)
     return tuple(looked for name, book in books for looked in _of_book(name, book, view))
 
@@ -100,7 +101,7 @@ def ask(desk: Desk, looked: Looked, item: Exit, *, told: bool) -> Judgement:
 
     A plug-in's bug is reported and answered as something to look at: an exit must not fall silent.
     """
-    needed = item.needs(looked.trade).instruments
+    needed = item.needs(looked.trade, looked.view.session).instruments
     old = [instrument for instrument in needed if not _is_fresh(desk, instrument, looked.view)]
     if old:
         name = min(getattr(instrument, "label", instrument.key) for instrument in old)

@@ -142,7 +142,8 @@ def _blocks(desk: Desk, mandate: Mandate, reached: Sequence[Reach], lead: str) -
         blocks.append(Table(title="Would act at once on", columns=columns, rows=tuple(rows)))
     revoking = (
         f"Every message of it has a button that revokes it; `mandate revoke {mandate.id}` does too. "
-        "It is granted on the settings above: once one of them changes it covers nothing. In HALT it sends nothing."
+        "It is granted on the settings above: once one of them changes it covers nothing. In HALT it sends nothing; "
+        "it works only while the desk runs and is connected."
     )
     blocks.append(Notice(text=revoking, tone=Tone.INFO))
     return tuple(blocks)

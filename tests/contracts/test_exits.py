@@ -17,7 +17,7 @@ from core.exits import GENERAL, Case, Exit, Judgement, exit_settings, load_exits
 from core.market.view import Needs, View
 from core.settings import Kind, Loosens
 from tests.unit.exits.cases import case, seen
-from tests.unit.risk.market import CALL_SPREAD, SPREAD, buy, call, empty_view, put, sell
+from tests.unit.risk.market import CALL_SPREAD, SPREAD, TODAY, buy, call, empty_view, put, sell
 
 SPECS = setting_specs()
 EXITS = load_exits(SettingsTable(parse_config({})).values)
@@ -44,7 +44,7 @@ def asked(item: Exit, one: Case, view: View) -> Judgement | str:
 def test_registry_when_loaded_then_the_most_urgent_speaks_first_and_the_promised_ones_are_there() -> None:
     urgencies = [item.module.URGENCY for item in EXITS]
     assert urgencies == sorted(urgencies, reverse=True)
-    assert {item.name for item in EXITS} == set(plugins.names("exits")) >= {"profit_target", "credit_stop", "days_left"}
+    assert {item.name for item in EXITS} == set(plugins.names("exits")) >= {"profit_target", "credit_stop", "days_left", "short_delta"}
 
 
 @every
@@ -105,7 +105,7 @@ def test_judge_when_nothing_is_known_then_never_due_by_its_price(item: Exit, nam
     strategy, legs, received = STRUCTURES[name]
     one = case(legs, received=received, strategy=strategy, market=empty_view())
     found = asked(item, one, empty_view())
-    blind = item.needs(one.trade) == Needs()
+    blind = item.needs(one.trade, TODAY) == Needs()
     assert isinstance(found, str) or not found.due or blind
 
 

@@ -15,6 +15,7 @@ from core.portfolio.pnl import open_result
 from tests.unit.risk.market import NOW, PRACTICE, SPREAD, TODAY
 
 WIDE = 0.02  # spread of the hand-made quotes
+SPOT = 2900.0
 OTHERS = 0.10  # what each leg after the first is worth
 
 
@@ -24,7 +25,8 @@ def seen(legs: Sequence[Leg] = SPREAD, costs: str | None = None) -> View:
     prices = {} if costs is None else {first.instrument.key: float(costs) + sum(OTHERS * leg.side.sign for leg in others)}
     prices |= {} if costs is None else {leg.instrument.key: OTHERS for leg in others}
     made = {key: Quote(key=key, bid=mid - WIDE / 2, ask=mid + WIDE / 2, at=NOW, source="test") for key, mid in prices.items()}
-    return View(at=NOW, session=TODAY, label="TEST", quotes=made, chains={})
+    made["SPX"] = Quote(key="SPX", bid=SPOT, ask=SPOT, at=NOW, source="test")
+    return View(at=NOW, session=TODAY, label="TEST", quotes=made, chains={}, rate=0.0)
 
 
 def trade(

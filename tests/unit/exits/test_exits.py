@@ -122,6 +122,31 @@ def test_exits_when_the_trade_would_take_assignment_then_off(name: str, strategy
     assert not item.serves(strategy)
 
 
+# --- short delta ---------------------------------------------------------------------------------------------------------
+
+
+def test_short_delta_when_over_the_line_then_close_or_roll() -> None:
+    # Spot 2,900, 39 days: the 3000 put at 120.00 has 100.00 of intrinsic value and little volatility left to hope for.
+    deep = (sell(put(3000)), buy(put(2950)))
+    found = judged("short_delta", deep, received="5.00", costs="130.00")
+    assert found.decision is Decision.CLOSE
+    assert "the delta of the SPXW 14 Jun 19 3000 put is 0." in found.reason and ", over 0.60: close it, or roll it" in found.reason
+    assert judged("short_delta", SPREAD, received="5.00", costs="20.00").decision is Decision.HOLD
+
+
+def test_short_delta_when_told_then_goes_back_only_under_the_rearmed_line() -> None:
+    legs = (sell(put(2900)),)
+    at = judged("short_delta", legs, received="50.00", costs="60.00", strategy="naked_put")
+    delta = Decimal(at.measured)
+    near = {"exits.short_delta.most": str(delta + Decimal("0.03"))}
+    assert not judged("short_delta", legs, received="50.00", costs="60.00", strategy="naked_put", settings=near).due
+    assert judged("short_delta", legs, received="50.00", costs="60.00", strategy="naked_put", settings=near, told=True).due
+
+
+def test_short_delta_when_nothing_is_short_then_hold() -> None:
+    assert judged("short_delta", LONG_CALL, received="-2.00", costs="3.00").measured == "no short leg"
+
+
 # --- days left -----------------------------------------------------------------------------------------------------------
 
 

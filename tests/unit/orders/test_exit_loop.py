@@ -191,6 +191,21 @@ async def test_mandate_when_its_order_fills_then_that_message_revokes_too(runtim
     assert len(await floor.by_mandate()) == 1
 
 
+@pytest.mark.parametrize("answer", ["ack", "snooze"])
+@simulated
+async def test_mandate_when_a_person_has_answered_then_it_does_not_act_against_that(runtime: SimRuntime, answer: str) -> None:
+    floor = await open_floor(runtime)
+    trade = await floor.hold()
+    floor.costs(HALF)
+    await floor.round()
+    assert (await floor.say(f"{answer} {trade}.profit_target")).ok
+    await floor.grant()
+    await floor.round()
+    assert await floor.sent() == []
+    await floor.round(after_seconds=3600)
+    assert len(await floor.sent()) == (0 if answer == "ack" else 1)
+
+
 BOUNDS: dict[str, dict[str, Any]] = {
     "2 units are over the 1": {"max_quantity": 1},
     "does not cover put_credit_spread": {"strategies": ("naked_put",)},
