@@ -14,7 +14,7 @@ STEPS ?=
 MUTANTS ?=
 CYCLES ?= 500
 
-.PHONY: run test lint bench sim mutants lock clean venv venv-dev
+.PHONY: run test lint bench accuracy sim mutants lock clean venv venv-dev
 
 run: venv
 	@$(BIN)/python -m bot $(ARGS)
@@ -30,6 +30,9 @@ lint: venv-dev
 
 bench: venv-dev
 	$(BIN)/python -m tests.bench
+
+accuracy: venv-dev
+	$(BIN)/python -m tests.accuracy
 
 sim: venv-dev
 	$(BIN)/python -m tests.sim $(if $(SEED),--seed $(SEED)) $(if $(STEPS),--steps $(STEPS))

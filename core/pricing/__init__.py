@@ -1,5 +1,9 @@
-"""Pricing: Black-Scholes-Merton and Black-76 values and Greeks, implied volatility, and the payoff of a position at expiry.
+"""Pricing, pure and on whole arrays.
 
-Import the module wanted (`core.pricing.bsm`, `.implied`, `.payoff`); nothing is loaded from here, so that a caller who needs the
-payoff of a position does not load numpy.
+European (`bsm`) and American options (`american`), cash dividends and assignment (`dividends`), implied volatility, forwards and discounts
+(`implied`), smiles and surfaces (`surface`), a VIX-style index (`variance_index`), options on VIX (`vix_options`), and the payoff of a
+position at expiry (`payoff`).
+
+Import the module wanted; nothing is loaded from here, so that a caller who needs the payoff of a position does not load numpy. Modules
+with a leading underscore hold the compiled kernels, which `compiled` loads where numba is installed and somebody asked for them.
 """

@@ -9,11 +9,10 @@ from __future__ import annotations
 import math
 from typing import Any
 
-import numba
 import numpy as np
 from numba import types
 
-from core.pricing._kernels import BLOCK, CHUNK, FLAT, INT, LARGEST, LEAST_YEARS, MARKS, MOST_YEARS, ROWS, SMALLEST, STEPS, fill, narrow_gap
+from core.pricing._kernels import BLOCK, FLAT, INT, LARGEST, LEAST_YEARS, MARKS, MOST_YEARS, ROWS, SMALLEST, STEPS, fill, narrow_gap
 from core.pricing._machine import inlined, kernel, log_ratio, tail
 from core.pricing.bsm import MAX_TOTAL_VOL, NARROW, NEAR
 from core.pricing.implied import (
@@ -226,14 +225,5 @@ IMPLIED = INT(types.UniTuple(FLAT, 6), STEPS, INT, ROWS, MARKS)
 
 @kernel(IMPLIED)
 def implied(given: Any, steps: Any, width: int, out: Any, marks: Any) -> int:
-    """Solve every lane on the calling thread."""
+    """Solve every lane."""
     return some(given, steps, width, out, marks, 0, out.shape[1])
-
-
-@kernel(IMPLIED, parallel=True)
-def implied_wide(given: Any, steps: Any, width: int, out: Any, marks: Any) -> int:
-    """Solve every lane on all cores."""
-    size, left = out.shape[1], 0
-    for chunk in numba.prange((size + CHUNK - 1) // CHUNK):
-        left += some(given, steps, width, out, marks, chunk * CHUNK, min(size, (chunk + 1) * CHUNK))
-    return left

@@ -20,6 +20,7 @@ Floats = NDArray[np.float64]
 
 # From this many options on the work is shared by all cores; below it the threads cost more than they save.
 PARALLEL_FROM = 30_000
+GRID_WORK = 3_000  # European values that take as long as one on the grid
 
 
 @dataclass(slots=True)
@@ -45,11 +46,11 @@ def warm(cache_dir: str | None = None) -> bool:
     except ImportError:
         return False
     numba.config.CACHE_DIR = cache_dir or ""
-    from core.pricing import _kernels, _kernels_implied
+    from core.pricing import _kernels, _kernels_american, _kernels_grid, _kernels_implied
 
-    run = {"european": _kernels.european, "implied": _kernels_implied.implied}
-    if _shares(numba, _kernels):
-        run |= {"european_wide": _kernels.european_wide, "implied_wide": _kernels_implied.implied_wide}
+    own = (_kernels.european, _kernels_implied.implied, _kernels_american.american, _kernels_grid.grid)
+    wide = (_kernels.european_wide, _kernels_grid.grid_wide)
+    run = {each.__name__: each for each in (*own, *(wide if _shares(numba, _kernels) else ()))}
     _LOADED.kernels = run
     return True
 
@@ -60,7 +61,10 @@ def ready() -> bool:
 
 
 # The files whose text the compiled code follows from.
-SOURCES = ("_lanes.py", "_machine.py", "_kernels.py", "_kernels_implied.py", "bsm.py", "implied.py")
+SOURCES = (
+    "_lanes.py", "_machine.py", "_kernels.py", "_kernels_implied.py", "_kernels_american.py", "_kernels_grid.py", "american.py", "bsm.py",
+    "dividends.py", "implied.py",
+)
 
 
 @dataclass(slots=True)
@@ -106,8 +110,26 @@ def implied(right: ArrayLike, given: Sequence[ArrayLike]) -> Found | None:
     if size == 0:
         return None
     out, marks = np.empty((1, size)), np.empty(size, dtype=np.uint8)
-    run = _kernel("implied", size)
-    return Found(laid, out, marks, run(laid.columns, laid.steps, laid.width, out, marks))
+    return Found(laid, out, marks, _LOADED.kernels["implied"](laid.columns, laid.steps, laid.width, out, marks))
+
+
+def american(puts: Sequence[Floats], *, slopes: bool) -> Floats | None:
+    """Value American puts with the compiled kernels, rows as in `core.pricing.american`; None where they are not ready."""
+    if "american" not in _LOADED.kernels or not len(puts[0]):
+        return None
+    out = np.empty((8 if slopes else 1, len(puts[0])))
+    _LOADED.kernels["american"](tuple(puts), out)
+    return out
+
+
+def grid(columns: Sequence[Floats], due: Sequence[Any], *, escrowed: bool, american: bool) -> Floats | None:
+    """Solve options over cash dividends with the compiled grid, rows as in `core.pricing.dividends`; None where it is not ready."""
+    if "grid" not in _LOADED.kernels:
+        return None
+    out = np.empty((4, len(columns[0])))
+    dates, amounts = np.array([each.t_years for each in due]), np.array([each.amount for each in due])
+    _kernel("grid", len(columns[0]) * GRID_WORK)(tuple(columns), dates, amounts, escrowed, american, out)
+    return out
 
 
 def _kernel(name: str, size: int) -> Any:

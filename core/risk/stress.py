@@ -21,12 +21,12 @@ from core.domain.instruments import Cash, Index, Instrument, InstrumentError, Op
 from core.errors import Unavailable
 from core.market.view import View
 from core.pricing.bsm import value_forward
+from core.pricing.vix_options import tenor_share
 
 Holdings = Mapping[str, tuple[Instrument, int]]
 Floats = npt.NDArray[np.float64]
 
 POINT = 0.01
-TENOR_DAYS = 30.0
 # Implied volatility assumed where a quote gives none; VIX has closed at 82.69 at the highest (16 March 2020).
 UNKNOWN_VOL = 1.5
 VIX = Index(symbol="VIX")
@@ -157,9 +157,8 @@ def _options(rows: Sequence[_Priced], scenarios: Sequence[Scenario], vix: float 
     short, on_vix = units < 0, np.array([[row.on_vix] for row in rows])
     vol = np.array([[UNKNOWN_VOL if row.vol is None else row.vol] for row in rows])
     move = np.array([[scenario.spot_move for scenario in scenarios]])
-    tenor = np.minimum(1.0, np.sqrt(TENOR_DAYS / np.maximum(t_years * 365.0, TENOR_DAYS)))
     # "VIX x2" adds the level of VIX itself; where that is unknown every contract's own volatility doubles.
-    shift = np.hstack([_shift(scenario, vol=vol, vix=vix) for scenario in scenarios]) * tenor
+    shift = np.hstack([_shift(scenario, vol=vol, vix=vix) for scenario in scenarios]) * tenor_share(t_years)
     shocked_forward = np.where(on_vix, forward + shift / POINT, forward * (1.0 + move))
     shocked_vol = np.where(on_vix, vol, vol + shift)
     # Without a volatility: a short is repriced at the assumed one, a long at none, which leaves intrinsic value.

@@ -10,6 +10,15 @@ import pytest
 
 from core.pricing import compiled
 
+COMPILING_SECONDS = 900.0  # on a machine with much else to do
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Whichever test comes first waits for the compiler."""
+    for item in items:
+        if {"kernels", "by_kernel", "each_path"} & set(getattr(item, "fixturenames", ())):
+            item.add_marker(pytest.mark.timeout(COMPILING_SECONDS))
+
 
 @pytest.fixture(scope="session")
 def kernels(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Mapping[str, Any]:
