@@ -21,10 +21,12 @@ DAYS, MOST_DAYS = 30, 366
 ORDERS_PER_DAY = 3
 
 
-def standing_words(state: MandateState) -> str:
+def standing_words(desk: Desk, state: MandateState) -> str:
     """How a mandate stands, in a few words."""
     if not state.in_force:
         return state.ended
+    if mandates.is_lapsed(desk, state.mandate):
+        return "covers nothing: a setting it was granted on has changed"
     return f"in force, {state.sent_today} of {state.mandate.max_orders_per_day} orders sent today"
 
 
@@ -35,17 +37,17 @@ def mandates_table(desk: Desk, account: AccountId | None = None) -> tuple[Table,
         return ()
     columns = (
         Column(title="mandate"), Column(title="may"), Column(title="when"), Column(title="trades"), Column(title="at most"),
-        Column(title="sent today"), Column(title="until", format=Format.DATE),
+        Column(title="stands"), Column(title="until", format=Format.DATE),
     )
-    return (Table(title="Mandates in force", columns=columns, rows=tuple(_row(state) for state in states), source="log"),)
+    return (Table(title="Mandates in force", columns=columns, rows=tuple(_row(desk, state) for state in states), source="log"),)
 
 
-def _row(state: MandateState) -> tuple[Cell, ...]:
+def _row(desk: Desk, state: MandateState) -> tuple[Cell, ...]:
     mandate = state.mandate
     where = "any underlying" if mandate.symbols is None else ", ".join(mandate.symbols)
     return (
         mandate.id, mandate.action.value, ", ".join(mandate.rules), f"{', '.join(mandate.strategies)} on {where}",
-        mandates.units_words(mandate), f"{state.sent_today} of {mandate.max_orders_per_day}", exchange_date(mandate.valid_until),
+        mandates.units_words(mandate), standing_words(desk, state), exchange_date(mandate.valid_until),
     )
 
 

@@ -77,7 +77,8 @@ def _listed(desk: Desk, args: Mapping[str, Any]) -> Reply:
         example = "`mandate grant profit_target quantity=1` draws the card of one."
         return Reply(blocks=(Text(text=f"No mandate is in force: nothing is sent without your press. {example}"),))
     blocks = tuple(
-        Facts(title=f"Mandate {item.mandate.id}: {standing_words(item)}", facts=mandates.bounds_facts(desk, item.mandate)) for item in shown
+        Facts(title=f"Mandate {item.mandate.id}: {standing_words(desk, item)}", facts=mandates.bounds_facts(desk, item.mandate))
+        for item in shown
     )
     return Reply(blocks=blocks, actions=tuple(revoke_action(state.mandate.id) for state in shown if state.in_force))
 

@@ -123,6 +123,11 @@ def bounds_facts(desk: Desk, mandate: Mandate) -> tuple[Fact, ...]:
     )
 
 
+def is_lapsed(desk: Desk, mandate: Mandate) -> bool:
+    """Whether a setting it was granted on has changed since, so that it covers nothing."""
+    return desk.exit_terms(mandate.rules, mandate.strategies) != dict(mandate.terms)
+
+
 def units_words(mandate: Mandate) -> str:
     """How much one order may be."""
     return f"{mandate.max_quantity} unit{'' if mandate.max_quantity == 1 else 's'} an order"

@@ -15,6 +15,7 @@ from core.domain.mandates import Rung
 from core.domain.orders import OrderState
 from core.errors import BrokerRejected, BrokerTimeout
 from core.orders.ticket import Confirmed, confirm
+from core.reply import Facts
 from core.runtime import SimRuntime
 from tests.fake_broker import SECOND, simulated
 from tests.unit.orders.exit_floor import OWNER, Floor, open_floor, text
@@ -281,6 +282,8 @@ async def test_mandate_when_its_rule_is_set_otherwise_then_it_covers_nothing(run
     await floor.grant()
     reply = await floor.say("settings strategies.put_credit_spread.profit_target 0.25")
     assert reply.ok and "covering nothing more until it is granted anew: M1" in text(reply)
+    (listed,) = (await floor.say("mandate list")).blocks
+    assert isinstance(listed, Facts) and listed.title == "Mandate M1: covers nothing: a setting it was granted on has changed"
     floor.costs("3.00")
     await floor.round()
     assert await floor.sent() == []
