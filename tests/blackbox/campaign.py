@@ -100,6 +100,7 @@ class Campaign:
         choices = (
             (self.at_random, 30), (self.at_the_wire, 34), (self.in_an_append, 14), (self.in_the_start, 10), (self.in_the_recovery, 14),
             (self.in_a_stop, 6), (self.in_a_backup, 4), (self.one_command, 6), (self.overtaken, 3), (self.two_at_once, 3),
+            (self.half_open, 4),
         )
         return self.rng.choices([made for made, _ in choices], [weight for _, weight in choices])[0]
 
@@ -169,6 +170,14 @@ class Campaign:
         await self._die(desk, people, "in a backup")
         if await backup.gone() == 0:
             await self._believe(folder)
+
+    async def half_open(self) -> None:
+        """While the exchange takes every byte and answers nothing: with orders on their way, or already given up."""
+        desk, people = await self._living()
+        await self._live(people, 1.0)
+        await self.home.faults(black_hole=True)
+        await asyncio.sleep(self.rng.uniform(0.1, 6.0))
+        await self._die(desk, people, "half open")
 
     async def one_command(self) -> None:
         """A single command, `do`, that opens the desk for itself, killed anywhere; before it, one that runs to its end."""
