@@ -17,7 +17,7 @@ from typing import Any
 from bot.streams import open_streams, write_out
 from core import runtime as machine
 from core.clock import SystemClock
-from core.errors import DeskError, LeaseHeld, Unavailable
+from core.errors import DeskError, LeaseHeld, Unavailable, UserError
 from core.logs import FILE_NAME, FileLogs, Logs, about, capture_libraries
 from core.redaction import Redaction
 from core.runtime import Runtime, SystemEntropy, SystemRuntime
@@ -248,6 +248,9 @@ async def _answer(desk: Any, pins: Any, line: str, *, chat: str) -> dict[str, An
 
 def _handler(desk: Any, pins: Any) -> Callable[[bytes], Any]:
     """What the owner's local socket answers: one command, or whether it is there."""
+    from bot.lane import Lane
+
+    lane = Lane(desk.runtime)
 
     async def handle(request: bytes) -> bytes:
         try:
@@ -258,7 +261,12 @@ def _handler(desk: Any, pins: Any) -> Callable[[bytes], Any]:
             return json.dumps({"ok": False, "text": "[x] That request was not understood.", "json": None}).encode()
         if asked.get("ping"):
             return json.dumps({"pid": os.getpid()}).encode()
-        return json.dumps(await _answer(desk, pins, str(asked.get("do", "")), chat="do")).encode()
+        line = str(asked.get("do", ""))
+        try:
+            async with lane.turn(line):
+                return json.dumps(await _answer(desk, pins, line, chat="do")).encode()
+        except UserError as error:
+            return json.dumps({"ok": False, "text": f"[x] {error}", "json": None}).encode()
 
     return handle
 

@@ -42,7 +42,8 @@ RECOVERY_TRAPS = ("hello:arrived", "hello:done", "hello:answered", "snapshot:arr
 LIFE_ANSWERS = 12  # about how many answers a desk gives before it dies
 LONGEST_LIFE_SECONDS = 12.0
 STEP_SECONDS = 0.002
-REST_SECONDS = 60.0
+REST_SECONDS = 90.0
+SLOW_SECONDS = 180.0  # nothing is wrong with a start that takes long on a busy machine
 LIVES = 25  # deaths of one home
 
 
@@ -210,7 +211,7 @@ class Campaign:
             (self.home.data / name).unlink(missing_ok=True)
         second = await self._start()
         try:
-            await second.hears(re.escape(READY))
+            await second.hears(re.escape(READY), seconds=SLOW_SECONDS)
         except Died:  # stopped in the middle of an append, the first one has the database itself
             if "another program holds the database" not in second.text:
                 self.checker.wrong.append(f"23: a second process could not take over: {second.text[-300:]}")
@@ -245,7 +246,7 @@ class Campaign:
         await self._weather()
         desk = await self._start(cold=self.rng.random() < 0.03)
         with contextlib.suppress(TimeoutError):
-            await desk.hears(re.escape(READY), seconds=20)
+            await desk.hears(re.escape(READY), seconds=SLOW_SECONDS)
             await self._reconciled()
             if self.rng.random() < 0.9:
                 await desk.ask(f"unhalt pin={PIN}")  # a HALT outlives its process, and most people want to trade
@@ -329,7 +330,7 @@ class Campaign:
         await self.home.faults()
         await self.home.habits(refuse=0, refuse_late=0, too_late=0, late_report=0, refuse_replace=0)
         desk = await self._start(cold=True)
-        await desk.ready()
+        await desk.hears(re.escape(READY), seconds=SLOW_SECONDS)
         await desk.ask(f"unhalt pin={PIN}")
         until, left = time.monotonic() + REST_SECONDS, ["nothing was asked yet"]
         while left and time.monotonic() < until:

@@ -400,6 +400,27 @@ async def test_j3_starts_that_die_young_in_a_row_then_slowed_down_halted_and_tol
     await after.kill()
 
 
+async def test_l1_flood_of_commands_over_the_socket_then_halt_is_heard_before_it_is_worked_off(home: Home) -> None:
+    desk = await started(home)
+    order: list[str] = []
+
+    async def ask(line: str) -> dict[str, Any] | None:
+        answer = await desk.ask(line, seconds=100)
+        order.append(line.split()[0])
+        return answer
+
+    flood = [asyncio.create_task(ask(f"open put_credit_spread XSP quantity={number % 5 + 1}")) for number in range(40)]
+    while not order:
+        await asyncio.sleep(0.01)
+    halted = await ask("halt")
+    answers = await asyncio.gather(*flood)
+
+    assert halted is not None and halted["ok"]
+    assert order.index("halt") < 20
+    assert all(answer is not None for answer in answers), "nothing is dropped without a word"
+    assert not answers[-1]["ok"] and "HALT" in answers[-1]["text"], "what comes after the halt sees it"
+
+
 # --- the disk --------------------------------------------------------------------------------------------------------------
 
 
