@@ -73,6 +73,7 @@ _TONES = {Urgency.LOW: Tone.INFO, Urgency.MEDIUM: Tone.INFO, Urgency.HIGH: Tone.
 _SETTLED_WORDS = {
     "expired": "expired worthless", "cash_settled": "was settled in cash", "exercised": "was exercised", "assigned": "was assigned",
 }
+_LOOK = (Action(label="Resume", line="resume"), Action(label="Status", line="status"))
 _QUIET_ENDS = frozenset({"cancelled"})
 _MODE_WORDS = {
     Mode.PAUSED: "PAUSED: no new entries; exits go on",
@@ -351,7 +352,9 @@ def _mode(event: Event, body: ModeSet) -> Announcement:
         return _news(event, f"mode:{event.seq}", Urgency.MEDIUM, f"{scope}: {body.cause} was lifted ({body.reason}).")
     critical = body.mode is Mode.HALT or body.cause == "login" or body.cause.startswith("stale data:")
     loud = Urgency.CRITICAL if critical else Urgency.HIGH if body.mode is Mode.REDUCING else Urgency.MEDIUM
-    return _news(event, f"mode:{event.seq}", loud, f"{scope} is {_MODE_WORDS[body.mode]}. Reason: {_sentence(body.reason)}")
+    actions = _LOOK if body.mode is Mode.REDUCING and body.cause.startswith(("stale data:", "bug:")) else ()
+    text = f"{scope} is {_MODE_WORDS[body.mode]}. Reason: {_sentence(body.reason)}"
+    return _news(event, f"mode:{event.seq}", loud, text, actions=actions)
 
 
 def _reconciled(event: Event, body: Reconciled) -> Announcement | None:

@@ -24,6 +24,7 @@ from core.domain.events import AccountOpened, ClockMoved, ConfigSeen, Mode, Mode
 from core.domain.holidays import LAST_YEAR
 from core.errors import DeskError, UserError
 from core.fold import CODE_VERSION, DeskFold
+from core.keeper import Keeper
 from core.logs import FILE_NAME, FileLogs, Level, Logs
 from core.market.reader import Reader
 from core.marks import mark_session
@@ -37,6 +38,7 @@ from core.runtime import Runtime, SystemRuntime
 from core.store.files import make_private_directory
 from core.store.owner import clear_halt, read_halt, write_halt
 from core.store.starts import YOUNG_SECONDS, Starts, wait_seconds
+from core.watchdog import Watchdog, keys_at_stake
 
 if TYPE_CHECKING:
     from core.store.place import Place
@@ -99,18 +101,21 @@ class App:
                 desk.notes.append(f"{account.id}: its link failed ({identity}). Nothing is sent for it until it answers.")
         if not self.background:
             return
+        keeper = desk.keeper = Keeper(desk, on_ill=self._reducing)
         for account, steward in desk.stewards.items():
             try:
                 await steward.turn()  # stops before anything else: what was passed meanwhile is told first
             except Exception as error:  # noqa: BLE001 - its own loop goes on trying; the desk starts all the same
                 desk.runtime.report(f"standing orders of {account.id}", error)
-            desk.runtime.spawn(steward.run(), name=f"standing orders {account.id}")
+            keeper.keep(f"standing orders {account.id}", steward.run)
         self.passed = await self._look_at_exits()
         for account, sender in desk.senders.items():
-            desk.runtime.spawn(sender.run(), name=f"account {account.id}")
-            desk.runtime.spawn(desk.lookouts[account].run(), name=f"lookout {account.id}")
-        desk.runtime.spawn(self._tick(), name="marks and snapshots")
-        desk.runtime.spawn(self._watch_exits(), name="exits")
+            keeper.keep(f"account {account.id}", sender.run)
+            keeper.keep(f"lookout {account.id}", desk.lookouts[account].run)
+        keeper.keep("marks and snapshots", self._tick)
+        keeper.keep("exits", self._watch_exits)
+        keeper.keep("watchdog", Watchdog(desk).run)
+        desk.runtime.spawn(keeper.run(), name="keeper")
         if self.home is not None:
             from core import warming
 
@@ -246,6 +251,9 @@ class App:
                 failing = True
 
     async def _reducing(self, identity: str, what: str) -> None:
+        """Entries stop until a person has looked; where they already do for such a reason, that one stands."""
+        if any(entry.cause.startswith("bug:") and entry.scope == Scope() for entry in self.desk.fold.all_modes()):
+            return
         mode = ModeSet(scope=Scope(), mode=Mode.REDUCING, cause=f"bug:{identity}", reason=f"{what} ({identity})")
         try:
             await self.desk.record(self.desk.draft(mode, actor="desk"))
@@ -397,6 +405,7 @@ async def assemble(
         fold=fold,
         logs=logs or Logs(),
     )
+    reader.at_stake = lambda: keys_at_stake(desk.books)
     wrong = [broker for broker in made if broker.capabilities.env != broker.account.env.value]
     if wrong:
         raise UserError(f"Broker {wrong[0].capabilities.name} is {wrong[0].capabilities.env}, its account {wrong[0].account} is not.")

@@ -33,6 +33,7 @@ from core.risk.registry import load_rules
 from core.runtime import Runtime
 
 if TYPE_CHECKING:
+    from core.keeper import Keeper
     from core.orders.lookout import Lookout
     from core.orders.sender import AccountSender
     from core.orders.steward import Steward
@@ -85,6 +86,7 @@ class Desk:
     senders: dict[AccountId, AccountSender] = field(default_factory=dict)
     stewards: dict[AccountId, Steward] = field(default_factory=dict)
     lookouts: dict[AccountId, Lookout] = field(default_factory=dict)
+    keeper: Keeper | None = None  # of the background parts; None where a process has none
     default_account: AccountId | None = None
     ticket_seconds: dict[str, float] = field(default_factory=dict)  # ticket -> the clock's own seconds when drawn, whatever the wall says
     cards: dict[str, Reply] = field(default_factory=dict)  # the newest cards the clock drew, for whoever is told of them

@@ -279,6 +279,7 @@ class ProviderCapabilities:
     delayed: bool = False
     history: bool = True
     settlements: bool = False
+    most_subscriptions: int | None = None  # a streaming source keeps at most so many live, see `Streaming`; None: it is asked each time
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -312,6 +313,16 @@ class SettlementValue:
     value: Decimal
     published_at: datetime
     label: str  # "closing index", "SET", ...
+
+
+class Streaming(Protocol):
+    """What a source with `most_subscriptions` also does. `quotes` then answers with the last price heard of each subscribed instrument."""
+
+    async def subscribe(self, instruments: Sequence[Instrument]) -> None:
+        """Keep these live; one that is live already is subscribed anew, as after a lost data farm or a competing session."""
+
+    async def unsubscribe(self, instruments: Sequence[Instrument]) -> None:
+        """Give these up."""
 
 
 class Provider(Protocol):

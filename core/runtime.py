@@ -154,6 +154,7 @@ class Runtime:
         self.entropy = entropy
         self.on_failure = on_failure
         self._tasks: dict[asyncio.Task[Any], str] = {}
+        self._awake_seconds: dict[asyncio.Task[Any] | None, float] = {}  # until when each sleeps, or since when it works
         self._closing = False
 
     def spawn(self, coro: Coroutine[Any, Any, T], *, name: str) -> asyncio.Task[T]:
@@ -163,6 +164,7 @@ class Runtime:
             raise DeskError(f"{name} was not started: the desk is stopping")
         task = self._make_task(coro, name)
         self._tasks[task] = name
+        self._awake_seconds[task] = self.seconds()
         task.add_done_callback(self._task_ended)
         return task
 
@@ -184,7 +186,16 @@ class Runtime:
 
     async def sleep(self, seconds: float) -> None:
         """Wait `seconds` of the process's own time; 0 lets the others go first."""
-        await asyncio.sleep(max(seconds, 0.0))
+        task, seconds = asyncio.current_task(), max(seconds, 0.0)
+        if task in self._awake_seconds:
+            self._awake_seconds[task] = self.seconds() + seconds
+        await asyncio.sleep(seconds)
+        if task in self._awake_seconds:
+            self._awake_seconds[task] = self.seconds()
+
+    def busy_seconds(self, task: asyncio.Task[Any]) -> float:
+        """For how long a task of `spawn` has been at work since it last slept; 0 while it sleeps and once it has ended."""
+        return max(0.0, self.seconds() - self._awake_seconds.get(task, self.seconds()))
 
     async def until(self, at: datetime) -> None:
         """Wait until the clock shows `at`; at once when the clock stands."""
@@ -284,6 +295,7 @@ class Runtime:
 
     def _task_ended(self, task: asyncio.Task[Any]) -> None:
         name = self._tasks.pop(task)
+        self._awake_seconds.pop(task, None)
         if task.cancelled():
             return
         error = task.exception()

@@ -61,6 +61,7 @@ TABLE = {
     "market.chain": row("domain errors market.quote", "numpy", pure=True),
     "market.view": row("domain errors ports pricing market.quote market.chain market.analytics", "numpy", pure=True),
     "market.analytics": row("domain errors ports pricing market.quote market.chain market.view", "numpy", pure=True),
+    "market.subscriptions": row("domain", pure=True),
     "market.indicators": row(PURE, "numpy", pure=True),
     "portfolio": row(f"{PURE} orders.states", "numpy", pure=True),
     "portfolio.book": row("domain errors orders.states orders.standing portfolio", pure=True),
@@ -108,10 +109,12 @@ TABLE = {
     "store.codec": row("domain errors"),
     "store.log": row("domain errors ports store.codec"),
     # 3. the desk
-    "market": row(f"{PURE} market.indicators clock runtime config", "numpy structlog"),
+    "market": row(f"{PURE} market.indicators market.subscriptions clock runtime config", "numpy structlog"),
     "orders": row(f"{INNER} desk links.pacing links.retry", "structlog"),
-    "desk": row(INNER, "structlog"),
+    "desk": row(f"{INNER} keeper", "structlog"),
     "marks": row(f"{DESK} desk"),
+    "keeper": row("errors desk orders"),
+    "watchdog": row(f"{DESK} desk orders"),
     "warming": row("errors pricing runtime store.files"),
     "dispatch": row(f"{INNER} desk commands", "structlog"),
     "commands": row(f"{DESK} orders desk marks", "numpy"),
@@ -120,7 +123,7 @@ TABLE = {
     "backtest": row(f"{DESK} desk", "numpy scipy pandas"),
     "app": row(
         f"{INNER} desk dispatch commands journal learning backtest brokers market.providers links writers writers.claude store"
-        " store.postgres store.files store.owner store.place store.starts marks warming",
+        " store.postgres store.files store.owner store.place store.starts marks warming keeper watchdog",
         "structlog",
     ),
     # 4. how people reach it

@@ -33,7 +33,7 @@ async def run(desk: Desk, call: Call) -> Reply:
     blocks += [standing] if standing is not None else []
     for account in desk.config.accounts:
         blocks.append(await _account(desk, account))
-    blocks += [*_working(desk), *mandates_table(desk)]
+    blocks += [*_working(desk), *mandates_table(desk), *_parts(desk)]
     blocks += [Notice(text=note, tone=Tone.WARNING) for note in desk.notes]
     return Reply(blocks=tuple(blocks))
 
@@ -112,6 +112,21 @@ def _worth(day: DayResult) -> list[Fact]:
 
 def _amount(value: Decimal | None) -> str:
     return "unknown" if value is None else f"{value:,.2f} USD"
+
+
+def _parts(desk: Desk) -> list[Block]:
+    """The background parts that stopped once, and how they are now; nothing where all is well."""
+    if desk.keeper is None:
+        return []
+    found: list[Block] = []
+    for part in desk.keeper.health:
+        if part.restarts or not part.runs:
+            now = "runs again" if part.runs else "does not run now"
+            text = f"The part {part.name!r} stopped {part.restarts} time(s), last because {part.why}; it {now}."
+            found.append(Notice(text=text, tone=Tone.WARNING if part.runs else Tone.BAD))
+    if desk.keeper.stalled_seconds:
+        found.append(Notice(text=f"The desk once stood still for {desk.keeper.stalled_seconds:.0f} seconds.", tone=Tone.WARNING))
+    return found
 
 
 def _working(desk: Desk) -> list[Block]:

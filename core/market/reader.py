@@ -6,11 +6,12 @@ whether they may be traded on is the gate's business.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+import contextlib
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from functools import partial
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 from core.clock import Clock
 from core.domain.calendar import session_date
@@ -28,8 +29,9 @@ from core.market.answers import (
 )
 from core.market.chain import Chain
 from core.market.quote import Quote, session_age_seconds
+from core.market.subscriptions import Subscriptions
 from core.market.view import BarsNeed, ChainNeed, Needs, View
-from core.ports import Bars, Dividend, Provider, SettlementValue
+from core.ports import Bars, Dividend, Provider, SettlementValue, Streaming
 from core.runtime import Runtime
 
 __all__ = ["Heartbeat", "Reader", "session_age_seconds"]
@@ -72,6 +74,10 @@ class Reader:
         self._kept: dict[tuple[object, ...], tuple[datetime, Any, Provider]] = {}
         self._answered: dict[int, datetime] = {}
         self._failures: dict[int, str | None] = {}
+        self._subscriptions: dict[int, Subscriptions] = {
+            id(item): Subscriptions(most) for item in self._providers if (most := item.capabilities.most_subscriptions) is not None
+        }
+        self.at_stake: Callable[[], Collection[str]] = frozenset  # keys that keep their subscription whatever else is asked for
 
     async def view(self, needs: Needs, *, fresh: bool = False) -> View:
         """Everything needed, as known now. What nobody has stands in `missing` with the reason; nothing raises but a bug.
@@ -121,6 +127,29 @@ class Reader:
                 age_seconds=None if at is None else (now - at).total_seconds(), failure=self._failures.get(id(provider)),
             ))
         return tuple(found)
+
+    async def resubscribe(self, symbols: Iterable[str]) -> None:
+        """Ask streaming sources anew for what is live on these underlyings; a source that does not answer is found out by its prices."""
+        wanted = frozenset(symbols)
+        for provider in self._providers:
+            kept = self._subscriptions.get(id(provider))
+            lost = [item for item in kept.live if _symbol_of(item) in wanted] if kept is not None else []
+            if lost:
+                with contextlib.suppress(UserError, Unavailable):
+                    await self._answer(provider, cast(Streaming, provider).subscribe(lost))
+
+    async def _subscribed(self, provider: Provider, asked: Sequence[Instrument]) -> Sequence[Instrument]:
+        """Make a streaming source live for what is asked; returns what it can answer for."""
+        kept = self._subscriptions.get(id(provider))
+        if kept is None:
+            return asked
+        change, source = kept.want(asked, at_stake=self.at_stake()), cast(Streaming, provider)
+        if change.drop:
+            await self._answer(provider, source.unsubscribe(change.drop))
+        if change.add:
+            await self._answer(provider, source.subscribe(change.add))
+        refused = {item.key for item in change.refused}
+        return [item for item in asked if item.key not in refused]
 
     async def ask(
         self, symbol: str | None, question: Callable[[Provider], Awaitable[T]], check: Callable[[T], T] = _as_it_is
@@ -246,7 +275,8 @@ class _Reading:
 
     async def _quote_from(self, provider: Provider, asked: Sequence[Instrument], wanted: dict[str, Instrument]) -> None:
         try:
-            found: Mapping[str, Quote] = await self._reader._answer(provider, provider.quotes(asked), checked_quotes)
+            live = await self._reader._subscribed(provider, asked)
+            found: Mapping[str, Quote] = await self._reader._answer(provider, provider.quotes(live), checked_quotes)
         except (UserError, Unavailable) as error:
             for instrument in asked:
                 self._missing[instrument.key] = str(error)
@@ -302,11 +332,13 @@ def _paying_underlyings(needs: Needs) -> set[str]:
 
 def _serves(provider: Provider, instrument: Instrument) -> bool:
     known = provider.capabilities.symbols
+    return known is None or _symbol_of(instrument) in known
+
+
+def _symbol_of(instrument: Instrument) -> str:
     if isinstance(instrument, Option):
-        symbol = instrument.underlying
-    else:
-        symbol = instrument.root if isinstance(instrument, Future) else instrument.key
-    return known is None or symbol in known
+        return instrument.underlying
+    return instrument.root if isinstance(instrument, Future) else instrument.key
 
 
 def _last(bars: Bars, count: int) -> Bars:

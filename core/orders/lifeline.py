@@ -35,6 +35,7 @@ class Lifeline:
         self._mouth = Mouth(desk.runtime, self._pace())  # held across a request about an order; a cancel needs no more than this
         self._dice: Any = None
         self._retry = Retry(chance=self._draw)
+        self._heard_seconds = desk.runtime.seconds()  # when the other end last gave a sign of life
 
     @property
     def account(self) -> AccountId:
@@ -45,6 +46,11 @@ class Lifeline:
     def broker(self) -> Broker:
         """The account's broker: previews and books; orders reach it through this class only."""
         return self._broker
+
+    @property
+    def silent_seconds(self) -> float:
+        """How long ago the broker last gave a sign of life."""
+        return self._desk.runtime.seconds() - self._heard_seconds
 
     async def preview(self, envelope: Envelope) -> Preview:
         """The broker's figures before an order, within the time limit and the pace; raises Unavailable where they make no sense."""
@@ -104,10 +110,12 @@ class Lifeline:
     async def _asked(self, call: Awaitable[T], seconds: float) -> T:
         """Await a call within a time limit; where the broker asks for silence it gets it."""
         try:
-            return await self._desk.runtime.wait_for(call, seconds)
+            answer = await self._desk.runtime.wait_for(call, seconds)
         except RateLimited as error:
             self._mouth.hold(error.retry_after_seconds)
             raise
+        self._heard_seconds = self._desk.runtime.seconds()
+        return answer
 
     def _down(self, why: str) -> None:
         """There is no connection any more: the account is in RECOVERY until a new one is made and the books are compared."""

@@ -73,6 +73,7 @@ class BrokerLink(Lifeline):
         self._look_soon = False  # something was heard that only the broker's books explain
         self._sent_seconds: deque[float] = deque()
         self._finding_out = False
+        self._ran = False  # the account's loop was started before in this process
 
     @property
     def compared_at(self) -> datetime | None:

@@ -156,7 +156,10 @@ class AccountSender(BrokerLink):
         return gate.permit_part(order, standing, verdict=confirmed.verdict, orders=book.orders, confirmed_hash=press.envelope_hash)
 
     async def replace(self, client_id: str, limit: Decimal) -> Order:
-        """Move the limit of a working order within its envelope; returns the order as it then stands."""
+        """Move the limit of a working order within its envelope; returns the order as it then stands. Nothing is left half sent."""
+        return await self._desk.runtime.to_the_end(self._replace(client_id, limit), name=f"replace {client_id}")
+
+    async def _replace(self, client_id: str, limit: Decimal) -> Order:
         await self._mouth.paced(Lane.ORDER)
         async with self._wire, self._mouth.turn(Lane.ORDER):
             order = self._order(client_id)
@@ -354,6 +357,9 @@ class AccountSender(BrokerLink):
 
         It ends where another process has taken the lease: in STANDBY the broker is the other's.
         """
+        if self._ran:
+            self._down("its loop was started again")  # what it was at is not known: a new connection finds out
+        self._ran = True
         while not self._desk.lease_lost:
             await self._desk.runtime.sleep(await self._round_pause_seconds())
 
