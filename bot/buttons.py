@@ -29,6 +29,7 @@ class Button:
     label: str
     style: str
     token: str
+    line: str  # what it stands for; a channel shows the label alone
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,7 +62,7 @@ class Buttons:
         rows: list[Put] = []
         for number, action in enumerate(reply.actions, first):
             token = self._entropy.token(TOKEN_BITS)
-            buttons.append(Button(number=number, label=action.label, style=action.style, token=token))
+            buttons.append(Button(number=number, label=action.label, style=action.style, token=token, line=action.line))
             rows.append(Put(table="buttons", row={
                 "hash": hash_of(token), "line": action.line, "person": person, "chats": chat, "card_hash": card, "ticket_id": ticket,
                 "expires_at": (now + LIFE).isoformat(), "once": int(action.once), "used_at": None,

@@ -20,12 +20,14 @@ from core.dispatch import call_line, command_of, dispatch, stamped
 from core.domain.encoding import digest
 from core.domain.events import TicketShown
 from core.errors import DeskError, Unavailable, UserError
+from core.lanes import Lane, lane_of
 from core.logs import Level
 from core.ports import Put
 from core.reply import Action, Notice, Reply, Text, Tone, refusal
 
 REMEMBERED = 256  # messages whose answer can be repeated
 CARDS = 20  # answers whose buttons can still be pressed by label
+SHORTEST_TOKEN = 16  # what is shorter is a number or a label
 SHORTEST_LABEL = 3  # letters of a label that may stand for it
 NO_PIN = "This needs a PIN, and there is none in this place; use the terminal."
 NOT_DONE = "Nothing was done about what you typed, and nothing was sent."
@@ -89,12 +91,30 @@ class Session:
     async def hear(self, text: str, message_id: str = "") -> Shown:
         """`message`, with the buttons of the answer."""
         name = _storable(message_id)
-        return await self._once(name, lambda: self._heard(text.strip(), name))
+        return await self._once(name, self.lane(text), self._line_of(text), lambda: self._heard(text.strip(), name))
 
     async def push(self, what: str | int, message_id: str = "") -> Shown:
         """`press`, with the buttons of the answer."""
-        name = _storable(message_id)
-        return await self._once(name, lambda: self._pushed(str(what).strip(), name))
+        what, name = str(what).strip(), _storable(message_id)
+        line = self._line_of_press(what)
+        return await self._once(name, lane_of(line) if line else Lane.DECIDE, line, lambda: self._pushed(what, name))
+
+    def lane(self, text: str) -> Lane:
+        """Which lane a typed text belongs to: what stops and what decides goes before questions."""
+        return Lane.DECIDE if self._waiting is not None else lane_of(self._line_of(text))
+
+    def _line_of(self, text: str) -> str:
+        """The line a typed text stands for: a button's, where it names one."""
+        try:
+            button = self._named(text.strip())
+        except UserError:
+            return text
+        return text if button is None else button.line
+
+    def _line_of_press(self, what: str) -> str:
+        """The line of a button on one of the last cards, empty where only the archive knows it."""
+        known = next((button for card in reversed(self._cards) for button in card if button.token == what), None)
+        return known.line if known is not None else self._line_of(what) if len(what) < SHORTEST_TOKEN else ""
 
     async def tell(self, reply: Reply) -> Shown:
         """Give an announcement's actions buttons. They are numbered after those already on the screen, whose numbers keep their meaning.
@@ -129,32 +149,61 @@ class Session:
             self._desk.runtime.report("card shown", error)
         return replace(card, actions=(*card.actions, *reply.actions), cites=reply.cites)
 
-    async def _once(self, message_id: str, answer: Callable[[], Awaitable[Reply]]) -> Shown:
+    async def _once(self, message_id: str, lane: Lane, line: str, answer: Callable[[], Awaitable[Reply]]) -> Shown:
+        """Answer a message within its lane, and each message once; what finds no place is refused before anything of it is done."""
+        try:
+            if message_id not in self._answers:  # a repeat costs nobody anything
+                self._desk.lanes.admit(lane, self._person.id)
+        except UserError as error:
+            return self._left_out(message_id, error)
         if not message_id:
-            return await self._answered(await answer())
-        mine, handling = await self._taken(message_id)
+            return await self._placed(lane, answer)
+        try:
+            mine, handling = await self._taken(message_id, repeatable=_repeatable(lane, line))
+        except Unavailable as error:
+            return self._left_out(message_id, UserError(f"{_capital(str(error))}.", NOT_DONE))
         if not mine:
             await handling.done.wait()
             return handling.shown or Shown(reply=self._stamped(refusal("That message was handled before. `status` says how things stand.")))
         try:
-            handling.shown = await self._answered(await answer())
+            handling.shown = await self._placed(lane, answer)
             return handling.shown
         finally:
             handling.done.set()
 
-    async def _taken(self, message_id: str) -> tuple[bool, _Handling]:
+    async def _placed(self, lane: Lane, answer: Callable[[], Awaitable[Reply]]) -> Shown:
+        try:
+            async with self._desk.lanes.place(lane, self._person.id):
+                return await self._answered(await answer())
+        except UserError as error:
+            return Shown(reply=self._stamped(refusal(str(error))))
+
+    def _left_out(self, message_id: str, error: UserError) -> Shown:
+        """Say that a message was left out; nothing of it is stored, and the same message again hears the same."""
+        shown = Shown(reply=self._stamped(refusal(str(error))))
+        if message_id:
+            handling = self._answers.get(message_id) or self._remembered(message_id)
+            handling.shown = shown
+            handling.done.set()
+        return shown
+
+    def _remembered(self, message_id: str) -> _Handling:
+        fresh = self._answers[message_id] = _Handling(done=self._desk.runtime.event())
+        while len(self._answers) > REMEMBERED:
+            self._answers.popitem(last=False)
+        return fresh
+
+    async def _taken(self, message_id: str, *, repeatable: bool) -> tuple[bool, _Handling]:
         """Whether this delivery of a message is the one to act on; recorded before any effect, so at most once even through a crash.
 
-        Where the record cannot be kept (a full disk), repeats are still known while the process lives, so that `halt` and `kill` are heard;
-        what such a message would send is held by the ticket's own state.
+        Where the record cannot be kept (a full disk), only what may be done twice is heard. Raises Unavailable for the rest, of which
+        nothing is done.
         """
         async with self._inbox:
             known = self._answers.get(message_id)
             if known is not None:
                 return False, known
-            fresh = self._answers[message_id] = _Handling(done=self._desk.runtime.event())
-            while len(self._answers) > REMEMBERED:
-                self._answers.popitem(last=False)
+            fresh = self._remembered(message_id)
             try:
                 if await self._desk.archive.select("inbox", where={"transport": self._chat, "update_id": message_id}):
                     fresh.done.set()  # before a restart: its answer is gone, its effect is not repeated
@@ -163,6 +212,8 @@ class Session:
                 await self._desk.archive.write([Put(table="inbox", row=row)])
             except Unavailable as error:
                 self._desk.runtime.report("inbox", error)
+                if not repeatable:
+                    raise
             return True, fresh
 
     async def _answered(self, reply: Reply) -> Shown:
@@ -322,6 +373,17 @@ class Session:
 def _storable(name: str) -> str:
     """A message's id as any table can hold it: half a character, too, is always one and the same id."""
     return name.encode("utf-8", "backslashreplace").decode()
+
+
+def _repeatable(lane: Lane, line: str) -> bool:
+    """Whether a line may be done twice without harm: it stops something, decides about what can be decided once, or only answers."""
+    if lane is not Lane.ASK:
+        return line != ""
+    word = line.strip().removeprefix("/").split(maxsplit=1)[:1]
+    try:
+        return not word or command_of(word[0].lower()).access_for({}) is Access.READ
+    except UserError:
+        return True  # no command: the answer says so
 
 
 def without_pin(text: str) -> str:

@@ -21,6 +21,7 @@ from core.domain.events import Body, Draft, Event, ExternalOrder, Mode, Scope, S
 from core.errors import DeskError, LeaseLost, Unavailable, UserError
 from core.exits import Exit, load_exits
 from core.fold import DeskFold
+from core.lanes import Lanes
 from core.logs import Level, Logs, about
 from core.market.reader import Reader
 from core.orders.states import Order, Outcome
@@ -96,6 +97,7 @@ class Desk:
     step_clock: Callable[[date | None], Awaitable[tuple[str, ...]]] | None = None  # moves a simulated or recorded clock
 
     def __post_init__(self) -> None:
+        self.lanes = Lanes(self.runtime)
         self._log = self.runtime.lock()
         self._lanes: dict[AccountId, asyncio.Lock] = {}
         self._listeners: list[Listener] = [self._write_down]

@@ -45,6 +45,7 @@ CLIENTS = "ib_async ib_insync httpx httpx2 aiohttp requests websockets alpaca ta
 BOT = "bot bot.charts bot.wake bot.intent.agent"
 FRONT = (
     f"{BOT} domain errors settings reply command dispatch desk plugins ports clock runtime config announce schedule commands logs redaction"
+    " lanes"
 )
 
 TABLE = {
@@ -111,7 +112,8 @@ TABLE = {
     # 3. the desk
     "market": row(f"{PURE} market.indicators market.subscriptions clock runtime config", "numpy structlog"),
     "orders": row(f"{INNER} desk links.pacing links.retry", "structlog"),
-    "desk": row(f"{INNER} keeper", "structlog"),
+    "desk": row(f"{INNER} keeper lanes", "structlog"),
+    "lanes": row("errors runtime"),
     "marks": row(f"{DESK} desk"),
     "keeper": row("errors desk orders"),
     "watchdog": row(f"{DESK} desk orders"),

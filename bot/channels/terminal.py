@@ -13,10 +13,11 @@ from bot.render import clean, render
 from bot.session import Session, Shown, without_pin
 from core.announce import Announcement, Urgency, announce
 from core.domain.events import Event
+from core.lanes import Lane, lane_of
 from core.runtime import Runtime
 
 LEAVING = frozenset({"exit", "quit", "bye"})
-AT_ONCE = frozenset({"kill", "halt"})  # typed at a keyboard, these do not wait for the answer before them
+MOST_WAITING = {Lane.STOP: 20, Lane.DECIDE: 20, Lane.ASK: 100}  # typed lines that wait for the answer before them, each lane apart
 LAST_NEWS_SECONDS = 3.0
 LOOK_SECONDS = 0.25
 CHUNK_BYTES = 65_536
@@ -34,6 +35,7 @@ class LineReader:
         self._stopping = stopping
         self._buffer = b""
         self._ended = False
+        self._worker = runtime.worker(f"lines of {fd}")  # its own thread: however busy the others are, `kill` is read
 
     async def __call__(self) -> str | None:
         """The next line, None at the end or when the process is stopping."""
@@ -43,7 +45,7 @@ class LineReader:
             if self._ended:
                 rest, self._buffer = self._buffer, b""
                 return rest.decode("utf-8", "replace") if rest else None
-            chunk = await self._runtime.in_thread(_read_some, self._fd)
+            chunk = await self._worker.run(_read_some, self._fd)
             self._ended = chunk == b""
             self._buffer += chunk or b""
         line, _, self._buffer = self._buffer.partition(b"\n")
@@ -90,25 +92,34 @@ class Terminal:
             teller.cancel()
 
     async def _talk(self) -> None:
-        queue = self._desk.runtime.queue(100)
-        worker = self._desk.runtime.spawn(self._answer_all(queue), name="answers")
+        """Hand each line to its lane: at a keyboard what stops and what decides by name does not wait behind questions."""
+        runtime = self._desk.runtime
+        queues = {lane: runtime.queue(most) for lane, most in MOST_WAITING.items()}
+        workers = [runtime.spawn(self._answer_all(queue, lane), name=f"answers {lane}") for lane, queue in queues.items()]
         while (line := await self._lines()) is not None:
             text = line.strip()
             if not text:
                 continue
             if text.lower() in LEAVING:
                 break
-            if self._keyboard and text.split()[0].lower().removeprefix("/") in AT_ONCE:
-                self._show(await self._session.hear(text))
-            elif self._keyboard and queue.full():
+            queue = queues[lane_of(text) if self._keyboard else Lane.ASK]
+            if self._keyboard and queue.full():
                 self._write("[!] That is faster than I can answer; the line was left out. `kill` and `halt` always work.\n")
+                await runtime.sleep(0)  # whatever comes in, what is at work goes on
             else:
                 await queue.put(text)
-        await queue.put(None)
-        await worker
+                await runtime.sleep(0)
+        for queue in queues.values():
+            await queue.put(None)
+        for worker in workers:
+            await worker
 
-    async def _answer_all(self, queue: asyncio.Queue[str | None]) -> None:
+    async def _answer_all(self, queue: asyncio.Queue[str | None], lane: Lane) -> None:
         while (text := await queue.get()) is not None:
+            if self._keyboard and lane is not Lane.DECIDE:
+                shown = await self._session.hear(text)  # news does not wait for it, nor it for another answer
+                self._show(shown)
+                continue
             async with self._screen:
                 if not self._keyboard:
                     self._write(f"> {'****' if self._session.expects_secret else _echo(self._desk.redaction.redact(text))}\n")

@@ -100,7 +100,10 @@ def test_render_when_a_notice_is_bad_then_a_mark_says_so_without_colour() -> Non
 
 
 def test_render_when_there_are_buttons_then_they_are_numbered() -> None:
-    buttons = (Button(number=1, label="Confirm", style="primary", token="t"), Button(number=2, label="Size 4", style="normal", token="u"))
+    buttons = (
+        Button(number=1, label="Confirm", style="primary", token="t", line="confirm ticket=T1"),
+        Button(number=2, label="Size 4", style="normal", token="u", line="size ticket=T1 quantity=4"),
+    )
     reply = Reply(blocks=(Text(text="x"),), badge="PAPER · SIMULATED", at=AT, command="open symbol=XSP")
     assert render(reply, buttons) == "── PAPER · SIMULATED · 20 Nov 26 10:31 ET\nx\n[1] Confirm  [2] Size 4\n» open symbol=XSP"
 

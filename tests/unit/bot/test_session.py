@@ -271,14 +271,34 @@ async def test_a2_message_when_delivered_again_after_a_restart_then_no_second_ef
     assert len(desk.fold.notes) == 1
 
 
+class Full:
+    """A disk that refuses every write."""
+
+    async def before_write(self, operations: object) -> None:
+        raise Unavailable("storage", why="no space left")
+
+    async def after_write(self, operations: object) -> None:
+        """Never reached."""
+
+
+async def test_h1_a2_message_when_the_inbox_cannot_be_written_then_what_may_not_be_done_twice_is_not_done() -> None:
+    desk = await open_desk()
+    card = await session(desk).message("open put_credit_spread XSP 1 limit=2.00", "m1")
+    sent = await session(desk).message(f"confirm {card.data['ticket']}", "m2")
+    order = str(sent.data["order"])
+    desk.archive = MemoryArchive(faults=Full())
+    talk = session(desk)
+    replies = await asyncio.wait_for(asyncio.gather(*(talk.message("note twice", "m3") for _ in range(3))), 5)
+    assert all(not reply.ok and "no space left" in text(reply) for reply in replies)
+    assert desk.fold.notes == ()
+    assert (await talk.message("status", "m4")).ok
+    await talk.message(f"cancel {order}", "m5")
+    ended = desk.books.order(order)
+    assert ended is not None
+    assert ended.state.terminal
+
+
 async def test_h1_message_when_the_inbox_cannot_be_written_then_halt_is_heard_once_and_nothing_waits() -> None:
-    class Full:
-        async def before_write(self, operations: object) -> None:
-            raise Unavailable("storage", why="no space left")
-
-        async def after_write(self, operations: object) -> None:
-            """Never reached."""
-
     desk = await open_desk()
     desk.archive = MemoryArchive(faults=Full())
     talk = session(desk)
