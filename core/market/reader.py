@@ -136,7 +136,7 @@ class Reader:
             lost = [item for item in kept.live if _symbol_of(item) in wanted] if kept is not None else []
             if lost:
                 with contextlib.suppress(UserError, Unavailable):
-                    await self._answer(provider, cast(Streaming, provider).subscribe(lost))
+                    await self._answer(provider, cast(Streaming, provider).subscribe(lost), _as_it_is)
 
     async def _subscribed(self, provider: Provider, asked: Sequence[Instrument]) -> Sequence[Instrument]:
         """Make a streaming source live for what is asked; returns what it can answer for."""
@@ -145,9 +145,9 @@ class Reader:
             return asked
         change, source = kept.want(asked, at_stake=self.at_stake()), cast(Streaming, provider)
         if change.drop:
-            await self._answer(provider, source.unsubscribe(change.drop))
+            await self._answer(provider, source.unsubscribe(change.drop), _as_it_is)
         if change.add:
-            await self._answer(provider, source.subscribe(change.add))
+            await self._answer(provider, source.subscribe(change.add), _as_it_is)
         refused = {item.key for item in change.refused}
         return [item for item in asked if item.key not in refused]
 
