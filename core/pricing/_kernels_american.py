@@ -16,6 +16,7 @@ from core.pricing._machine import exp, inlined, kernel, log_ratio, tail
 from core.pricing.american import EXPIRIES, ORDERS, QD_STEPS, rule
 
 NODES, INNER, STEPS, OUTER = ORDERS
+assert NODES == 6, "the sums over the nodes below are written out"
 _RULE = rule(NODES, INNER, OUTER)
 NODE, LAG, WEIGHT, BLEND = _RULE.nodes, _RULE.lag, _RULE.weight, _RULE.blend
 PRICE_LAG, PRICE_WEIGHT, PRICE_BLENDS = _RULE.price_lag, _RULE.price_weight, _RULE.price_blends
@@ -131,13 +132,12 @@ def improve(buffer: Any, n: int, node: int) -> None:
         buffer[ASSET * LANES + i] = high_density / total + below(low + total, high_density)
     for k in range(INNER):
         lag, lag_square = LAG[k], part * LAG[k] * LAG[k]
-        w0, w1, w2, w3 = BLEND[node, k, 0], BLEND[node, k, 1], BLEND[node, k, 2], BLEND[node, k, 3]
-        w4, w5, w6, w7 = BLEND[node, k, 4], BLEND[node, k, 5], BLEND[node, k, 6], BLEND[node, k, 7]
+        w0, w1, w2 = BLEND[node, k, 0], BLEND[node, k, 1], BLEND[node, k, 2]
+        w3, w4, w5 = BLEND[node, k, 3], BLEND[node, k, 4], BLEND[node, k, 5]
         for i in range(n):
             square = w0 * buffer[SQUARE * LANES + i] + w1 * buffer[(SQUARE + 1) * LANES + i]
             square += w2 * buffer[(SQUARE + 2) * LANES + i] + w3 * buffer[(SQUARE + 3) * LANES + i]
             square += w4 * buffer[(SQUARE + 4) * LANES + i] + w5 * buffer[(SQUARE + 5) * LANES + i]
-            square += w6 * buffer[(SQUARE + 6) * LANES + i] + w7 * buffer[(SQUARE + 7) * LANES + i]
             years = buffer[YEARS * LANES + i]
             spread = buffer[VOL * LANES + i] * math.sqrt(part * years) * lag
             gain = buffer[(LOG + node) * LANES + i] + math.sqrt(max(square, 0.0))
@@ -176,13 +176,12 @@ def premium(buffer: Any, n: int, place: int) -> None:
         buffer[GAMMA * LANES + i] = cash_density * (1.0 + low / spread) + asset_density * (1.0 - high / spread)
     for k in range(OUTER):
         lag, weight = PRICE_LAG[k], PRICE_WEIGHT[k]
-        w0, w1, w2, w3 = PRICE_BLENDS[place, k, 0], PRICE_BLENDS[place, k, 1], PRICE_BLENDS[place, k, 2], PRICE_BLENDS[place, k, 3]
-        w4, w5, w6, w7 = PRICE_BLENDS[place, k, 4], PRICE_BLENDS[place, k, 5], PRICE_BLENDS[place, k, 6], PRICE_BLENDS[place, k, 7]
+        w0, w1, w2 = PRICE_BLENDS[place, k, 0], PRICE_BLENDS[place, k, 1], PRICE_BLENDS[place, k, 2]
+        w3, w4, w5 = PRICE_BLENDS[place, k, 3], PRICE_BLENDS[place, k, 4], PRICE_BLENDS[place, k, 5]
         for i in range(n):
             square = w0 * buffer[SQUARE * LANES + i] + w1 * buffer[(SQUARE + 1) * LANES + i]
             square += w2 * buffer[(SQUARE + 2) * LANES + i] + w3 * buffer[(SQUARE + 3) * LANES + i]
             square += w4 * buffer[(SQUARE + 4) * LANES + i] + w5 * buffer[(SQUARE + 5) * LANES + i]
-            square += w6 * buffer[(SQUARE + 6) * LANES + i] + w7 * buffer[(SQUARE + 7) * LANES + i]
             spot, strike, vol = buffer[SPOT * LANES + i], buffer[STRIKE * LANES + i], buffer[VOL * LANES + i]
             rate, dividend, years = buffer[RATE * LANES + i], buffer[DIVIDEND * LANES + i], buffer[YEARS * LANES + i] * EXPIRY[place]
             to_come = lag * lag * years

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import os
 import sys
+import tempfile
 import warnings
 from pathlib import Path
 
+from core import warming
+from core.pricing import compiled
 from tests.accuracy import american, chain, report
 
 TARGET = Path(__file__).resolve().parents[2] / "docs" / "accuracy.md"
@@ -19,6 +22,8 @@ def main(arguments: list[str]) -> int:
         print("DESK_REAL_DATA is not set: there is no recorded market on this machine to measure on")
         return 1
     warnings.simplefilter("error")
+    if warming.wanted():
+        compiled.warm(str(warming.cache_directory(Path(tempfile.gettempdir()) / f"thetadesk-kernels-{os.getuid()}")))
     days = chain.read(Path(folder))
     page = report.page([*chain.sections(days, Path(folder)), *american.sections(Path(folder))])
     if "--print" in arguments:

@@ -7,6 +7,7 @@ are against exact values: fifty digits for European ones, QuantLib's high-precis
 from __future__ import annotations
 
 import math
+import os
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -40,7 +41,7 @@ def rows() -> list[dict[str, Any]]:
     """One row per comparison: name, ours_ns and peer_ns per option, ratio ours / peer, accuracy (largest error, in words)."""
     made = [*_skipped()]
     if warming.wanted():
-        compiled.warm(str(warming.cache_directory(Path(tempfile.gettempdir()) / "thetadesk-bench")))
+        compiled.warm(str(warming.cache_directory(Path(tempfile.gettempdir()) / f"thetadesk-kernels-{os.getuid()}")))
     else:
         made.append(_missing("compiled kernels", "numba is not installed"))
     return [*made, *_greeks(), *_implied(), *_american(), *_cash(), *_scenarios()]

@@ -1,13 +1,17 @@
-"""The compiled kernels, made once for all test processes and used only by tests that ask for them."""
+"""The compiled kernels, made once for this version of the code and used only by tests that ask for them."""
 
 from __future__ import annotations
 
 import fcntl
+import os
+import tempfile
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from core import warming
 from core.pricing import compiled
 
 COMPILING_SECONDS = 900.0  # on a machine with much else to do
@@ -21,15 +25,14 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 @pytest.fixture(scope="session")
-def kernels(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Mapping[str, Any]:
-    """Compile the kernels, or load what another test process has compiled."""
+def kernels() -> Mapping[str, Any]:
+    """Compile the kernels, or load what another test process or an earlier run has compiled from the same text."""
     pytest.importorskip("numba", reason="numba is not installed: the numpy code is all there is")
-    base = tmp_path_factory.getbasetemp()
-    shared = (base if worker_id == "master" else base.parent) / "kernels"
-    shared.mkdir(exist_ok=True)
+    shared = Path(tempfile.gettempdir()) / f"thetadesk-kernels-{os.getuid()}"
+    shared.mkdir(mode=0o700, exist_ok=True)
     with (shared / "lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        assert compiled.warm(str(shared))
+        assert compiled.warm(str(warming.cache_directory(shared)))
     loaded = compiled._LOADED.kernels
     compiled._LOADED.kernels = {}
     return loaded
