@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections import Counter
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -17,9 +18,10 @@ from core.domain.encoding import from_plain, to_plain
 from core.domain.events import Event, MandateGranted, MandateRevoked, Mode, Submitting, TicketConfirmed
 from core.domain.mandates import Authority, Mandate, MandateAction, broken_bounds
 from core.domain.orders import Effect
+from core.errors import BrokerTimeout
 from core.runtime import SimLoop, SimRuntime
 from tests.unit.orders.exit_floor import Floor, open_floor
-from tests.unit.risk.market import NOW, PRACTICE
+from tests.unit.risk.market import NOW, PRACTICE, SPREAD
 
 AT = datetime(2019, 5, 6, 15, 0, tzinfo=UTC)
 MANDATE = Mandate(
@@ -96,6 +98,8 @@ ACTS = st.lists(
         st.tuples(st.just("revoke"), st.just(0)),
         st.tuples(st.just("halt"), st.booleans()),
         st.tuples(st.just("blind"), st.booleans()),
+        st.tuples(st.just("lose"), st.booleans()),
+        st.tuples(st.just("die"), st.sampled_from(["before", "after"])),
     ),
     min_size=3, max_size=14,
 )
@@ -108,14 +112,14 @@ async def play(runtime: SimRuntime, acts: list[tuple[str, Any]]) -> Floor:
     await floor.grant("credit_stop", id="M2", max_quantity=2, max_orders_per_day=2)
     held = 0
     for act, value in acts:
-        if act == "hold" and held < 4:
+        if act == "hold" and held < 4 and floor.world.mode() is Mode.ACTIVE:
             held += 1
+            floor.world.broker.heal()
             await floor.hold(value, client_id=f"H{held}")
         elif act == "cost":
             floor.costs(value)
         elif act == "round":
-            await floor.round(after_seconds=value)
-            await floor.world.sender.work()
+            floor = await one_round(floor, value)
         elif act == "fill":
             for order in tuple(floor.desk.book(PRACTICE).live.values()):
                 await floor.fill(order, "25")
@@ -127,7 +131,26 @@ async def play(runtime: SimRuntime, acts: list[tuple[str, Any]]) -> Floor:
             await floor.world.halt(Mode.HALT if value else Mode.ACTIVE)
         elif act == "blind":
             floor.market.stale_seconds = 600.0 if value else 0.0
+        elif act == "lose":  # the broker's answer to the next order, or the order itself
+            floor.world.broker.fault("submit", BrokerTimeout("no answer"), after=value)
+        elif act == "die":  # in the next append, if the exits have something to write
+            floor.world.faults.die = value
+            floor = await one_round(floor, 60)
+            floor.world.faults.die = ""
     return floor
+
+
+async def one_round(floor: Floor, seconds: float) -> Floor:
+    """Time passes, the exits look and the sender works; a process that died meanwhile is started again."""
+    await asyncio.sleep(seconds)
+
+    async def work() -> None:
+        await floor.loop.round()
+        await floor.world.sender.work()
+
+    floor.world.runtime.spawn(work(), name="work")
+    await asyncio.sleep(30)
+    return floor if floor.world.runtime.process.alive else await floor.restart()
 
 
 @settings(max_examples=30)
@@ -172,6 +195,8 @@ async def check(floor: Floor) -> None:
     for client_id in floor.world.broker.sent("submit"):
         assert client_id.startswith("H") or client_id in mandated
     book = floor.desk.book(PRACTICE)
+    held = {key: position.quantity for key, position in floor.world.broker.positions.items()}
+    assert held.get(SPREAD[0].instrument.key, 0) <= 0 <= held.get(SPREAD[1].instrument.key, 0)  # nothing was closed twice
     assert sent.total() >= 1 and all(trade.open_units >= 0 for trade in book.trades.values())
     for trade in book.trades.values():
         live_units = sum(order.leaves for order in book.live.values() if order.trade_id == trade.id and order.mandate is not None)
