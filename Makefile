@@ -11,6 +11,7 @@ LOCK := uv pip compile --quiet --universal --python-version 3.11 --generate-hash
 PYTEST_ARGS ?= -n 2
 SEED ?=
 STEPS ?=
+JOBS ?=
 MUTANTS ?=
 CYCLES ?= 500
 
@@ -35,7 +36,7 @@ accuracy: venv-dev
 	$(BIN)/python -m tests.accuracy
 
 sim: venv-dev
-	$(BIN)/python -m tests.sim $(if $(SEED),--seed $(SEED)) $(if $(STEPS),--steps $(STEPS))
+	$(BIN)/python -m tests.sim $(if $(SEED),--seed $(SEED)) $(if $(STEPS),--steps $(STEPS)) $(if $(JOBS),--jobs $(JOBS))
 	$(if $(filter 0,$(CYCLES)),,$(BIN)/python -m tests.blackbox --cycles $(CYCLES) $(if $(SEED),--seed $(SEED)))
 
 mutants: venv-dev

@@ -91,6 +91,7 @@ class Desk:
     default_account: AccountId | None = None
     ticket_seconds: dict[str, float] = field(default_factory=dict)  # ticket -> the clock's own seconds when drawn, whatever the wall says
     cards: dict[str, Reply] = field(default_factory=dict)  # the newest cards the clock drew, for whoever is told of them
+    cards_in_hand: int = 0  # being priced and drawn, not recorded yet
     notes: list[str] = field(default_factory=list)  # what start-up wants a person to know
     write_halt: Callable[[str], None] | None = None  # makes the HALT file; None where the desk has no directory (tests, simulation)
     clear_halt: Callable[[], None] | None = None  # removes it

@@ -7,9 +7,12 @@ left alone: a secret of digits only, such as a PIN, is struck out where it is ca
 
 from __future__ import annotations
 
+import operator
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import fields, is_dataclass, replace
+from datetime import date, datetime
+from decimal import Decimal
 from functools import cache
 from typing import Any, TypeVar
 
@@ -17,6 +20,7 @@ T = TypeVar("T")
 Pens = tuple[re.Pattern[str] | None, re.Pattern[str] | None, re.Pattern[str] | None]
 
 MARK = "****"
+_WITHOUT_TEXT = frozenset({int, float, bool, type(None), Decimal, datetime, date})
 MOST_SECRETS = 512
 MOST_PASSES = 8
 MOST_HARMLESS = 2_048
@@ -189,19 +193,32 @@ def _query(found: re.Match[str]) -> str:
 
 
 def _cleaned(value: Any, redact: Callable[[str], str]) -> Any:
-    if type(value) is str:
+    kind = type(value)
+    if kind is str:
         return redact(value)
+    if kind in _WITHOUT_TEXT:
+        return value
+    names = _init_names(kind)
+    if names is not None:
+        changed = {}
+        for name in names:
+            old = getattr(value, name)
+            if (new := _cleaned(old, redact)) is not old:
+                changed[name] = new
+        return replace(value, **changed) if changed else value
     if isinstance(value, tuple | list):
         items = [_cleaned(item, redact) for item in value]
-        return value if all(new is old for new, old in zip(items, value, strict=True)) else type(value)(items)
+        return value if all(map(operator.is_, items, value)) else kind(items)
     if isinstance(value, Mapping):
         pairs = {key: _cleaned(item, redact) for key, item in value.items()}
-        return value if all(pairs[key] is value[key] for key in pairs) else pairs
-    if is_dataclass(value) and not isinstance(value, type):
-        now = {item.name: getattr(value, item.name) for item in fields(value) if item.init}
-        changed = {name: new for name, old in now.items() if (new := _cleaned(old, redact)) is not old}
-        return replace(value, **changed) if changed else value
+        return value if all(map(operator.is_, pairs.values(), value.values())) else pairs
     return value
+
+
+@cache
+def _init_names(kind: type) -> tuple[str, ...] | None:
+    """The fields a dataclass is made of, None for any other type."""
+    return tuple(item.name for item in fields(kind) if item.init) if is_dataclass(kind) else None
 
 
 def _forms(secret: str) -> list[str]:

@@ -11,7 +11,8 @@ lane is always first in, first out. Timers that are due at different times never
 A round is put into one fixed order before it is permuted, so the iteration order of a set of tasks does not show.
 
 **Processes.** Every lane belongs to a `SimProcess`. `abandon(process)` is `kill -9`: its tasks never run again, no `except`,
-no `finally`, no `__del__`, while the rest of the simulated world (a broker, the exchange) goes on.
+no `finally`, no `__del__`, while the rest of the simulated world (a broker, the exchange) goes on. `pause(process)` is SIGSTOP: nothing
+of it runs until `resume`, and what fell due meanwhile runs then.
 
 **Digest.** Each executed callback is hashed with its time. Same seed, same digest.
 """
@@ -71,9 +72,11 @@ class SimProcess:
     def __init__(self, name: str) -> None:
         self.name = name
         self.alive = True
+        self.paused = False
+        self.held: list[_Entry] = []  # what would have run while it was paused
 
     def __repr__(self) -> str:
-        return f"<SimProcess {self.name} {'alive' if self.alive else 'dead'}>"
+        return f"<SimProcess {self.name} {'paused' if self.paused else 'alive' if self.alive else 'dead'}>"
 
 
 class _Lane:
@@ -209,7 +212,10 @@ class SimLoop(asyncio.AbstractEventLoop):
         """
         dead = [process] if process is not None else self._processes()
         for one in dead:
-            one.alive = False
+            one.alive = one.paused = False
+            for handle in one.held:
+                _keep(handle)
+            one.held = []
         if not self._root.alive:
             self._root = SimProcess("root")
         if not self._outside.process.alive:
@@ -223,6 +229,16 @@ class SimLoop(asyncio.AbstractEventLoop):
             act()
 
     kill = abandon
+
+    def pause(self, process: SimProcess) -> None:
+        """Stop `process` as SIGSTOP does: the world goes on around it, and what it waits for may time out unseen."""
+        process.paused = True
+
+    def resume(self, process: SimProcess) -> None:
+        """Let a paused process run on; what fell due meanwhile is ready now, in the order in which it was."""
+        process.paused = False
+        held, process.held = process.held, []
+        self._ready.extend(handle for handle in held if handle.lane.process.alive)
 
     async def die(self, process: SimProcess) -> None:
         """Kill `process` from within one of its own tasks, on this very line."""
@@ -423,7 +439,11 @@ class SimLoop(asyncio.AbstractEventLoop):
         while not self._round:
             self._fill_round(main)
         handle = self._round.popleft()
-        if handle.cancelled() or not handle.lane.process.alive:
+        process = handle.lane.process
+        if handle.cancelled() or not process.alive:
+            return
+        if process.paused:
+            process.held.append(handle)
             return
         self.steps += 1
         if self.steps > self.max_steps:

@@ -18,7 +18,6 @@ from core.domain.encoding import digest
 from core.domain.events import Settled
 from core.domain.instruments import Delivery, Instrument, Option, underlying_instrument
 from core.domain.money import CENT, ZERO, from_market
-from core.domain.orders import Effect
 from core.domain.structures import describe_legs
 from core.errors import Unavailable
 from core.market.view import Needs, View
@@ -27,7 +26,7 @@ from core.orders.early_exercise import alarm as early_alarm
 from core.orders.early_exercise import early, may_be_exercised
 from core.orders.expiry_day import AFTER, alarm, alert_key, expiring, shorts_of_the_day, stages_before
 from core.orders.residue import recent_settlements, residues
-from core.orders.sender import AccountSender
+from core.orders.sender import AccountSender, closes_too_much
 from core.orders.states import Order
 from core.orders.turning import turn_for_ever
 from core.portfolio.book import Book
@@ -194,19 +193,6 @@ class Lookout:
         wanted: set[Instrument] = set(instruments)
         wanted |= {underlying_instrument(item.underlying) for item in instruments if isinstance(item, Option)}
         return await self._desk.reader.view(Needs(instruments=frozenset(wanted)))
-
-
-def closes_too_much(order: Order, book: Book) -> bool:
-    """Whether what is left of an order closes more of a contract than is held."""
-    filled = order.filled_contracts
-    for leg in order.envelope.legs:
-        left = order.quantity * leg.ratio - filled[leg.instrument.key]
-        if leg.effect is not Effect.CLOSE or left <= 0:
-            continue
-        held = book.positions[leg.instrument.key].quantity if leg.instrument.key in book.positions else 0
-        if held * leg.side.sign >= 0 or left > abs(held):
-            return True
-    return False
 
 
 def _order_words(order: Order) -> str:

@@ -81,6 +81,10 @@ def endings(book: Book, snapshot: BrokerSnapshot, *, sent_now: Collection[str]) 
         if reported is not None and reported.status in ENDED:
             ended = OrderEnded(client_id=order.client_id, outcome=ENDED[reported.status], reason="as the broker's books show")
             found.append((None, ended))
+        elif reported is not None and reported.status is BrokerStatus.FILLED and snapshot.complete:
+            # Every execution of it is in the book by now; that not all of it counts is a correction's work, or a bust's.
+            reason = f"the broker's books show it done; {order.filled} of {order.quantity} count after its corrections"
+            found.append((None, OrderEnded(client_id=order.client_id, outcome="cancelled", reason=reason)))
         elif reported is None and snapshot.complete and order.broker_ref is None and order.client_id not in sent_now:
             # Evidence of absence: a complete answer names every order since the cursor, and this one was never acknowledged.
             reason = "the broker's complete books never had this order"

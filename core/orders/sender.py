@@ -169,6 +169,7 @@ class AccountSender(BrokerLink):
                 or limit == order.limit
                 or order.held
                 or self._refused_lately(client_id, limit)
+                or closes_too_much(order, self._desk.book(self._account))
             ):
                 return order
             if await self._stop(order, new=False) is not None:
@@ -193,6 +194,7 @@ class AccountSender(BrokerLink):
             await self._wired("replace", order, self._broker.replace(order.client_id, permitted), limit=permitted.limit)
         except (BrokerRejected, LoginNeeded) as error:
             self._refused[order.client_id], self._refused_seconds[order.client_id] = permitted.limit, self._desk.runtime.seconds()
+            self._look_soon = True  # the broker may have it as finished: its books say so
             await self._one(ReplaceRefused(client_id=order.client_id, limit=order.limit, reason=words(str(error))))
             if isinstance(error, LoginNeeded):
                 await self._locked_out(error)
@@ -285,6 +287,8 @@ class AccountSender(BrokerLink):
     def _mode_stop(self, order: Order) -> str | None:
         keys, strategy = scope_names(order.envelope.legs), order.envelope.strategy
         mode, reason = self._desk.mode(account=self._account, strategy=strategy, keys=keys)
+        if mode not in (Mode.ACTIVE, Mode.PAUSED) and order.uneven:
+            return f"the desk is in {mode.value.upper()} ({reason}), and what is left of it is not the structure that was measured"
         if not may_send(mode, order):
             return f"the desk is in {mode.value.upper()}: {reason}"
         return mandate_stop(self._desk, order)
@@ -413,6 +417,19 @@ def may_send(mode: Mode, order: Order) -> bool:
     """
     automation = order.standing_id is not None or order.mandate is not None
     return lets_through(mode, reducing=order.reducing, exits=order.exits, automation=automation)
+
+
+def closes_too_much(order: Order, book: Book) -> bool:
+    """Whether what is left of an order closes more of a contract than is held."""
+    filled = order.filled_contracts
+    for leg in order.envelope.legs:
+        left = order.quantity * leg.ratio - filled[leg.instrument.key]
+        if leg.effect is not Effect.CLOSE or left <= 0:
+            continue
+        held = book.positions[leg.instrument.key].quantity if leg.instrument.key in book.positions else 0
+        if held * leg.side.sign >= 0 or left > abs(held):
+            return True
+    return False
 
 
 def shortfall(book: Book, order: Order) -> str | None:

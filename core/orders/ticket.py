@@ -101,6 +101,16 @@ async def draft(
     person did not say is sized by rule. `lead` is a sentence shown first, e.g. why the card is drawn again.
     """
     _slow_down(desk)
+    desk.cards_in_hand += 1
+    try:
+        return await _drafted(desk, intent, caller, limit=limit, second_order=second_order, replaces=replaces, lead=lead)
+    finally:
+        desk.cards_in_hand -= 1
+
+
+async def _drafted(
+    desk: Desk, intent: Intent, caller: Caller, *, limit: Decimal | None, second_order: bool, replaces: Ticket | None, lead: str
+) -> Reply:
     intent = replace(intent, instead_of=in_the_way(desk.book(intent.account), intent))
     sizing = not intent.quantity_said and intent.effect is Effect.OPEN and intent.wish is not None
     priced = await price(desk, replace(intent, wish=None) if sizing else intent, limit=limit, second_order=second_order)
@@ -596,7 +606,8 @@ def _holdings(exam: Exam) -> str:
 
 def _slow_down(desk: Desk) -> None:
     limit = desk.settings.desk.whole("cards_per_minute")
-    if desk.fold.drafted_since(desk.now() - timedelta(minutes=1)) >= limit and not desk.runtime.clock.standing:
+    drawn = desk.fold.drafted_since(desk.now() - timedelta(minutes=1)) + desk.cards_in_hand  # of a flood none is recorded yet
+    if drawn >= limit and not desk.runtime.clock.standing:
         raise UserError(f"More than {limit} cards in a minute.", "Wait a moment; nothing was lost.")
 
 

@@ -23,6 +23,7 @@ from core.market.view import ChainNeed, Needs, View
 from core.settings import Parameters
 
 MOST_IDEAS = 3
+LONGEST_DTE = 1_100  # three years: the longest that is listed
 _LISTED_DAYS = 400
 _NEAR_DELTA = 0.5  # a strike counts as "near" a delta within this share of it
 
@@ -202,6 +203,8 @@ def _days(parameters: Parameters, request: Request) -> tuple[int, int, int]:
     """Aim, fewest and most days: the strategy's own, or around what was said (a weekend, or a quarter of the time)."""
     if request.dte is None:
         return parameters.whole("dte"), parameters.whole("min_dte"), parameters.whole("max_dte")
+    if not 0 <= request.dte <= LONGEST_DTE:
+        raise UserError(f"no option has {request.dte} days to expiry", f"Ask for 0 to {LONGEST_DTE}.")
     if request.dte == 0:
         return 0, 0, 0
     spare = max(3, request.dte // 4)

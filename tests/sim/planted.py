@@ -6,6 +6,7 @@ invariants of which at least one must notice within a few seeds.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
@@ -16,36 +17,44 @@ from typing import Any
 import pytest
 
 import core.dispatch
+import core.market.chain
 import core.orders.link
 import core.orders.sender
 import core.orders.ticket
+import core.risk.rules.contract
+import core.risk.rules.quotes
+import core.store.memory
+import tests.sim.checks_desk
 from bot.buttons import Buttons, Stored
 from bot.session import Session
-from core.command import Caller
+from core.command import Access, Call, Caller
 from core.desk import Desk
-from core.domain.events import Draft, Event, Filled, Mode, NoteWritten, OrderEnded, OrderUnknown, Reconciled, Replacing
-from core.domain.orders import Permitted
+from core.domain.events import Draft, Event, Filled, Mode, NoteWritten, OrderEnded, OrderUnknown, Reconciled, Replacing, Settled
+from core.domain.orders import OrderState, Permitted
 from core.errors import DeskError, UserError
 from core.fold import DeskFold, Ticket
 from core.orders.link import BrokerLink
 from core.orders.sender import AccountSender
 from core.orders.states import Order
 from core.portfolio.book import BookFold
+from core.redaction import Redaction
 from core.reply import Reply
 from core.risk import gate
+from core.risk.exam import passing
 from core.store.memory import MemoryDisk, MemoryStore
+from tests.sim.checker import Violation
 from tests.sim.faults import Rates
-from tests.sim.invariants import Violation
 from tests.sim.world import episode
 
 CALM = Rates()
 LOSSY = Rates(request_lost=0.1, answer_lost=0.4, request_slow=0.1, snapshot_cut=0.5, disconnects_per_minute=1.0)
 CRASHY = Rates(crashes_per_minute=2.0)
 CHATTY = Rates(repeat_message=0.8, reorder_message=0.3)
-SLEEPY = Rates(clock_jumps_per_minute=1.0)
+SLEEPY = Rates(suspends_per_minute=1.0)
 LATE = Rates(late_report=0.9, expire_order=0.15, disconnects_per_minute=0.3)
+DAYS = Rates(outside_per_minute=4.0, suspends_per_minute=3.0)
 BROKEN = Rates(late_report=0.3, disconnects_per_minute=3.0)
-PARTIAL = Rates(answer_lost=0.5, snapshot_empty=0.5)
+PARTIAL = Rates(answer_lost=0.5, request_lost=0.2, snapshot_empty=0.5, late_report=0.5, disconnects_per_minute=2.0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,6 +66,8 @@ class Planted:
     plant: Callable[[pytest.MonkeyPatch], None]
     rates: Rates = CALM
     habits: Mapping[str, float] = field(default_factory=dict)  # what people do more of
+    accounts: int = 1
+    calm: bool = True  # False: the seed decides the day and the hour too
     first_seed: int = 1  # tried first: it was the quickest to show the bug when this was written
 
 
@@ -218,14 +229,19 @@ def _drops_fills_of_ended_orders(patch: pytest.MonkeyPatch) -> None:
         return [item for item in hear(self, update) if alive(self._desk.book(self._account), item[1])]
 
     patch.setattr(BrokerLink, "_bodies", bodies)
-    patch.setattr(core.orders.link, "facts", lambda book, snapshot: [item for item in facts(book, snapshot) if alive(book, item[1])])
+    patch.setattr(
+        core.orders.link, "facts", lambda book, *more, **named: [item for item in facts(book, *more, **named) if alive(book, item[1])]
+    )
+
+
+def _hears_no(patch: pytest.MonkeyPatch, module: Any, kind: type) -> None:
+    """What the broker's books report of one kind is not taken over."""
+    facts = module.facts
+    patch.setattr(module, "facts", lambda *some, **more: [item for item in facts(*some, **more) if not isinstance(item[1], kind)])
 
 
 def _leaves_fills_to_the_stream(patch: pytest.MonkeyPatch) -> None:
-    facts = core.orders.link.facts
-    patch.setattr(
-        core.orders.link, "facts", lambda book, snapshot: [item for item in facts(book, snapshot) if not isinstance(item[1], Filled)]
-    )
+    _hears_no(patch, core.orders.link, Filled)
 
 
 def _sends_in_halt(patch: pytest.MonkeyPatch) -> None:
@@ -331,7 +347,7 @@ def _edits_the_log(patch: pytest.MonkeyPatch) -> None:
     def tidy(self: MemoryStore, drafts: Sequence[Draft], *more: Any) -> Any:
         events = append(self, drafts, *more)
         if len(self.disk.rows) > 20:
-            self.disk.rows[9] = replace(self.disk.rows[9], actor="nobody", hash=self.disk.rows[8].hash)
+            self.disk.rows[9] = self.disk.rows[9]._replace(actor="nobody", hash=self.disk.rows[8].hash)
         return events
 
     patch.setattr(MemoryStore, "_append", tidy)
@@ -366,12 +382,159 @@ def _gives_up_on_the_link(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(AccountSender, "run", once)
 
 
+def _forgets_settlements(patch: pytest.MonkeyPatch) -> None:
+    hear = BrokerLink._bodies
+    patch.setattr(BrokerLink, "_bodies", lambda self, update: [] if isinstance(update.item, Settled) else hear(self, update))
+    _hears_no(patch, core.orders.link, Settled)
+
+
+def _shrugs_at_overfills(patch: pytest.MonkeyPatch) -> None:
+    async def nothing(self: BrokerLink, order: Order) -> None:
+        return None
+
+    patch.setattr(BrokerLink, "_stop_overfilled", nothing)
+
+
+def _ends_orders_for_good(patch: pytest.MonkeyPatch) -> None:
+    """Once an order has ended, a late fill does not change its state."""
+    state = Order.state.fget
+    assert state is not None
+
+    def final(self: Order) -> OrderState:
+        return OrderState(self.ended) if self.ended is not None else state(self)
+
+    patch.setattr(Order, "state", property(final))
+
+
+def _obeys_the_model(patch: pytest.MonkeyPatch) -> None:
+    in_the_way = core.dispatch._stands_in_the_way
+
+    def lax(command: Any, call: Call, access: Access, line: str) -> Reply | None:
+        return None if access is Access.REDUCE else in_the_way(command, call, access, line)
+
+    patch.setattr(core.dispatch, "_stands_in_the_way", lax)
+
+
+def _forgets_the_scope(patch: pytest.MonkeyPatch) -> None:
+    """Only what was set on the whole desk counts."""
+    modes = DeskFold.modes
+    patch.setattr(DeskFold, "modes", lambda self, **scope: modes(self))
+
+
+def _lets_breaks_stand(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(core.orders.link, "breaks", lambda result, modes: [])
+
+
+def _keeps_to_itself(patch: pytest.MonkeyPatch) -> None:
+    tell = tests.sim.checks_desk.announce
+
+    def quiet(event: Event, outcomes: Any, books: Any) -> Any:
+        return None if isinstance(event.body, OrderUnknown) else tell(event, outcomes, books)
+
+    patch.setattr(tests.sim.checks_desk, "announce", quiet)
+
+
+def _believes_any_quote(patch: pytest.MonkeyPatch) -> None:
+    def pass_it(exam: Any, parameters: Any) -> Any:
+        return passing("quotes", "hard", measured="0 s", limit="120 s", why="every quote is fine")
+
+    patch.setattr(core.risk.rules.quotes, "judge", pass_it)
+
+
+def _counts_in_floats(patch: pytest.MonkeyPatch) -> None:
+    """The body of a fee is written with its amount as a number."""
+    store = core.store.memory.stored
+
+    def stored(draft: Draft, **more: Any) -> Any:
+        row, event = store(draft, **more)
+        if row.kind != "CashMoved":
+            return row, event
+        plain = json.loads(row.body)
+        body = json.dumps({**plain, "amount": float(plain["amount"])})
+        return row._replace(body=body), event
+
+    patch.setattr(core.store.memory, "stored", stored)
+
+
+def _prices_off_the_tick(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(core.orders.ticket, "to_tick", lambda price, tick, *, up: price + Decimal("0.001"))
+
+
+def _takes_any_contract(patch: pytest.MonkeyPatch) -> None:
+    """The terms of a contract are taken from wherever, and the rule that knows them is gone."""
+    option = core.market.chain.option
+    patch.setattr(core.market.chain, "option", lambda *terms: replace(option(*terms), multiplier=10))
+    fine = passing("contract", "hard", measured="terms known", limit="standard terms", why="every contract is fine")
+    patch.setattr(core.risk.rules.contract, "judge", lambda exam, parameters: fine)
+
+
+def _ignores_the_fence(patch: pytest.MonkeyPatch) -> None:
+    append = MemoryStore._append
+    patch.setattr(MemoryStore, "_append", lambda self, drafts, seq, token: append(self, drafts, seq, None))
+
+    async def own(self: MemoryStore) -> int:
+        return self._own_token
+
+    async def acquire(self: MemoryStore, owner: str) -> int:
+        self._own_token = await acquired(self, owner)
+        return self._own_token
+
+    acquired = MemoryStore.acquire_lease
+    patch.setattr(MemoryStore, "_own_token", 0, raising=False)
+    patch.setattr(MemoryStore, "acquire_lease", acquire)
+    patch.setattr(MemoryStore, "lease_token", own)
+
+
+def _mixes_up_accounts(patch: pytest.MonkeyPatch) -> None:
+    """Every sender speaks to the broker connection of the last account."""
+    made: list[Any] = []
+    init = BrokerLink.__init__
+
+    def mixed(self: BrokerLink, desk: Desk, account: Any, broker: Any) -> None:
+        made.append(broker)
+        init(self, desk, account, broker)
+        links = tuple(desk.brokers.values())
+        self._submits = links[-1].submit  # type: ignore[attr-defined]
+
+    async def submit(self: AccountSender, order: Order, confirmed: Any) -> str | None:
+        own = self._broker.submit
+        self._broker.submit = self._submits  # type: ignore[method-assign, attr-defined]
+        try:
+            return await send(self, order, confirmed)
+        finally:
+            self._broker.submit = own  # type: ignore[method-assign]
+
+    send = AccountSender._submit
+    patch.setattr(BrokerLink, "__init__", mixed)
+    patch.setattr(AccountSender, "_submit", submit)
+
+
+def _keeps_no_secrets(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(Redaction, "redact", lambda self, text, *, strict=False: text)
+
+
+def _draws_without_end(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(core.orders.ticket, "_slow_down", lambda desk: None)
+
+
+def _halts_when_it_has_time(patch: pytest.MonkeyPatch) -> None:
+    """A halt waits behind everything else that is being handled."""
+    run = core.dispatch._run
+
+    async def patient(desk: Desk, command: Any, call: Call, access: Access) -> Reply:
+        if command.name in ("halt", "kill"):
+            await desk.runtime.sleep(60)
+        return await run(desk, command, call, access)
+
+    patch.setattr(core.dispatch, "_run", patient)
+
+
 def caught(bug: Planted, *, seeds: int, steps: int) -> tuple[int, tuple[Violation, ...]] | None:
     """Run seeds with the bug in place until an invariant is broken: the seed and what was found, None where none did."""
     for seed in dict.fromkeys((bug.first_seed, *range(1, seeds + 1))):
         with pytest.MonkeyPatch.context() as patch:
             bug.plant(patch)
-            found = episode(seed, steps=steps, rates=bug.rates, habits=bug.habits).violations
+            found = episode(seed, steps=steps, rates=bug.rates, habits=bug.habits, accounts=bug.accounts, calm=bug.calm).violations
         if found:
             return seed, found
     return None
@@ -397,10 +560,20 @@ def _permitted(order: Order, *, client_id: str | None = None) -> Permitted:
 
 
 def _bug(
-    name: str, caught_by: str, plant: Callable[[pytest.MonkeyPatch], None], rates: Rates = CALM, *, first_seed: int = 1, **habits: float
+    name: str,
+    caught_by: str,
+    plant: Callable[[pytest.MonkeyPatch], None],
+    rates: Rates = CALM,
+    *,
+    first_seed: int = 1,
+    accounts: int = 1,
+    calm: bool = True,
+    **habits: float,
 ) -> Planted:
     invariants = frozenset(caught_by.split())
-    return Planted(name=name, caught_by=invariants, plant=plant, rates=rates, habits=habits, first_seed=first_seed)
+    return Planted(
+        name=name, caught_by=invariants, plant=plant, rates=rates, habits=habits, first_seed=first_seed, accounts=accounts, calm=calm
+    )
 
 
 PLANTED: tuple[Planted, ...] = (
@@ -414,14 +587,14 @@ PLANTED: tuple[Planted, ...] = (
     _bug("accepts a press on a dropped card", "1", _accepts_dropped, press_and_drop=10.0),
     _bug("accepts a card the rules blocked", "1 11", _accepts_blocked),
     _bug("does not judge again at the press", "11", _always_allowed),
-    _bug("lets anybody confirm", "1", _anybody_confirms, first_seed=2),
+    _bug("lets anybody confirm", "1 12", _anybody_confirms, first_seed=2),
     _bug("takes any button for the last one", "1", _finds_any_button, forge=10.0),
     _bug("calls an unanswered order denied", "5 1", _guesses_after_a_timeout, LOSSY, first_seed=3, press=20.0),
-    _bug("concludes from half an answer", "5 1 7", _believes_half_an_answer, PARTIAL, first_seed=8, press=20.0),
+    _bug("concludes from half an answer", "5 1 7", _believes_half_an_answer, PARTIAL, first_seed=6, press=20.0),
     _bug("counts a repeated fill again", "7 8", _counts_fills_twice, Rates(repeat_update=0.8)),
     _bug("forgets the fees", "7", _forgets_fees),
-    _bug("drops fills of orders that ended", "7", _drops_fills_of_ended_orders, LATE, first_seed=3, press=20.0),
-    _bug("leaves fills to the stream", "7 27", _leaves_fills_to_the_stream, BROKEN, press=20.0),
+    _bug("drops fills of orders that ended", "7 9", _drops_fills_of_ended_orders, LATE, first_seed=3, press=20.0),
+    _bug("leaves fills to the stream", "7 9 27", _leaves_fills_to_the_stream, BROKEN, press=20.0),
     _bug("goes on in HALT", "13", _sends_in_halt, first_seed=3, press=20.0, halt=2.0),
     _bug("sends before the books were compared", "14", _sends_unreconciled, LOSSY, first_seed=4),
     _bug("walks past the worst price", "1", _walks_past_the_worst),
@@ -433,5 +606,21 @@ PLANTED: tuple[Planted, ...] = (
     _bug("keeps state the log does not explain", "16", _keeps_a_secret_state, CRASHY),
     _bug("rewrites an old event", "16 bug", _edits_the_log, CRASHY),
     _bug("acknowledges what a crash takes back", "16", _loses_the_last_write, CRASHY),
+    _bug("forgets settlements", "7 9", _forgets_settlements, DAYS, calm=False),
+    _bug("shrugs at overfills", "9", _shrugs_at_overfills, Rates(overfill=0.7)),
+    _bug("lets no fill change an order that ended", "10 8", _ends_orders_for_good, Rates(fill_after_end=0.9, expire_order=0.1), press=20.0),
+    _bug("does what a model says as long as it reduces", "12", _obeys_the_model),
+    _bug("halts the whole desk or nothing", "13", _forgets_the_scope, halt=5.0, press=20.0),
+    _bug("trades on where the books differ", "14", _lets_breaks_stand, Rates(glitches_per_minute=2.0), press=20.0),
+    _bug("keeps an unknown order to itself", "18", _keeps_to_itself, LOSSY),
+    _bug("believes any quote", "19", _believes_any_quote, Rates(stale_quote=0.5, insane_quote=0.3)),
+    _bug("writes an amount as a number", "20 16", _counts_in_floats, Rates(outside_per_minute=5.0)),
+    _bug("prices between the ticks", "20", _prices_off_the_tick),
+    _bug("does not look at a contract's terms", "21", _takes_any_contract),
+    _bug("writes on after another took the lease", "23 16", _ignores_the_fence, Rates(takeovers_per_minute=3.0)),
+    _bug("mixes up two accounts", "24", _mixes_up_accounts, accounts=2, press=20.0),
+    _bug("keeps no secrets", "25", _keeps_no_secrets, hostile_note=5.0),
+    _bug("draws cards without end", "26", _draws_without_end, Rates(floods_per_minute=3.0)),
+    _bug("halts when it has the time", "13", _halts_when_it_has_time, halt=5.0),
     _bug("does not come back after a lost connection", "27", _gives_up_on_the_link, Rates(disconnects_per_minute=1.0)),
 )

@@ -1,7 +1,8 @@
 """One episode: a desk, a broker, a market, people and a fate that breaks things, all in virtual time and decided by one seed.
 
-A *step* is one thing that happens to the desk: a message delivered or answered, a request to the broker or its report, an order taken or
-filled at the exchange, a question to the data source, a write to the disk, a fault, a restart. The checkers look after every one.
+A *step* is one thing that happens to the desk: a message delivered or answered, a call of a machine, a request to the broker or its
+report, an order taken or filled at the exchange, a settlement, a question to the data source, a write to the disk or a read of it at a
+start, a fault, a start, a death. The checkers look after every one.
 
 After the given number of steps everything is healed, and the desk has some minutes to come to rest: no order left hanging, every message
 answered, a mode with a reason, books that agree with the broker's.
@@ -12,42 +13,54 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from hashlib import blake2b
 from random import Random
+from typing import Any
 
 import core.app
 from core.app import App, assemble, replay
 from core.clock import LoopClock
-from core.config import parse_config
+from core.config import Config, parse_config
 from core.desk import Desk
-from core.domain.events import Event, Mode
-from core.domain.orders import OrderState
+from core.domain.accounts import AccountId
+from core.domain.events import Draft, Event
 from core.errors import DeskError
+from core.logs import Logs
+from core.redaction import Redaction
+from core.reply import Reply
 from core.runtime import SeededEntropy, SimLoop, SimProcess, SimRuntime
 from core.store.archive import ArchiveImage, MemoryArchive
-from core.store.memory import Image, MemoryStore
-from tests.sim.broker import Exchange, Link
-from tests.sim.chat import Chat, People
-from tests.sim.disk import Disk
-from tests.sim.faults import Faults, Rates, draw
+from core.store.memory import Image, MemoryDisk
+from tests.sim.broker import Line, Link
+from tests.sim.chat import Chat, cheap_pins
+from tests.sim.clearing import Clearing
+from tests.sim.disk import Disk, SimStore, damaged_snapshots, restore, torn_tail
+from tests.sim.exchange import Exchange
+from tests.sim.fate import Fate, first_instant
+from tests.sim.faults import CANARY, Faults, Rates, draw
+from tests.sim.feed import FakeProvider
 from tests.sim.invariants import Monitor, Violation
-from tests.sim.market import FakeProvider, Market
+from tests.sim.machines import Machines
+from tests.sim.market import Market
+from tests.sim.people import SECOND_ACCOUNT, People
 
-START = datetime(2026, 3, 3, 15, 0, tzinfo=UTC)  # a Tuesday, 10:00 in New York
-START_CASH = Decimal(60000)
-MOST_POSITIONS = 3
-SNAPSHOT_EVERY = 150  # so that restarts begin from snapshots too
+START_CASH = {"sim": Decimal(120_000), SECOND_ACCOUNT: Decimal(50_000)}
+MOST_POSITIONS = 4
+SNAPSHOT_EVERY = 250  # so that restarts begin from snapshots too
 REST_SECONDS = 200.0
-CONFIG = parse_config(
-    {
-        "accounts": [{"name": "sim", "broker": "paper", "id": "SIM", "env": "paper", "kind": "reg_t", "start_cash": int(START_CASH)}],
-        "watch_list": ["XSP"],
-        "settings": {"rules.positions.max_positions": MOST_POSITIONS},
-    }
-)
 BUG_ID = re.compile(r"E[0-9A-Z]{7} (command|order) ")  # how the desk reports an error nobody expected
+
+
+def config_of(accounts: int, kind: str) -> Config:
+    """One account or two at one broker; the second of a kind the seed decides."""
+    names = ("sim", SECOND_ACCOUNT)[:accounts]
+    kinds = {"sim": "reg_t", SECOND_ACCOUNT: kind}
+    listed = [
+        {"name": name, "broker": "paper", "id": f"SIM{number}", "env": "paper", "kind": kinds[name], "start_cash": int(START_CASH[name])}
+        for number, name in enumerate(names, 1)
+    ]
+    return parse_config({"accounts": listed, "watch_list": ["XSP"], "settings": {"rules.positions.max_positions": MOST_POSITIONS}})
 
 
 @dataclass(kw_only=True)
@@ -57,10 +70,13 @@ class Life:
     boot: int
     process: SimProcess
     runtime: SimRuntime
-    store: MemoryStore
+    store: SimStore
     archive: MemoryArchive
+    logs: Logs
+    feed: FakeProvider
     desk: Desk | None = None  # once it takes messages
     app: App | None = None
+    was_paused: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,46 +98,73 @@ class Result:
 
 
 @dataclass(slots=True)
-class _Disk:
-    """What survives: the log and the archive."""
+class Platter:
+    """What survives: the log and the archive, and what the last crash did to them."""
 
-    log: Image = field(default_factory=Image)
+    log: MemoryDisk = field(default_factory=MemoryDisk)
     archive: ArchiveImage | None = None
+    torn: Image | None = None  # the log as a start finds it that comes before the journal was rolled back
     full_until: float = -1.0
 
 
 class World:
     """Everything of one episode."""
 
-    def __init__(self, seed: int, *, steps: int, rates: Rates | None = None, habits: Mapping[str, float] | None = None) -> None:
+    def __init__(
+        self,
+        seed: int,
+        *,
+        steps: int,
+        rates: Rates | None = None,
+        habits: Mapping[str, float] | None = None,
+        accounts: int | None = None,
+        crash_at: tuple[int, str] | None = None,
+        calm: bool = False,
+    ) -> None:
+        """`crash_at` kills the desk at its k-th durable write: before, in the middle of (torn) or after it. `calm`: a morning like any
+        other, for a test of one fault; else the seed decides the day, the hour and whether the episode sees the close."""
         self.seed = seed
         self.most_steps = steps
         self.steps = 0
-        self.loop = SimLoop(seed, START, max_steps=steps * 400 + 1_000_000)
         entropy = SeededEntropy(seed)
+        self.rng: Random = entropy.rng("fate")
+        start = first_instant(self.rng, calm=calm)
+        self.loop = SimLoop(seed, start, max_steps=steps * 400 + 1_000_000)
         self.entropy = entropy
         self.faults = Faults(rates if rates is not None else draw(entropy.rng("rates")), entropy.rng("faults"))
-        self.rng: Random = entropy.rng("fate")
         self.clock = LoopClock(self.loop)
-        self.market = Market(START, entropy.rng("market"), self.loop.time)
-        self.exchange = Exchange(self.loop, CONFIG.accounts[0].id, self.market, self.faults, self.step, START_CASH)
+        self.market = Market(start, entropy.rng("market"), self.loop.time)
+        drawn, kind = self.rng.choice((1, 1, 2)), self.rng.choice(("reg_t", "reg_t", "ira", "cash"))
+        self.config = config_of(accounts or (1 if calm else drawn), kind)
+        names = {account.id: account.name for account in self.config.accounts}
+        self.exchanges = {
+            key: Exchange(self.loop, key, self.market, self.faults, self.step, START_CASH[name]) for key, name in names.items()
+        }
+        self.exchange = next(iter(self.exchanges.values()))  # the default account's
+        self.lines = {key: Line(exchange) for key, exchange in self.exchanges.items()}
+        self.clearing = {key: Clearing(exchange, entropy.rng("clearing", str(key))) for key, exchange in self.exchanges.items()}
         self.monitor = Monitor(
-            self.exchange, most_positions=MOST_POSITIONS, capital_fraction=Decimal("0.05"), margin_fraction=Decimal("0.50")
+            self.exchanges, most_positions=MOST_POSITIONS, capital_fraction=Decimal("0.05"), stress_fraction=Decimal("0.20")
         )
-        self.exchange.watcher = self.monitor
+        for exchange in self.exchanges.values():
+            exchange.watcher = self.monitor
         self.chat = Chat(self)
         self.monitor.history.messages = self.chat.messages
-        self.people = People(self.chat, self.market, entropy.rng("people"), habits or {})
+        self.people = People(self.chat, self.market, entropy.rng("people"), habits or {}, accounts=len(self.exchanges))
+        self.machines = Machines(self, entropy.rng("machines"))
         self.life: Life | None = None
+        self.ghosts: list[Life] = []  # lives that were paused and replaced
         self.crashes = 0
         self.halt_file: str | None = None
         self.errors: list[str] = []
         self.outbound = blake2b(digest_size=16)
-        self._disk = _Disk()
+        self.platter = Platter()
+        self.writes = 0
+        self.healed = False
+        self._crash_at = crash_at
         self._boots = 0
         self._world = self.loop.process("world")
-        self._skew = timedelta(0)
-        self._healed = False
+        self.fate = Fate(self, calm=calm)
 
     # --- bookkeeping
 
@@ -131,13 +174,21 @@ class World:
         self.monitor.steps = self.steps
         self.outbound.update(f"{self.loop.time()!r} {what}\n".encode())
 
+    def sent_out(self, reply: Reply) -> None:
+        """What leaves the desk for a person belongs to the digest too."""
+        self.outbound.update(repr((reply.blocks, reply.cites)).encode())
+
     def later(self, seconds: float, act: Callable[[], object]) -> None:
         """Do something later, whatever becomes of the desk."""
         with self.loop.inside(self._world):
             self.loop.call_later(seconds, act)
 
     def _full(self) -> bool:
-        return self.loop.time() < self._disk.full_until
+        return self.loop.time() < self.platter.full_until
+
+    def _planned_crash(self) -> str:
+        self.writes += 1
+        return self._crash_at[1] if self._crash_at is not None and self._crash_at[0] == self.writes else ""
 
     # --- the desk
 
@@ -148,153 +199,155 @@ class World:
         self._boots += 1
         self.step("boot")
         process = self.loop.process(f"desk {self._boots}")
+        redaction = Redaction()
+        redaction.add(CANARY)
+        logs = Logs(redaction)
         runtime = SimRuntime(
             self.loop,
             self.seed,
             process=process.name,
             clock=self.clock,
             entropy=self.entropy.child("boot", self._boots),
-            on_failure=self._failed,
+            on_failure=lambda name, error: self._failed(logs, name, error),
         )
-        process = runtime.process
-        disk = Disk(self.loop, self.faults, process=process, runtime=runtime, full=self._full, step=self.step, durable=self._durable)
-        archive = MemoryArchive(image=self._disk.archive, faults=disk)
-        store = MemoryStore.from_image(self._disk.log, clock=self.clock, faults=disk)
-        life = self.life = Life(boot=self._boots, process=process, runtime=runtime, store=store, archive=archive)
-        self.loop.after_abandon(process, lambda: self._died(life))
-        runtime.spawn(self._start(life), name="start")
+        boot = self._boots
+        hooks = Disk(
+            self.loop,
+            self.faults,
+            process=runtime.process,
+            runtime=runtime,
+            full=self._full,
+            step=self.step,
+            durable=lambda events: self.monitor.durable(self.platter.log.rows, events, boot=boot),
+            archived=lambda operations: self.monitor.archived(operations, boot=boot),
+            torn=self._torn,
+            at_write=self._planned_crash,
+        )
+        torn, self.platter.torn = self.platter.torn, None
+        disk = self.platter.log if torn is None else MemoryDisk.from_image(torn)
+        store = SimStore(disk, hooks=hooks, clock=self.clock)
+        life = self.life = Life(
+            boot=boot,
+            process=runtime.process,
+            runtime=runtime,
+            store=store,
+            archive=MemoryArchive(image=self.platter.archive, faults=hooks),
+            logs=logs,
+            feed=FakeProvider(self.market, self.faults, runtime, self.step),
+        )
+        self.monitor.feed = life.feed
+        self.loop.after_abandon(runtime.process, lambda: self._died(life))
+        runtime.spawn(self._start(life, torn=torn is not None), name="start")
+        self.fate.booted(life)
 
-    async def _start(self, life: Life) -> None:
+    async def _start(self, life: Life, *, torn: bool) -> None:
         try:
+            life.store.disk.break_lock()  # its owner is dead, or was replaced by somebody who took the lock away from it
             token = await life.store.acquire_lease(f"boot {life.boot}")
+            if not torn:
+                self.monitor.took_over(life.boot)
             fold = await replay(life.store)
-            link = Link(
-                self.exchange, boot=life.boot, process=life.process, durable_seq=lambda: life.store.disk.head.seq, now=self.clock.now
-            )
-            desk = await assemble(
-                config=CONFIG,
-                runtime=life.runtime,
-                store=life.store,
-                archive=life.archive,
-                token=token,
-                fold=fold,
-                providers=(FakeProvider(self.market, self.faults, life.runtime, self.step),),
-                halt_reason=lambda: self.halt_file,
-                brokers=(link,),
-            )
-            desk.write_halt, desk.clear_halt = self._write_halt, self._clear_halt
-            desk.listen(lambda event, outcomes: self._folded(desk, event))
-            life.app = App(desk=desk, home=None)
-            await life.app.start()
-            life.desk = desk
-            self.chat.desk_is_back()
+            if torn:
+                self.monitor.find("16", "the desk went on with a log whose last write was torn")
+            await self._assembled(life, token, fold)
         except DeskError as error:
             self.errors.append(f"start: {error}")
             self.loop.abandon(life.process)  # the process ends with a message; whoever watches it starts it again
 
+    async def _assembled(self, life: Life, token: int, fold: Any) -> None:
+        links = tuple(
+            Link(
+                line,
+                boot=life.boot,
+                process=life.process,
+                durable_seq=lambda: len(self.platter.log.rows),
+                now=self.clock.now,
+            )
+            for line in self.lines.values()
+        )
+        desk = await assemble(
+            config=self.config,
+            runtime=life.runtime,
+            store=life.store,
+            archive=life.archive,
+            token=token,
+            fold=fold,
+            providers=(life.feed,),
+            halt_reason=lambda: self.halt_file,
+            brokers=links,
+            logs=life.logs,
+        )
+        desk.write_halt, desk.clear_halt = self._write_halt, self._clear_halt
+        desk.listen(lambda event, outcomes: self._folded(desk, event, outcomes))
+        life.app = App(desk=desk, home=None)
+        await life.app.start()
+        life.desk = desk
+        self.chat.desk_is_back()
+
+    def _torn(self, drafts: Sequence[Draft]) -> None:
+        """A write is about to be cut in the middle: sometimes the next start comes before the journal was rolled back."""
+        if self.faults.rng.random() < 0.5:
+            self.platter.torn = torn_tail(self.platter.log.image(), drafts, self.clock, self.faults.rng)
+
     def _died(self, life: Life) -> None:
         """Keep what is durable, check it, and start again in a while."""
-        self.crashes += 1
         self.step("crash")
-        self._disk.log, self._disk.archive = life.store.durable_image(), life.archive.durable_image()
+        self.monitor.left_behind(life.archive.durable_image(), life.logs)
+        if life in self.ghosts:
+            self.ghosts.remove(life)
+            return
+        self.crashes += 1
+        if life.store.disk is self.platter.log:
+            image = self.platter.log.image()
+            if image.snapshots and self.faults.hits("torn_snapshot"):
+                image = damaged_snapshots(image, self.faults.rng)
+            restore(self.platter.log, image)
+            self.platter.archive = life.archive.durable_image()
         self.life = None
-        live = None if life.desk is None else (life.desk.fold.seq, life.desk.fold.digest())
-        self.monitor.ended(self._disk.log.rows, live, self.rng)
-        self.later(1.0 if self._healed else self.rng.uniform(0.5, 20.0), self.boot)
+        self.monitor.ended(self.platter.log.rows, None if life.desk is None else life.desk.fold)
+        self.later(1.0 if self.healed else self.rng.uniform(0.5, 20.0), self.boot)
 
-    def _durable(self, events: Sequence[Event]) -> None:
-        assert self.life is not None
-        self.monitor.durable(self.life.store.disk.rows, events)
+    def replace_paused(self) -> None:
+        """The desk is stopped in its tracks; somebody starts another one, which takes the lease; then the old one wakes up."""
+        old = self.life
+        if old is None or old.desk is None or self.ghosts:
+            return
+        self.loop.pause(old.process)
+        old.was_paused = True
+        self.ghosts.append(old)
+        self.platter.archive = old.archive.durable_image()
+        self.life = None
+        self.later(self.rng.uniform(0.1, 5.0), self.boot)
+        self.later(self.rng.uniform(5.2, 40.0), lambda: self._wakes(old))
 
-    def _folded(self, desk: Desk, event: Event) -> None:
+    def _wakes(self, old: Life) -> None:
+        self.step("the replaced desk wakes up")
+        self.loop.resume(old.process)
+        self.later(self.rng.uniform(1.0, 30.0), lambda: self.loop.abandon(old.process) if old.process.alive else None)
+
+    def _folded(self, desk: Desk, event: Event, outcomes: Any) -> None:
         if event.seq == desk.fold.seq == len(self.monitor.history.rows):
-            self.monitor.folded(desk)
+            self.monitor.folded(desk, event)
+        self.monitor.announced(desk, event, outcomes)
 
-    def _failed(self, name: str, error: BaseException) -> None:
+    def _failed(self, logs: Logs, name: str, error: BaseException) -> None:
+        logs.failed(name, error)
         self.errors.append(f"{name}: {type(error).__name__}: {error}")
         if not isinstance(error, DeskError | TimeoutError) or BUG_ID.match(name):
             self.monitor.find("bug", f"{name}: {type(error).__name__}: {error}")
 
     def _write_halt(self, reason: str) -> None:
         self.halt_file = self.monitor.history.halt_file = reason
+        self.monitor.history.desk_halted_at = self.loop.time()
 
     def _clear_halt(self) -> None:
         self.halt_file = self.monitor.history.halt_file = None
-
-    # --- fate
-
-    def _per_minute(self, name: str, act: Callable[[], object]) -> None:
-        """Let something happen at a rate, at random moments."""
-        rate = getattr(self.faults.rates, name)
-        if rate <= 0:
-            return
-
-        def happen() -> None:
-            if self._healed:
-                return
-            self.step(name)
-            self.faults.count(name)
-            act()
-            self.later(self.rng.expovariate(rate / 60), happen)
-
-        self.later(self.rng.expovariate(rate / 60), happen)
-
-    def _begin(self) -> None:
-        uniform = self.rng.uniform
-        self._per_minute("disconnects_per_minute", lambda: self.exchange.disconnect(uniform(0, 25), silent=self.rng.random() < 0.3))
-        self._per_minute("rolls_per_minute", self.exchange.roll)
-        self._per_minute("outside_per_minute", self.exchange.outside_trade)
-        self._per_minute("jumps_per_minute", lambda: self.market.jump(self.rng.gauss(0, 0.004)))
-        self._per_minute("full_disks_per_minute", self._fill_disk)
-        self._per_minute("crashes_per_minute", self._crash)
-        self._per_minute("clock_jumps_per_minute", self._sleep)
-        self._per_minute("clock_steps_per_minute", self._step_clock)
-        self.later(5.0, self._someone_acts)
-        self.later(self.rng.uniform(60, 900), self._deploy)
-
-    def _someone_acts(self) -> None:
-        if not self._healed:
-            self.later(self.people.act(), self._someone_acts)
-
-    def _fill_disk(self) -> None:
-        self._disk.full_until = self.loop.time() + self.rng.uniform(1, 30)
-
-    def _crash(self) -> None:
-        if self.life is not None:
-            self.loop.abandon(self.life.process)
-
-    def _sleep(self) -> None:
-        """The machine was suspended: time has passed for the whole world, and no timer ran."""
-        by = timedelta(seconds=self.rng.choice((45, 200, 900)))
-        self.clock.step(by)
-        self.market.skip(by)
-
-    def _step_clock(self) -> None:
-        """A time server corrects this machine's clock, or gets it wrong for a while."""
-        by = timedelta(seconds=self.rng.choice((-20, -5, -2, 2, 5, 20)))
-        if abs(self._skew + by) <= timedelta(seconds=30):
-            self._skew += by
-            self.clock.step(by)
-
-    def _deploy(self) -> None:
-        """A clean stop and start, which keeps a snapshot."""
-        life = self.life
-        if self._healed or life is None or life.app is None or life.desk is None:
-            return
-        self.step("deploy")
-        app = life.app
-
-        async def stop() -> None:
-            await app.stop()
-            self.loop.abandon(life.process)
-
-        with self.loop.inside(life.process):
-            self.loop.create_task(stop(), name="deploy")
 
     # --- the run
 
     def run(self) -> Result:
         """Run the episode to its end."""
+        cheap_pins()
         every, core.app.SNAPSHOT_EVERY = core.app.SNAPSHOT_EVERY, SNAPSHOT_EVERY
         try:
             return self._run()
@@ -302,59 +355,36 @@ class World:
             core.app.SNAPSHOT_EVERY = every
 
     def _run(self) -> Result:
-        self._begin()
+        self.fate.begin()
         self.boot()
         while self.steps < self.most_steps and not self.monitor.violations:
             self.loop.run_for(5.0)
         if not self.monitor.violations:
             self._heal()
         if not self.monitor.violations:
-            self._at_rest()
+            self.monitor.at_rest(self.life, self.chat.open.values())
         result = self._result()
         self._end()
         return result
 
     def _end(self) -> None:
         """Let the tasks that are left end in peace: what they do now is nobody's business."""
-        self._healed = True
+        self.healed = True
         self.faults.heal()
         self.loop.set_exception_handler(lambda loop, context: None)
         self.loop.close()
 
     def _heal(self) -> None:
-        self._healed = True
+        self.healed = True
         self.faults.heal()
-        self.exchange.down_until = -1.0
-        self._disk.full_until = -1.0
-        self.clock.step(-self._skew)
+        self.fate.heal()
+        self.platter.full_until = -1.0
+        self.platter.torn = None
         self.loop.run_for(REST_SECONDS)
         self.chat.send("owner-phone", "cancel scope=all")
         self.loop.run_for(REST_SECONDS)
         self.chat.send("owner-phone", "status")
         self.loop.run_for(30.0)
-
-    def _at_rest(self) -> None:
-        """Liveness, and the final comparison with the broker's books."""
-        find = self.monitor.find
-        life = self.life
-        if life is None or life.desk is None:
-            find("27", "the desk did not come back")
-            return
-        desk, account = life.desk, self.exchange.account
-        for message in self.chat.open.values():
-            find("27", f"the message {message.id} ({message.content!r:.40}) was never answered")
-        mode, reason = desk.mode(account=account)
-        if mode not in (Mode.ACTIVE, Mode.PAUSED, Mode.REDUCING, Mode.HALT) or (mode is not Mode.ACTIVE and not reason):
-            find("27", f"the desk stays in {mode.value}: {reason}")
-        book = desk.book(account)
-        for order in book.live.values():
-            if order.state is not OrderState.UNKNOWN:
-                find("27", f"order {order.client_id} stays {order.state.value}")
-        held = {key: position.quantity for key, position in book.positions.items()}
-        theirs = {key: count for key, (_, count) in self.exchange.held.items()}
-        if held != theirs or book.cash != self.exchange.cash:
-            find("7", f"at rest the book holds {book.cash} and {held}, the broker {self.exchange.cash} and {theirs}")
-        self.monitor.ended(life.store.durable_image().rows, (desk.fold.seq, desk.fold.digest()), self.rng)
 
     def _result(self) -> Result:
         for failure in self.loop.failures:
@@ -379,6 +409,19 @@ class World:
         )
 
 
-def episode(seed: int, *, steps: int, rates: Rates | None = None, habits: Mapping[str, float] | None = None) -> Result:
+def episode(
+    seed: int,
+    *,
+    steps: int,
+    rates: Rates | None = None,
+    habits: Mapping[str, float] | None = None,
+    accounts: int | None = None,
+    calm: bool = False,
+) -> Result:
     """Run one seed. `rates` and `habits` replace what the seed would draw for faults and for people."""
-    return World(seed, steps=steps, rates=rates, habits=habits).run()
+    return World(seed, steps=steps, rates=rates, habits=habits, accounts=accounts, calm=calm).run()
+
+
+def account_of(world: World, name: str) -> AccountId:
+    """An account of the episode by its name."""
+    return next(account.id for account in world.config.accounts if account.name == name)

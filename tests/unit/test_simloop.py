@@ -742,3 +742,51 @@ def test_loop_when_twenty_thousand_steps_then_quick_and_repeatable() -> None:
 
     assert again == (digest, steps)
     assert steps > 20_000
+
+
+def test_pause_when_a_process_is_stopped_then_only_the_others_run_until_it_is_resumed() -> None:
+    loop = SimLoop(1, START)
+    old, new = loop.process("old"), loop.process("new")
+    said: list[str] = []
+
+    async def speak(name: str) -> None:
+        while True:
+            said.append(name)
+            await asyncio.sleep(1)
+
+    for process in (old, new):
+        with loop.inside(process):
+            loop.create_task(speak(process.name), name=process.name)
+    loop.run_for(2.5)
+    loop.pause(old)
+    said.clear()
+    loop.run_for(3)
+    assert said == ["new"] * 3
+
+    loop.resume(old)
+    loop.run_for(0.1)
+
+    assert said == [*["new"] * 3, "old"]
+    loop.close()
+
+
+def test_pause_when_the_process_is_killed_meanwhile_then_it_never_runs_again() -> None:
+    loop = SimLoop(1, START)
+    process = loop.process("old")
+    said: list[str] = []
+
+    async def speak() -> None:
+        await asyncio.sleep(1)
+        said.append("woke")
+
+    with loop.inside(process):
+        loop.create_task(speak(), name="speak")
+    loop.run_for(0.5)
+    loop.pause(process)
+    loop.run_for(2)
+
+    loop.abandon(process)
+    loop.resume(process)
+    loop.run_for(2)
+
+    assert said == []

@@ -160,8 +160,9 @@ async def test_e4_pump_when_an_execution_is_corrected_and_one_busted_then_the_bo
     world.broker.fill(SHORT, 1, "31", exec_id="E0c", corrects="E0")
     world.broker.fill(LONG, 1, "25", exec_id="E1b", corrects="E1", busted=True)
     await world.sender.pump(0)
-    assert (await world.sender.reconcile()).differences == ()
     assert world.state() is OrderState.PARTIALLY_FILLED
+    assert (await world.sender.reconcile()).differences == ()
+    assert world.state() is OrderState.CANCELLED  # done at the broker, and one execution of it does not count any more
     assert world.desk.book(PRACTICE).cash == Decimal(103_100)
 
 

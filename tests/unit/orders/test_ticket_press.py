@@ -460,3 +460,24 @@ async def test_press_when_the_market_moved_since_the_card_then_both_mids_are_kep
     answer = await shop.press()
     assert isinstance(answer, Confirmed)
     assert (answer.ticket.drafted.mid, shop.world.order(answer.client_id).mid) == (Decimal("5.00"), Decimal("4.90"))
+
+
+@simulated
+async def test_l1_l4_cards_when_a_flood_asks_for_them_at_once_then_no_more_than_the_limit_are_drawn(runtime: SimRuntime) -> None:
+    shop = await open_shop(runtime)
+    shop.market.delay_seconds = 1
+    limit = shop.desk.settings.desk.whole("cards_per_minute")
+
+    async def ask() -> bool:
+        try:
+            return (await shop.card()).ok
+        except UserError as error:
+            assert "cards in a minute" in str(error)
+            return False
+
+    drawn = await runtime.gather(*(ask() for _ in range(limit + 30)))
+
+    assert sum(drawn) == limit
+    assert len(shop.desk.fold.tickets) == limit
+    await runtime.sleep(61)
+    assert await ask()

@@ -124,6 +124,8 @@ def test_find_when_one_strike_and_a_width_are_said_then_the_strike_is_sold():
     ({"expiry": date(2026, 12, 25)}, r"no expiry on 2026-12-25: the exchange is closed \(Christmas\)"),
     ({"expiry": date(2026, 12, 19)}, "2026-12-19, a Saturday"),
     ({"dte": 10}, r"no SPY options near 10 days are quoted. Listed are 2026-11-30 \(10 days\)"),
+    ({"dte": 10**9}, r"no option has 1000000000 days to expiry. Ask for 0 to 1100"),
+    ({"dte": -1}, r"no option has -1 days to expiry"),
     ({"dte": 1000}, r"SPY has no expiry near 1000 days. Listed are"),
 ])
 def test_find_when_what_is_said_cannot_be_then_refuses_with_what_would_be_right(asked: dict[str, object], sentence: str):
