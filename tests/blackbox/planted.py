@@ -34,7 +34,10 @@ class Planted:
 
 
 def _commits_in_groups() -> None:
-    """Several appends share a commit, and nobody waits for it. (On the log alone; reads see what is not committed yet.)"""
+    """Several appends share a commit, and nobody waits for it. (On the log alone; reads see what is not committed yet.)
+
+    The desk itself may be the first to notice: its next start finds the log behind the note of how far it went, and refuses.
+    """
     last, whole = [time.monotonic()], sqlite.sql.transaction
 
     @contextlib.contextmanager
@@ -146,7 +149,7 @@ def _planted(plant: Callable[[], None], caught_by: str, **more: Any) -> Planted:
 
 
 PLANTED = (
-    _planted(_commits_in_groups, "3 15 16", only="at_the_wire"), _planted(_tries_again, "4 6", weather=_LOST_ANSWERS),
+    _planted(_commits_in_groups, "3 15 16 J", only="at_the_wire"), _planted(_tries_again, "4 6", weather=_LOST_ANSWERS),
     _planted(_forgets_fills_it_slept_through, "7 9"), _planted(_books_repeated_reports, "6"),
     _planted(_believes_half_an_answer, "5", weather=_HALF_ANSWERS), _planted(_says_before_it_writes, "15"),
     _planted(_writes_notes_twice, "17"), _planted(_ignores_the_lease, "23", only="two_at_once"),
