@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import shutil
+import signal
 import sys
 import tempfile
 import time
@@ -32,6 +33,8 @@ def main() -> int:
     options = parser.parse_args()
     if options.planted:
         return asyncio.run(_planted())
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # also where it runs in the background
     root = Path(tempfile.mkdtemp(prefix="blackbox."))
     began = time.monotonic()
     tally = Tally()

@@ -388,6 +388,8 @@ async def one_home(
         await campaign.run(lives, only=only)
     except (Died, TimeoutError, OSError) as error:
         campaign.checker.wrong.append(f"J: {type(error).__name__}: {error}")
+        for desk in [desk for desk in warm.desks if desk.home == home.data]:
+            await desk.kill()
         campaign._count()
     tally.requests += len((await home.books())["requests"])
     return campaign

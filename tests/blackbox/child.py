@@ -6,6 +6,7 @@ starts cost their own work and not that of the interpreter. A forked process has
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import importlib
 import json
@@ -24,7 +25,10 @@ plugins.register("brokers", adapter)
 
 
 def serve(fd: int) -> None:
-    """Fork a process for each request (JSON, with the three standard files), answer with its pid; tell of each that ended."""
+    """Fork a process for each request (JSON, with the three standard files), answer with its pid; tell of each that ended.
+
+    Where the driver is gone, whatever it left running or stopped is killed.
+    """
     _import_everything()
     gc.freeze()
     listening = socket.socket(fileno=fd)
@@ -33,14 +37,17 @@ def serve(fd: int) -> None:
         end.setblocking(False)
     signal.signal(signal.SIGCHLD, lambda *_: None)
     signal.set_wakeup_fd(waking.fileno())
+    alive: set[int] = set()
     while True:
         ready, _, _ = select.select([listening, woken], [], [])
         if woken in ready:
             woken.recv(4096)
-            _tell_of_the_dead(listening)
+            _tell_of_the_dead(listening, alive)
         if listening in ready:
             message, files, _, _ = socket.recv_fds(listening, 65_536, 3)
             if not message:
+                for left in alive:
+                    os.kill(left, signal.SIGKILL)
                 return
             pid = os.fork()
             if pid == 0:
@@ -49,6 +56,7 @@ def serve(fd: int) -> None:
                 for other in (listening, woken, waking):
                     other.close()
                 _become(json.loads(message), files)
+            alive.add(pid)
             for file in files:
                 os.close(file)
             listening.sendall(json.dumps({"started": pid}).encode() + b"\n")
@@ -75,7 +83,7 @@ def desk(arguments: list[str] | None = None) -> int:
     return main(arguments)
 
 
-def _tell_of_the_dead(listening: socket.socket) -> None:
+def _tell_of_the_dead(listening: socket.socket, alive: set[int]) -> None:
     while True:
         try:
             pid, status = os.waitpid(-1, os.WNOHANG)
@@ -83,7 +91,9 @@ def _tell_of_the_dead(listening: socket.socket) -> None:
             return
         if pid == 0:
             return
-        listening.sendall(json.dumps({"ended": pid, "code": os.waitstatus_to_exitcode(status)}).encode() + b"\n")
+        alive.discard(pid)
+        with contextlib.suppress(BrokenPipeError):  # the driver is gone; the next look at its socket says so
+            listening.sendall(json.dumps({"ended": pid, "code": os.waitstatus_to_exitcode(status)}).encode() + b"\n")
 
 
 def _import_everything() -> None:
