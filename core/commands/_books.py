@@ -20,6 +20,7 @@ from core.domain.events import Adjusted, Difference, Mode, Reconciled
 from core.domain.instruments import Instrument
 from core.domain.money import CENT, ZERO, from_market
 from core.errors import Unavailable, UserError
+from core.fold import ModeEntry
 from core.orders.readings import Booking, Reading, reading_of
 from core.orders.reconcile import CAUSE, name_of
 from core.orders.sender import AccountSender
@@ -38,12 +39,12 @@ PARAMETERS = (
 _POSITIONS = (
     Column(title="id"), Column(title="what"), Column(title="broker", format=Format.INTEGER, signed=True),
     Column(title="book", format=Format.INTEGER, signed=True), Column(title="since"), Column(title="stops"), Column(title="you can"),
-    Column(title="it"),
+    Column(title="explanation"),
 )
 _MONEY = (
     Column(title="id"), Column(title="what"), Column(title="broker", format=Format.MONEY, unit="USD"),
     Column(title="book", format=Format.MONEY, unit="USD"), Column(title="since"), Column(title="stops"), Column(title="you can"),
-    Column(title="it"),
+    Column(title="explanation"),
 )
 _BOOKINGS = (
     Column(title="booked"), Column(title="quantity", format=Format.INTEGER, signed=True), Column(title="price", format=Format.PRICE),
@@ -80,7 +81,7 @@ def _state(desk: Desk, account: Account, result: Reconciled) -> list[Block]:
     if not result.complete:
         text = f"The broker's answer for {account.name} was incomplete; nothing can be concluded from it, and nothing is sent until it is."
         return [Notice(text=text, tone=Tone.BAD)]
-    halted = [entry for entry in desk.fold.all_modes() if entry.cause == f"{CAUSE}{account.id}" and entry.mode is Mode.HALT]
+    halted = _halts(desk, account)
     book = desk.book(account.id)
     counts = f"{len(book.positions)} positions, {len(book.live)} working orders, {len(book.external)} external ones"
     if not result.found:
@@ -89,7 +90,8 @@ def _state(desk: Desk, account: Account, result: Reconciled) -> list[Block]:
             names = ", ".join(scope_words(entry.scope) for entry in halted)
             blocks.append(Notice(text=f"Still halted until you lift it with `unhalt`: {names}.", tone=Tone.WARNING))
         return blocks
-    text = f"{len(result.found)} differences between the broker's books of {account.name} and ours. Nothing was changed or adopted."
+    count = f"{len(result.found)} difference{'s' if len(result.found) > 1 else ''}"
+    text = f"{count} between the broker's books of {account.name} and ours. Nothing was changed or adopted."
     money = [item for item in result.found if item.kind == "cash"]
     others = [item for item in result.found if item.kind != "cash"]
     blocks = [Notice(text=text, tone=Tone.BAD)]
@@ -100,12 +102,16 @@ def _state(desk: Desk, account: Account, result: Reconciled) -> list[Block]:
     return blocks
 
 
+def _halts(desk: Desk, account: Account) -> list[ModeEntry]:
+    return [entry for entry in desk.fold.all_modes() if entry.cause == f"{CAUSE}{account.id}" and entry.mode is Mode.HALT]
+
+
 def _row(desk: Desk, account: Account, item: Difference) -> tuple[Cell, ...]:
     whole = item.kind != "cash"
     theirs, ours = (int(item.theirs), int(item.ours)) if whole else (item.theirs, item.ours)
     what = "cash" if item.kind == "cash" else f"order {item.client_id}" if item.instrument is None else name_of(item.instrument)
-    can = f"`cancel {item.client_id}` writes it off" if item.kind == "order" else f"`account resolve={item.id}` books it"
-    return (item.id, what, theirs, ours, item.since, _stopped(desk, account, item), can, item.looks_like or "is not explained")
+    can = f"write it off: `cancel {item.client_id}`" if item.kind == "order" else f"book it: `account resolve={item.id}`"
+    return (item.id, what, theirs, ours, item.since, _stopped(desk, account, item), can, item.looks_like or "none yet")
 
 
 def _stopped(desk: Desk, account: Account, item: Difference) -> str:
@@ -190,7 +196,8 @@ async def _book(desk: Desk, account: Account, call: Call) -> Reply:
     after = await sender.reconcile()
     booked = Notice(text=f"Booked on the broker's word, signed by {call.caller.person}.", tone=Tone.GOOD)
     table = Table(title="Booked", columns=_BOOKINGS, rows=tuple(_booked(item, price) for item in reading.bookings))
-    actions = [*([] if after.found else [Action(label="Unhalt", line="unhalt")]), *_actions(account, after)]
+    halted = [] if after.found or not _halts(desk, account) else [Action(label="Unhalt", line="unhalt")]
+    actions = [*halted, *_actions(account, after)]
     return Reply(blocks=(booked, table, *_state(desk, account, after)), actions=tuple(actions), cites=recorded.seqs)
 
 
@@ -225,9 +232,9 @@ def _reading(desk: Desk, book: Book, result: Reconciled, named: str) -> Reading:
 
 def _booked(item: Booking, price: Decimal | None) -> tuple[Cell, ...]:
     name = "cash" if item.instrument is None else name_of(item.instrument)
-    shown = price if _without_money(item) else None
+    shown = price if _without_money(item) else ""
     taken = item.outcome.replace("_", " ")
-    return (name, item.quantity or None, shown, item.shares or None, item.cash, taken)
+    return (name, item.quantity or "", shown, item.shares or "", item.cash, taken)
 
 
 def _without_money(item: Booking) -> bool:

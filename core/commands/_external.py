@@ -62,4 +62,5 @@ async def cancel_external(desk: Desk, order: ExternalOrder, actor: str) -> Reply
     else:
         notice = Notice(text=f"Not yet cancelled: the broker was asked and still has {order.broker_ref}; it may fill.", tone=Tone.WARNING)
     data = {"order": order.broker_ref, "state": "over" if left is None else left.status}
-    return Reply(blocks=(notice, external_table([left or order])), ok=left is None, cites=tuple(heard.seqs), data=data)
+    shown: tuple[Block, ...] = () if left is None else (external_table([left]),)
+    return Reply(blocks=(notice, *shown), ok=left is None, cites=tuple(heard.seqs), data=data)

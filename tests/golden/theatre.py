@@ -15,6 +15,8 @@ for word. Stage directions stand beside what is said:
     > !kill after the wire          the same, just after the broker took the order and before anybody heard of it
     > !kill                         the process ends now and is started again
     > !hold the wire                the last check before the next order leaves takes half a minute
+    > !elsewhere T1A2B3C at 0.90    somebody enters that card's order at the broker's own screen, with this limit
+    > !the broker has 12.50 more    from now on the broker's books show so much more cash, and it does not say why
     > !events                       what the log took down since the last time
 
 With `cards: short` a card shows what is ordered, at which price, and its buttons; the stories that are about the card show all of it.
@@ -30,6 +32,7 @@ import re
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, time
+from decimal import Decimal
 from itertools import groupby
 from pathlib import Path
 from typing import Any
@@ -52,6 +55,8 @@ from core.store.memory import MemoryStore
 FENCE = re.compile(r"```desk\n(.*?)```", re.DOTALL)
 STAGE = re.compile(r"<!--(.*?)-->")
 PRESS = re.compile(r"press (.+) of (\w+)")
+ELSEWHERE = re.compile(r"elsewhere (\w+) at ([-.\d]+)")
+RICHER = re.compile(r"the broker has ([-.\d]+) more")
 KILL = re.compile(r"kill (before|after) the wire")
 PIN = "271828"
 SHORT = ("Ticket", "Price", "Exits", "In parts", "Result")  # the parts of a card that are shown where cards are short
@@ -129,6 +134,10 @@ class Theatre:
             return str(self._run(lambda: self._arm(before=armed[1] == "before")))
         if order == "kill":
             return self._killed()
+        if entered := ELSEWHERE.fullmatch(order):
+            return str(self._run(lambda: self._enter(entered[1], Decimal(entered[2]))))
+        if richer := RICHER.fullmatch(order):
+            return str(self._run(lambda: self._enrich(Decimal(richer[1]))))
         if order == "hold the wire":
             return self._hold()
         raise ValueError(f"there is no stage direction {order!r}")
@@ -194,6 +203,24 @@ class Theatre:
             return await asked()
 
         self.store.lease_token = slowly  # type: ignore[method-assign]
+        return ""
+
+    async def _enter(self, ticket_id: str, limit: Decimal) -> str:
+        assert self.app is not None
+        envelope = self.app.desk.fold.tickets[ticket_id].drafted.envelope
+        await self.app.desk.brokers[envelope.account].enter(envelope, limit)
+        return ""
+
+    async def _enrich(self, amount: Decimal) -> str:
+        assert self.app is not None
+        for broker in self.app.desk.brokers.values():
+            snapshot = broker.snapshot
+
+            async def richer(*, since: int = 0, snapshot: Callable[..., Awaitable[Any]] = snapshot) -> Any:
+                taken = await snapshot(since=since)
+                return replace(taken, cash=taken.cash + amount)
+
+            broker.snapshot = richer
         return ""
 
     def _killed(self) -> str:

@@ -97,7 +97,7 @@ async def test_books_when_the_same_difference_is_found_again_then_it_keeps_its_t
 async def test_resolve_when_asked_then_a_card_shows_every_line_and_nothing_is_booked(runtime: SimRuntime) -> None:
     world = await assigned(runtime)
     card = await say(world, line(await say(world, "account books=yes"), "Resolve"))
-    assert table(card, "What would be booked").rows == (("SPY 14 Jun 19 285 put", 1, None, 100, Decimal(-28_500), "assigned"),)
+    assert table(card, "What would be booked").rows == (("SPY 14 Jun 19 285 put", 1, "", 100, Decimal(-28_500), "assigned"),)
     assert "Nothing is booked yet" in text(card)
     assert await adjustments(world) == []
 
@@ -198,7 +198,7 @@ async def test_resolve_when_an_order_is_lost_then_a_persons_cancel_writes_it_off
     await world.sender.connect()
     reply = await say(world, "account books=yes")
     (row,) = table(reply, "Positions and orders").rows
-    assert (row[1], row[6]) == ("order O1", "`cancel O1` writes it off")
+    assert (row[1], row[6]) == ("order O1", "write it off: `cancel O1`")
     await say(world, line(reply, "Write O1 off"))
     assert world.state() is OrderState.CANCELLED
     await runtime.sleep(10)
