@@ -164,9 +164,10 @@ class BrokerLink(Lifeline):
 
     async def _snapshot(self, since: int) -> BrokerSnapshot:
         try:
-            return await self._asked(self._broker.snapshot(since=since), self._seconds())
+            taken = await self._asked(self._broker.snapshot(since=since), self._seconds())
         except NO_ANSWER as error:
             raise Unavailable(f"books of {self._account.id}", why="no answer to the reconciliation") from error
+        return replace(taken, orders=tuple(self._heard(order) for order in taken.orders))
 
     def _since(self) -> int:
         last = self._desk.fold.reconciled(self._account)
@@ -249,15 +250,20 @@ class BrokerLink(Lifeline):
         if isinstance(item, CashMoved):
             return [(f"cash:{account}:{item.movement_id}", item)]
         if isinstance(item, BrokerOrder):
-            known = external(self._desk.book(self._account), item)
+            known = external(self._desk.book(self._account), self._heard(item))
             return [] if known is None else [(None, known)]
         return self._report_bodies(item)
+
+    def _heard(self, order: BrokerOrder) -> BrokerOrder:
+        """An order without what its words may give away, so that what is stored of it is what comes again."""
+        description = self._desk.redaction.redact(order.description)
+        return order if description == order.description else replace(order, description=description)
 
     def _filled(self, fill: Fill) -> Filled:
         """An execution with the mids it is measured against: at the decision (its card's, or its standing order's) and at arrival."""
         order = self._desk.book(self._account).orders.get(fill.client_id or "")
         if order is None:
-            return Filled(fill=fill)
+            return Filled(fill=replace(fill, note=self._desk.redaction.redact(fill.note)) if fill.note else fill)
         ticket = None if order.standing_id is not None else self._desk.fold.ticket_of_order(order.client_id)
         return Filled(fill=fill, mid_at_decision=order.mid if ticket is None else ticket.drafted.mid, mid_at_arrival=order.mid)
 

@@ -231,3 +231,23 @@ async def test_h6_order_when_the_log_is_older_than_the_broker_then_it_is_externa
     await fresh.sender.reconcile()
     assert fresh.broker.sent("submit") == ["O1"]
     assert fresh.broker.sent("cancel") == []
+
+
+@simulated
+async def test_k2_order_when_its_description_holds_a_secret_then_stored_without_it_and_once(runtime: SimRuntime) -> None:
+    world = await open_world(runtime)
+    world.desk.redaction.add("hunter2-secret-token")
+    world.broker.enter("X1", description="sent by hunter2-secret-token")
+    world.broker.fill(put_sale(), 1, "3", exec_id="E1", client_id=None, note="by hunter2-secret-token")
+    await world.sender.pump(0)
+    before = await world.store.last_seq()
+    await world.sender.reconcile()
+    await world.sender.reconcile()
+    events = await world.store.read()
+    assert "hunter2" not in repr(events)
+    assert sum(isinstance(event.body, ExternalOrder) for event in events) == 1
+    assert [type(event.body).__name__ for event in events if event.seq > before] == ["Reconciled"]
+
+
+def put_sale() -> Leg:
+    return sell(put(2700))
