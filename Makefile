@@ -1,5 +1,6 @@
 # make run starts the desk; make test, lint, bench and sim check it. Each makes its own environment in .venv first.
 # make run FAST=1 adds the compiled pricing. make accuracy DESK_REAL_DATA=DIR writes docs/accuracy.md anew.
+# make bench BENCH="store growth" measures only those, and growth up to a million events.
 # PYTHON=python3.12 picks an interpreter, ARGS="do status" goes to `python -m bot`, PYTEST_ARGS="-n 2 tests/unit" to pytest.
 export OMP_NUM_THREADS := 1
 export OMP_WAIT_POLICY := passive
@@ -10,6 +11,7 @@ BIN := $(VENV)/bin
 LOCK := uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate --no-header --no-emit-index-url --no-emit-find-links
 PYTEST_ARGS ?= -n 2
 SEED ?=
+BENCH ?=
 STEPS ?=
 JOBS ?=
 MUTANTS ?=
@@ -30,7 +32,7 @@ lint: venv-dev
 	$(BIN)/python -m core.plugins
 
 bench: venv-dev
-	$(BIN)/python -m tests.bench
+	$(BIN)/python -m tests.bench $(BENCH)
 
 accuracy: venv-dev
 	$(BIN)/python -m tests.accuracy

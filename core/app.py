@@ -19,11 +19,10 @@ from core.config import Config, ConfigError, configured_database, hold_back, loa
 from core.desk import Desk
 from core.domain.accounts import Account, Env
 from core.domain.calendar import CalendarError, is_session, next_session
-from core.domain.encoding import EncodingError
 from core.domain.events import AccountOpened, ClockMoved, ConfigSeen, Mode, ModeSet, Scope
 from core.domain.holidays import LAST_YEAR
 from core.errors import DeskError, UserError
-from core.fold import CODE_VERSION, DeskFold
+from core.fold import DeskFold
 from core.keeper import Keeper
 from core.logs import FILE_NAME, FileLogs, Level, Logs
 from core.market.reader import Reader
@@ -32,9 +31,11 @@ from core.orders.exit_loop import ExitLoop
 from core.orders.lookout import Lookout
 from core.orders.sender import AccountSender
 from core.orders.steward import Steward
-from core.ports import Archive, Broker, Provider, Put, Snapshot, Store
+from core.ports import Archive, Broker, Provider, Put, Store
 from core.redaction import Redaction
 from core.runtime import Runtime, SystemRuntime
+from core.snapshots import is_due, save_snapshot
+from core.snapshots import replay as replay
 from core.store.files import make_private_directory
 from core.store.owner import clear_halt, read_halt, write_halt
 from core.store.starts import YOUNG_SECONDS, Starts, wait_seconds
@@ -43,7 +44,6 @@ from core.watchdog import Watchdog, keys_at_stake
 if TYPE_CHECKING:
     from core.store.place import Place
 
-SNAPSHOT_EVERY = 5_000  # events between snapshots; a start replays at most this many
 TICK_SECONDS = 5.0
 STOP_SECONDS = 5.0  # for answers of brokers at a clean stop
 
@@ -75,7 +75,6 @@ class App:
     wait_seconds: float = 0.0  # before it connects, in a crash loop
     exits: ExitLoop = field(init=False)
     passed: tuple[str, ...] = ()  # exits found due at the start: what was passed while the desk was down
-    _saved_seq: int = field(default=0, repr=False)
     _stopped: bool = field(default=False, repr=False)
 
     def __post_init__(self) -> None:
@@ -143,7 +142,7 @@ class App:
                 desk.runtime.report(f"close of {account.id}", error)
         if not desk.lease_lost and not desk.trouble:
             try:
-                await self._save_snapshot()
+                await save_snapshot(desk.fold, desk.store, desk.runtime)
                 await desk.store.release_lease(desk.token)
             except DeskError as error:
                 desk.runtime.report("last snapshot", error)
@@ -238,8 +237,8 @@ class App:
             await self.desk.runtime.sleep(TICK_SECONDS)
             try:
                 await mark_session(self.desk)
-                if self.desk.fold.seq - self._saved_seq >= SNAPSHOT_EVERY:
-                    await self._save_snapshot()
+                if is_due(self.desk.fold):
+                    await save_snapshot(self.desk.fold, self.desk.store, self.desk.runtime)
                 failing = False
             except (DeskError, TimeoutError, OSError) as error:  # a full disk has space again one day, and then the marks go on
                 if not failing:
@@ -259,13 +258,6 @@ class App:
             await self.desk.record(self.desk.draft(mode, actor="desk"))
         except DeskError as error:
             self.desk.runtime.report("mode after an error", error)
-
-    async def _save_snapshot(self) -> None:
-        fold = self.desk.fold
-        if fold.seq and fold.seq != self._saved_seq:
-            state = fold.dump()
-            await self.desk.store.save_snapshot(Snapshot(name="desk", seq=fold.seq, hash=fold.hash, code_version=CODE_VERSION, state=state))
-            self._saved_seq = fold.seq
 
 
 async def open_app(options: Options, *, note: Callable[[str], None] | None = None) -> App:
@@ -350,22 +342,6 @@ def where(options: Options) -> Place:
     from core.store.place import place_of
 
     return place_of(options.home, options.database or configured_database(options.config_path))
-
-
-async def replay(store: Store) -> DeskFold:
-    """The live state: the newest usable snapshot and every event after it."""
-    fold = DeskFold()
-    snapshot = await store.load_snapshot("desk", code_version=CODE_VERSION)
-    if snapshot is not None:
-        try:
-            fold = DeskFold.load(snapshot.state)
-        except EncodingError:
-            fold = DeskFold()  # a snapshot is only a shortcut; the log says everything
-        if (fold.seq, fold.hash) != (snapshot.seq, snapshot.hash):
-            fold = DeskFold()
-    for event in await store.read(after=fold.seq):
-        fold.apply(event)
-    return fold
 
 
 async def assemble(

@@ -31,7 +31,7 @@ from core.redaction import Redaction
 from core.reply import Reply
 from core.risk.exam import Rule
 from core.risk.registry import load_rules
-from core.runtime import Runtime
+from core.runtime import Overdue, Runtime
 
 if TYPE_CHECKING:
     from core.keeper import Keeper
@@ -40,6 +40,9 @@ if TYPE_CHECKING:
     from core.orders.steward import Steward
 
 CARDS_KEPT = 50
+APPEND_SECONDS = 8.0  # longer than SQLite waits for a busy file; cancels and `kill` wait no longer for a disk that hangs
+NO_ANSWER = "the disk does not answer; whether the last write was kept is known when it does"
+
 Listener = Callable[[Event, tuple[Outcome, ...]], None]
 
 
@@ -100,6 +103,7 @@ class Desk:
     def __post_init__(self) -> None:
         self.lanes = Lanes(self.runtime)
         self._log = self.runtime.lock()
+        self._unanswered = False  # an append is under way of which nobody knows what becomes
         self._lanes: dict[AccountId, asyncio.Lock] = {}
         self._listeners: list[Listener] = [self._write_down]
         self.reload_settings()
@@ -225,7 +229,8 @@ class Desk:
         """Store, fold and tell; durable when it returns.
 
         Raises Conflict where `expected_seq` is no longer the end of the log, LeaseLost where another process owns it, Unavailable where
-        the disk refuses: then nothing was stored and nothing is sent until storing works again.
+        the disk refuses or does not answer: then nothing is sent until storing works again. What a disk that did not answer has stored
+        all the same comes into the state when it answers.
         """
         if not drafts:
             return Recorded(events=(), outcomes=())
@@ -239,7 +244,11 @@ class Desk:
     async def _record(self, drafts: Sequence[Draft], expected_seq: int | None) -> Recorded:
         async with self._log:
             try:
-                events = await self.store.append(drafts, expected_seq=expected_seq, token=self.token)
+                events = await self._append(drafts, expected_seq)
+            except Overdue as error:
+                self._unanswered = True
+                self.trouble = NO_ANSWER
+                raise Unavailable("storage", why=NO_ANSWER) from error
             except Exception as error:
                 self.lease_lost = self.lease_lost or isinstance(error, LeaseLost)
                 if isinstance(error, Unavailable):
@@ -252,6 +261,46 @@ class Desk:
             else:
                 outcomes = await self._recorded_before(events)
         return Recorded(events=events, outcomes=outcomes)
+
+    async def _append(self, drafts: Sequence[Draft], expected_seq: int | None) -> tuple[Event, ...]:
+        """Append, waiting only so long. While nobody knows what became of an append none follows it, so nothing is stored twice."""
+        if self._unanswered:
+            raise Overdue(NO_ANSWER)
+        append = self.store.append(drafts, expected_seq=expected_seq, token=self.token)
+        return await self.runtime.to_the_end(append, name="append", limit_seconds=APPEND_SECONDS, late=self._answered)
+
+    async def _answered(self) -> None:
+        """The disk answers again: what was stored meanwhile comes into the state. That it works only a new append shows."""
+        async with self._log:
+            self._unanswered = False
+            if await self._catch_up():
+                self.trouble = ""
+
+    async def halt_by_file(self, reason: str) -> bool:
+        """Halt by the HALT file, where the log cannot be written; False where the disk does not answer: the file comes when it does.
+
+        Until then nothing is sent either, for a desk that nothing can be written down for is halted.
+        """
+        if self.write_halt is None:
+            raise Unavailable("the HALT file", why="this desk has no directory")
+        try:
+            await self.runtime.wait_for(self.runtime.in_thread(self.write_halt, reason), APPEND_SECONDS)
+        except TimeoutError:
+            self.trouble = self.trouble or NO_ANSWER
+            return False
+        return True
+
+    async def check_lease(self) -> None:
+        """Raise LeaseLost where another process owns the log, Unavailable where that cannot be found out now."""
+        if self._unanswered:
+            raise Unavailable("storage", why=NO_ANSWER)
+        try:
+            token = await self.runtime.wait_for(self.store.lease_token(), APPEND_SECONDS)
+        except TimeoutError as error:
+            raise Unavailable("storage", why=NO_ANSWER) from error
+        if token != self.token:
+            self.lease_lost = True
+            raise LeaseLost
 
     async def _recorded_before(self, events: tuple[Event, ...]) -> tuple[tuple[Outcome, ...], ...]:
         """Nothing new was stored, or the state had fallen behind the log: trouble ends only where it stands at the log's end again."""
@@ -266,10 +315,10 @@ class Desk:
     async def _catch_up(self) -> tuple[tuple[Outcome, ...], ...] | None:
         """Fold whatever is in the log and not in the state; None where the log cannot be read now."""
         try:
-            missed = await self.store.read(after=self.fold.seq)
-        except DeskError as error:
+            missed = await self.runtime.wait_for(self.store.read(after=self.fold.seq), APPEND_SECONDS)
+        except (DeskError, TimeoutError) as error:
             self.report("log", error)
-            self.trouble = self.trouble or str(error)
+            self.trouble = self.trouble or str(error) or NO_ANSWER
             return None
         return self._folded(missed)
 

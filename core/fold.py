@@ -1,6 +1,6 @@
 """The desk's whole live state as one fold of the log: books, tickets, modes, settings, notes, marks.
 
-`replay(events) == live state` at every prefix; `dump` and `load` make the throw-away snapshot that shortens a start.
+`replay(events) == live state` at every prefix; `begin_saving` and `load` make the throw-away snapshot that shortens a start.
 """
 
 from __future__ import annotations
@@ -8,13 +8,15 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
+from functools import cache
 from hashlib import sha256
 from types import MappingProxyType
+from typing import Any
 
 from core.autonomy import AUTONOMY_BODIES, Autonomy, ExitTold
 from core.domain.accounts import AccountId
-from core.domain.encoding import EncodingError, canonical, from_plain, to_plain
+from core.domain.encoding import EncodingError, canonical, from_plain, shape_of, to_plain
 from core.domain.events import (
     AlertAnswered,
     AlertRaised,
@@ -38,10 +40,12 @@ from core.domain.events import (
     strictest,
 )
 from core.domain.mandates import MandateState
+from core.domain.shelf import PACK, Keeping, Shelf
 from core.orders.states import Outcome
+from core.portfolio.account import PACKS, SHELVES, AccountState
 from core.portfolio.book import BookFold, Books
 
-CODE_VERSION = "6"  # raise when the shape of any fold changes; older snapshots are then rebuilt from the log
+MEANING = 7  # raise when a fold comes to mean something else; snapshots of another meaning or shape are rebuilt from the log
 ALERTS_KEPT = timedelta(days=60)  # longer than anything an alert is about stays open between two of its alerts
 
 
@@ -97,17 +101,18 @@ class Note:
     symbol: str | None
 
 
+_MARKS = "marks "
+_SHELVES: Mapping[str, Any] = {"tickets": Ticket, "by_client": str, "children": str, "notes": Note}
+
+
 @dataclass(slots=True)
 class _Desk:
-    tickets: dict[str, Ticket] = field(default_factory=dict)
-    by_client: dict[str, str] = field(default_factory=dict)  # order or standing order -> ticket, by confirmation
-    children: dict[str, str] = field(default_factory=dict)  # order of a standing order -> ticket
+    """What is in force; it does not grow with the history."""
+
     modes: dict[str, ModeEntry] = field(default_factory=dict)
     settings: dict[str, str] = field(default_factory=dict)
     config: dict[str, str] | None = None
-    notes: list[Note] = field(default_factory=list)
     reconciled: dict[str, Reconciled] = field(default_factory=dict)
-    marks: dict[str, list[Marked]] = field(default_factory=dict)
     alerts: dict[str, Alert] = field(default_factory=dict)
     autonomy: Autonomy = field(default_factory=Autonomy)
     clock: datetime | None = None
@@ -117,12 +122,47 @@ class _Desk:
     policy_version: int = 1
 
 
+@dataclass(slots=True)
+class Saving:
+    """The state at one event on its way into a snapshot: `pack` it in any thread, then store `state` and `parts`."""
+
+    seq: int
+    hash: str
+    plain: dict[str, Any]
+    keepings: dict[str, Keeping[Any]]
+    after: int | None  # the snapshot these parts are added to, None where they are all there is
+    state: bytes = b""
+    parts: dict[str, bytes] = field(default_factory=dict)
+    packed: bool = False
+
+    def pack(self) -> None:
+        """Write down what changed."""
+        self.state = canonical(self.plain).encode("ascii")
+        for name, keeping in self.keepings.items():
+            keeping.pack()
+            self.parts |= {f"{name}#{number}": part for number, part in keeping.parts.items()}
+        self.packed = True
+
+
+@cache
+def code_version() -> str:
+    """Names what a stored state looks like and means; it changes by itself with the shape of anything in it."""
+    shapes = shape_of(_Desk, AccountState, *SHELVES.values(), *_SHELVES.values(), Marked)
+    return f"{MEANING}-{sha256(f'{PACK} {PACKS} {shapes}'.encode()).hexdigest()[:16]}"
+
+
 class DeskFold:
     """Accumulates every event; the properties are read-only views of the accumulators."""
 
     def __init__(self) -> None:
         self._desk = _Desk()
         self._books = BookFold()
+        self._tickets: Shelf[Ticket] = Shelf(Ticket)
+        self._by_client: Shelf[str] = Shelf(str)  # order or standing order -> ticket, by confirmation
+        self._children: Shelf[str] = Shelf(str)  # order of a standing order -> ticket
+        self._notes: Shelf[Note] = Shelf(Note)
+        self._marks: dict[str, Shelf[Marked]] = {}
+        self.saved_seq: int | None = None  # the event of the last snapshot that was stored; the next one adds to it
 
     def apply(self, event: Event) -> tuple[Outcome, ...]:
         """Fold one event; events must come in order of their sequence without gaps."""
@@ -169,7 +209,7 @@ class DeskFold:
     @property
     def tickets(self) -> Mapping[str, Ticket]:
         """Every ticket by id."""
-        return MappingProxyType(self._desk.tickets)
+        return MappingProxyType(self._tickets)
 
     @property
     def settings(self) -> Mapping[str, str]:
@@ -184,18 +224,17 @@ class DeskFold:
     @property
     def notes(self) -> tuple[Note, ...]:
         """Journal notes, oldest first."""
-        return tuple(self._desk.notes)
+        return tuple(self._notes.values())
 
     def ticket_of_order(self, client_id: str) -> Ticket | None:
         """The ticket an order came from."""
-        desk = self._desk
-        return desk.tickets.get(desk.by_client.get(client_id) or desk.children.get(client_id, ""))
+        return self._tickets.get(self._by_client.get(client_id) or self._children.get(client_id, ""))
 
     def recent_confirmed(self, since: datetime) -> tuple[Ticket, ...]:
         """Tickets confirmed at or after `since`, newest first."""
         found: list[Ticket] = []
-        for client_id in reversed(self._desk.by_client):
-            ticket = self._desk.tickets[self._desk.by_client[client_id]]
+        for _, ticket_id in self._by_client.newest():
+            ticket = self._tickets[ticket_id]
             if ticket.confirmed_at is not None and ticket.confirmed_at < since:
                 break
             found.append(ticket)
@@ -204,7 +243,7 @@ class DeskFold:
     def drafted_since(self, since: datetime) -> int:
         """How many tickets were drafted at or after `since`."""
         count = 0
-        for ticket in reversed(self._desk.tickets.values()):
+        for _, ticket in self._tickets.newest():
             if ticket.at < since:
                 break
             count += 1
@@ -216,7 +255,13 @@ class DeskFold:
 
     def marks(self, account: AccountId) -> tuple[Marked, ...]:
         """End-of-session values, oldest first."""
-        return tuple(self._desk.marks.get(str(account), ()))
+        return tuple(self._marks[str(account)].values()) if str(account) in self._marks else ()
+
+    def last_mark(self, account: AccountId, *, before: date | None = None) -> Marked | None:
+        """The newest end-of-session value, or the newest of a session before a day."""
+        marks = self._marks.get(str(account))
+        newest = marks.newest() if marks is not None else iter(())
+        return next((mark for _, mark in newest if before is None or mark.session < before), None)
 
     @property
     def alerts(self) -> Mapping[str, Alert]:
@@ -259,31 +304,70 @@ class DeskFold:
 
     def digest(self) -> str:
         """SHA-256 of the whole state: equal for equal logs."""
-        return sha256(self.dump()).hexdigest()
+        hashed = sha256(canonical(self._plain()).encode("ascii"))
+        for name, shelf in sorted(self._shelves().items()):
+            for key, text in shelf.texts():
+                hashed.update(f"{name}\n{key}\n{text}\n".encode())
+        return hashed.hexdigest()
 
-    def dump(self) -> bytes:
-        """The state as canonical JSON."""
-        return canonical({"desk": to_plain(self._desk), "books": self._books.to_plain()}).encode("ascii")
+    def begin_saving(self) -> Saving:
+        """Take what a snapshot of this instant has to store: what changed since the last one that was saved, or everything.
+
+        `end_saving` must follow before another begins; events may be folded in between.
+        """
+        everything = self.saved_seq is None
+        keepings = {name: shelf.changes(everything=everything) for name, shelf in self._shelves().items()}
+        return Saving(seq=self.seq, hash=self.hash, plain=self._plain(), keepings=keepings, after=self.saved_seq)
+
+    def end_saving(self, saving: Saving, *, saved: bool) -> None:
+        """What was packed is kept packed; where it was not `saved` the next snapshot stores it again."""
+        shelves = self._shelves()
+        for name, keeping in saving.keepings.items():
+            if saving.packed:
+                shelves[name].kept(keeping, saved=saved)
+            else:
+                shelves[name].not_kept(keeping)
+        if saved:
+            self.saved_seq = saving.seq
+
+    def pack(self) -> None:
+        """Pack what changed here and now, so that a long log takes little memory while it is read."""
+        saving = self.begin_saving()
+        saving.pack()
+        self.end_saving(saving, saved=False)
 
     @classmethod
-    def load(cls, state: bytes) -> DeskFold:
-        """The fold a dump was made of; raises EncodingError where it does not fit this code."""
+    def load(cls, state: bytes, parts: Mapping[str, bytes]) -> DeskFold:
+        """The fold a snapshot was made of; raises EncodingError where it does not fit this code or itself."""
         fold = cls()
         try:
             plain = json.loads(state)
+            shelves = {name: _shelf(name, size, parts) for name, size in plain["sizes"].items()}
             fold._desk = from_plain(_Desk, plain["desk"])
-            fold._books = BookFold.from_plain(plain["books"])
+            fold._books = BookFold.from_plain(plain["books"], shelves)
+            for name in _SHELVES:
+                setattr(fold, f"_{name}", shelves[name])
         except (ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
             raise EncodingError(f"that is no state of a desk: {error}") from error
+        fold.saved_seq = fold.seq
+        fold._marks = {name.removeprefix(_MARKS): shelf for name, shelf in shelves.items() if name.startswith(_MARKS)}
         return fold
 
+    def _plain(self) -> dict[str, Any]:
+        sizes = {name: shelf.size for name, shelf in self._shelves().items()}
+        return {"desk": to_plain(self._desk), "books": self._books.to_plain(), "sizes": sizes}
+
+    def _shelves(self) -> dict[str, Shelf[Any]]:
+        own = {name: getattr(self, f"_{name}") for name in _SHELVES}
+        return {**own, **{f"{_MARKS}{account}": shelf for account, shelf in self._marks.items()}, **self._books.shelves()}
+
     def _ticket(self, event: Event) -> None:
-        body, tickets = event.body, self._desk.tickets
+        body, tickets = event.body, self._tickets
         if isinstance(body, TicketDrafted):
             tickets[body.ticket_id] = Ticket(drafted=body, at=event.at)
             return
         if isinstance(body, Submitting) and body.standing_id is not None:
-            self._desk.children[body.client_id] = body.ticket_id
+            self._children[body.client_id] = body.ticket_id
         if not isinstance(body, TicketShown | TicketConfirmed | TicketClosed) or body.ticket_id not in tickets:
             return
         ticket = tickets[body.ticket_id]
@@ -293,7 +377,7 @@ class DeskFold:
         elif isinstance(body, TicketConfirmed):
             if ticket.is_open:
                 tickets[body.ticket_id] = replace(ticket, confirmed=body, confirmed_at=event.at)
-                self._desk.by_client[body.client_id] = body.ticket_id
+                self._by_client[body.client_id] = body.ticket_id
         elif ticket.is_open:
             tickets[body.ticket_id] = replace(ticket, closed=body)
 
@@ -316,11 +400,11 @@ class DeskFold:
             desk.config = dict(body.settings)
             desk.policy_version += 1
         elif isinstance(body, NoteWritten):
-            desk.notes.append(Note(at=event.at, text=body.text, symbol=body.symbol))
+            self._notes[str(event.seq)] = Note(at=event.at, text=body.text, symbol=body.symbol)
         elif isinstance(body, Reconciled):
             desk.reconciled[str(body.account)] = body
         elif isinstance(body, Marked):
-            desk.marks.setdefault(str(body.account), []).append(body)
+            self._marks.setdefault(str(body.account), Shelf(Marked))[str(event.seq)] = body
         elif isinstance(body, ClockMoved):
             desk.clock = body.to
         elif isinstance(body, AlertRaised | AlertAnswered):
@@ -335,3 +419,11 @@ class DeskFold:
         alerts.setdefault(body.key, Alert(raised=body, at=at))
         for key in [key for key, alert in alerts.items() if at - alert.at > ALERTS_KEPT]:
             del alerts[key]
+
+
+
+def _shelf(name: str, size: int, parts: Mapping[str, bytes]) -> Shelf[Any]:
+    first = name.partition(" ")[0]
+    kind, pack_size = Marked if name.startswith(_MARKS) else {**_SHELVES, **SHELVES}[first], PACKS.get(first, PACK)
+    numbers = range(-(-size // pack_size))
+    return Shelf.from_parts(kind, {number: parts[f"{name}#{number}"] for number in numbers}, size=size, pack_size=pack_size)

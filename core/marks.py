@@ -22,8 +22,8 @@ async def mark_session(desk: Desk, *, last_chance: bool = False) -> None:
     if today is None or (desk.now() < today.close_at and not last_chance):
         return
     for account, book in desk.books.accounts.items():
-        marks = desk.fold.marks(account)
-        if marks and marks[-1].session >= today.day:
+        last = desk.fold.last_mark(account)
+        if last is not None and last.session >= today.day:
             continue
         view = await desk.reader.view(Needs(instruments=frozenset(position.instrument for position in book.positions.values())))
         value, stale = net_liquidation(book, view)

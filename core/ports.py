@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date, datetime
 from decimal import Decimal
 from enum import StrEnum
@@ -23,13 +23,18 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Snapshot:
-    """A saved fold: thrown away when its code version differs, never migrated."""
+    """A saved fold: thrown away when its code version differs, never migrated.
+
+    What grows with the history comes in parts, so that a snapshot costs what changed since the one before.
+    """
 
     name: str
     seq: int
     hash: str  # of the event at `seq`
     code_version: str
     state: bytes
+    parts: Mapping[str, bytes] = field(default_factory=dict)
+    after: int | None = None  # `parts` are what changed since the snapshot at this event; None: they are all there is
 
 
 class Store(Protocol):
@@ -49,7 +54,10 @@ class Store(Protocol):
         """Sequence number of the last event, 0 for an empty log."""
 
     async def save_snapshot(self, snapshot: Snapshot) -> None:
-        """Keep the newest snapshot of its name."""
+        """Keep the newest snapshot of its name, all of it or nothing.
+
+        Parts of one that has `after` join those stored; raise Conflict where the stored one is not the one at `after`.
+        """
 
     async def load_snapshot(self, name: str, *, code_version: str) -> Snapshot | None:
         """The newest snapshot of that name and code version whose hash still matches the log, else None."""

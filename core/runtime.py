@@ -8,6 +8,7 @@ once when that clock stands, and early when it runs fast.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import contextvars
 import random
 import secrets
@@ -17,9 +18,11 @@ import time
 from base64 import urlsafe_b64encode
 from collections.abc import Awaitable, Callable, Coroutine
 from concurrent.futures import Future as PoolFuture
+from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from functools import partial
 from hashlib import sha256
+from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar, TypeVarTuple
 
 from core.clock import Clock, LoopClock, SystemClock, seconds_until
@@ -37,6 +40,7 @@ __all__ = [
     "NotSimulated",
     "OnFailure",
     "OnSlow",
+    "Overdue",
     "Runtime",
     "SeededEntropy",
     "SimLoop",
@@ -146,6 +150,10 @@ def seed_of(*parts: Part) -> int:
     return int.from_bytes(hashed.digest()[:16], "big")
 
 
+class Overdue(TimeoutError):
+    """Work has not ended within its time and goes on: nobody knows yet what comes of it."""
+
+
 class Runtime:
     """Tasks, waits, time limits and threads. Made as `SystemRuntime` or `SimRuntime`; everything else takes this type."""
 
@@ -168,10 +176,18 @@ class Runtime:
         task.add_done_callback(self._task_ended)
         return task
 
-    async def to_the_end(self, coro: Coroutine[Any, Any, T], *, name: str) -> T:
-        """Await work that must not be left half done: a caller that is cancelled stops waiting, the work goes on."""
-        if self._closing:
-            return await coro
+    async def to_the_end(
+        self,
+        coro: Coroutine[Any, Any, T],
+        *,
+        name: str,
+        limit_seconds: float | None = None,
+        late: Callable[[], Coroutine[Any, Any, object]] | None = None,
+    ) -> T:
+        """Await work that must not be left half done: a caller that is cancelled stops waiting, the work goes on.
+
+        So it does after `limit_seconds`: the caller gets Overdue, and `late` is run when the work has ended, one way or the other.
+        """
 
         async def outcome() -> tuple[list[T], Exception | None]:
             try:
@@ -179,10 +195,27 @@ class Runtime:
             except Exception as error:  # noqa: BLE001 - handed to the caller below, not lost
                 return [], error
 
-        results, error = await asyncio.shield(self.spawn(outcome(), name=name))
+        work = self._make_task(outcome(), name) if self._closing else self.spawn(outcome(), name=name)
+        try:
+            async with self.timeout(limit_seconds):
+                results, error = await asyncio.shield(work)
+        except TimeoutError as overdue:
+            if late is not None:
+                self._afterwards(work, late, f"{name}, late")
+            raise Overdue(f"{name} has not ended within {limit_seconds:g} seconds; it goes on") from overdue
         if error is not None:
             raise error
         return results[0]
+
+    def _afterwards(self, work: asyncio.Task[Any], late: Callable[[], Coroutine[Any, Any, object]], name: str) -> None:
+        def ended(work: asyncio.Task[Any]) -> None:
+            error = None if work.cancelled() else work.result()[1]
+            if error is not None:
+                self.report(name, error)
+            if not self._closing:
+                self.spawn(late(), name=name)
+
+        work.add_done_callback(ended)
 
     async def sleep(self, seconds: float) -> None:
         """Wait `seconds` of the process's own time; 0 lets the others go first."""
@@ -309,8 +342,11 @@ class Runtime:
 class Worker(Protocol):
     """One thread that does one thing after another."""
 
-    async def run(self, fn: Callable[[*Ts], T], *args: *Ts) -> T:
-        """Run `fn` after everything asked for before, and return what it gives."""
+    async def run(self, fn: Callable[[*Ts], T], *args: *Ts, limit_seconds: float | None = None) -> T:
+        """Run `fn` after everything asked for before, and return what it gives.
+
+        After `limit_seconds` TimeoutError is raised; `fn` is run to its end all the same, and what it raises then is reported.
+        """
         ...
 
 
@@ -329,23 +365,24 @@ class SystemRuntime(Runtime):
         self._max_threads = max_threads
         self._pools: dict[str, ThreadPoolExecutor] = {}
         self._threaded: dict[PoolFuture[Any], str] = {}
+        self._workers: dict[str, _ThreadWorker] = {}
 
     def seconds(self) -> float:
         return time.monotonic()
 
     async def in_thread(self, fn: Callable[[*Ts], T], *args: *Ts) -> T:
-        return await self._in_pool("pool", self._max_threads, partial(fn, *args))
+        return await self._in_pool("pool", partial(fn, *args))
 
     def worker(self, name: str) -> Worker:
-        if name == "pool" or f"worker {name}" in self._pools:
+        if name in self._workers:
             raise ValueError(f"there is a worker named {name} already")
-        self._pool(f"worker {name}", 1)
-        return _ThreadWorker(self, f"worker {name}")
+        made = self._workers[name] = _ThreadWorker(self, f"worker {name}")
+        return made
 
-    async def _in_pool(self, pool: str, max_threads: int, call: Callable[[], T]) -> T:
+    async def _in_pool(self, pool: str, call: Callable[[], T]) -> T:
         loop = asyncio.get_running_loop()
         name = f"{pool}: {_called(call)}"
-        work = self._pool(pool, max_threads).submit(_without_stop_iteration, contextvars.copy_context(), call)
+        work = self._pool(pool, self._max_threads).submit(_without_stop_iteration, contextvars.copy_context(), call)
         self._threaded[work] = name
         work.add_done_callback(partial(self._threaded.pop))
         try:
@@ -369,19 +406,87 @@ class SystemRuntime(Runtime):
     async def _close_threads(self, limit_seconds: float) -> list[str]:
         for pool in self._pools.values():
             pool.shutdown(wait=False)
-        pending = dict(self._threaded)
+        pending = {asyncio.wrap_future(work): name for work, name in self._threaded.items()}
+        for worker in self._workers.values():
+            pending |= worker.close()
         if pending:
-            await asyncio.wait([asyncio.wrap_future(work) for work in pending], timeout=limit_seconds)
+            await asyncio.wait(pending, timeout=limit_seconds)
         return [name for work, name in pending.items() if not work.done()]
 
 
+@dataclass(slots=True, eq=False)
+class _Asked:
+    """One thing asked of a worker, by a task of a loop."""
+
+    loop: asyncio.AbstractEventLoop
+    answer: asyncio.Future[Any]
+    context: contextvars.Context
+    call: Callable[[], Any]
+    ended: asyncio.Future[None] | None = None
+
+
 class _ThreadWorker:
+    """A thread and a queue to it: one wake-up each way, which a pool's futures take twice.
+
+    The thread is a daemon: one that hangs in a dead disk must not keep the process from ending, and ending is always safe.
+    """
+
     def __init__(self, runtime: SystemRuntime, name: str) -> None:
         self._runtime = runtime
         self._name = name
+        self._queue: SimpleQueue[_Asked | None] = SimpleQueue()
+        self._waiting: set[_Asked] = set()
+        self._thread: threading.Thread | None = None
+        self._closed = False
 
-    async def run(self, fn: Callable[[*Ts], T], *args: *Ts) -> T:
-        return await self._runtime._in_pool(self._name, 1, partial(fn, *args))
+    async def run(self, fn: Callable[[*Ts], T], *args: *Ts, limit_seconds: float | None = None) -> T:
+        if self._closed:
+            raise RuntimeError(f"{self._name} has ended")
+        if self._thread is None:
+            self._thread = threading.Thread(target=self._work, name=self._name, daemon=True)
+            self._thread.start()
+        loop = asyncio.get_running_loop()
+        asked = _Asked(loop, loop.create_future(), contextvars.copy_context(), partial(fn, *args))
+        self._waiting.add(asked)
+        self._queue.put(asked)
+        async with self._runtime.timeout(limit_seconds):
+            result: T = await asked.answer
+        return result
+
+    def close(self) -> dict[asyncio.Future[None], str]:
+        """End the thread after what was asked of it; returns what is still under way."""
+        self._closed = True
+        self._queue.put(None)
+        loop = asyncio.get_running_loop()
+        for asked in self._waiting:
+            asked.ended = loop.create_future()
+        return {asked.ended: f"{self._name}: {_called(asked.call)}" for asked in self._waiting if asked.ended is not None}
+
+    def _work(self) -> None:
+        while (asked := self._queue.get()) is not None:
+            result: Any = None
+            error: BaseException | None = None
+            try:
+                result = asked.context.run(asked.call)
+            except StopIteration as stopped:  # a future cannot carry it, and would leave its waiter waiting
+                error = RuntimeError("StopIteration from a thread")
+                error.__cause__ = stopped
+            except BaseException as raised:  # noqa: BLE001 - handed to whoever asked, not lost
+                error = raised
+            with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits any more
+                asked.loop.call_soon_threadsafe(self._answered, asked, result, error)
+
+    def _answered(self, asked: _Asked, result: Any, error: BaseException | None) -> None:
+        self._waiting.discard(asked)
+        if asked.answer.cancelled():
+            if error is not None:
+                self._runtime.report(f"{self._name}: {_called(asked.call)}", error)
+        elif error is not None:
+            asked.answer.set_exception(error)
+        else:
+            asked.answer.set_result(result)
+        if asked.ended is not None and not asked.ended.done():
+            asked.ended.set_result(None)
 
 
 class SimRuntime(Runtime):
@@ -439,7 +544,7 @@ class _InLineWorker:
     def __init__(self, runtime: SimRuntime) -> None:
         self._runtime = runtime
 
-    async def run(self, fn: Callable[[*Ts], T], *args: *Ts) -> T:
+    async def run(self, fn: Callable[[*Ts], T], *args: *Ts, limit_seconds: float | None = None) -> T:
         return await self._runtime.in_thread(fn, *args)
 
 

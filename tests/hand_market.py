@@ -57,6 +57,5 @@ def view(*chains: Chain, vix: float = 16.0) -> View:
 def book(account: Account = ACCOUNT, *, cash: str = "100000") -> Book:
     """An account with cash and nothing else."""
     return Book(
-        account=account, cash=Decimal(cash), deposits=Decimal(cash), fees=Decimal(0), positions={}, trades={}, orders={}, live={}, fills=(),
-        settlements=(),
+        account=account, cash=Decimal(cash), deposits=Decimal(cash), fees=Decimal(0), positions={}, trades={}, orders={}, live={},
     )

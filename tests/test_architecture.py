@@ -64,8 +64,9 @@ TABLE = {
     "market.analytics": row("domain errors ports pricing market.quote market.chain market.view", "numpy", pure=True),
     "market.subscriptions": row("domain", pure=True),
     "market.indicators": row(PURE, "numpy", pure=True),
-    "portfolio": row(f"{PURE} orders.states", "numpy", pure=True),
-    "portfolio.book": row("domain errors orders.states orders.standing portfolio", pure=True),
+    "portfolio": row(f"{PURE} orders.states portfolio.account", "numpy", pure=True),
+    "portfolio.account": row("domain errors orders.states orders.standing", pure=True),
+    "portfolio.book": row("domain errors orders.states orders.standing portfolio portfolio.account", pure=True),
     "risk": row(f"{PURE} portfolio portfolio.book orders.states orders.standing", "numpy", pure=True),
     "strategies": row(f"{PURE} portfolio portfolio.book market.indicators", "numpy", pure=True),
     "exits": row(f"{PURE} portfolio portfolio.book market.indicators", "numpy", pure=True),
@@ -73,8 +74,9 @@ TABLE = {
     "reports": row(f"{PURE} portfolio portfolio.book risk market.indicators reply", "numpy", pure=True),
     "announce": row("domain errors reply command autonomy portfolio portfolio.book orders.states orders.standing", pure=True),
     "schedule": row("domain errors command", pure=True),
-    "fold": row("domain errors autonomy portfolio portfolio.book orders.states orders.standing", pure=True),
+    "fold": row("domain errors autonomy portfolio portfolio.account portfolio.book orders.states orders.standing", pure=True),
     "autonomy": row("domain", pure=True),
+    "snapshots": row("domain errors fold ports runtime"),
     "orders.states": row("domain errors", pure=True),
     "orders.standing": row("domain errors orders.states", pure=True),
     "orders.trigger": row("domain errors market.view market.quote risk", pure=True),
@@ -124,7 +126,7 @@ TABLE = {
     "learning": row(f"{DESK} desk", "numpy scipy pandas"),
     "backtest": row(f"{DESK} desk", "numpy scipy pandas"),
     "app": row(
-        f"{INNER} desk dispatch commands journal learning backtest brokers market.providers links writers writers.claude store"
+        f"{INNER} desk snapshots dispatch commands journal learning backtest brokers market.providers links writers writers.claude store"
         " store.postgres store.files store.owner store.place store.starts marks warming keeper watchdog",
         "structlog",
     ),
@@ -147,10 +149,10 @@ ADAPTERS = ("core.brokers", "core.market.providers", "core.links", "core.writers
 STORES = ("core.store.sqlite", "core.store.postgres", "core.store.memory")
 
 # Standard library a pure row may use: it computes. Anything else could reach a file, a network, a clock, the environment or chance.
-# (zoneinfo reads the time zone tables, which are rules, not state.)
+# (zoneinfo reads the time zone tables, which are rules, not state; zlib packs text; a weak reference holds nothing.)
 PURE_STDLIB = frozenset(
     "__future__ abc bisect calendar collections collections.abc copy dataclasses datetime decimal enum fractions functools hashlib heapq"
-    " itertools json math numbers operator re statistics string textwrap types typing unicodedata zoneinfo".split()
+    " itertools json math numbers operator re statistics string textwrap types typing unicodedata weakref zlib zoneinfo".split()
 )
 PURE_FORBIDDEN_CALLS = frozenset("open input print breakpoint eval exec compile".split())
 NUMPY_FILES = frozenset(f"numpy.{name}" for name in "load save savez loadtxt savetxt genfromtxt fromfile memmap".split())
@@ -196,7 +198,7 @@ NAME_PLACES = {
 LOOP_METHODS = frozenset("create_task run_in_executor call_later call_at time".split())
 
 # Money is exact: no binary float in these modules but for opinions (never folded into cash or positions), durations and named doors.
-MONEY = ("core.domain", "core.orders", "core.portfolio.book", "core.store")
+MONEY = ("core.domain", "core.orders", "core.portfolio.account", "core.portfolio.book", "core.store")
 OPINIONS = frozenset(
     "short_delta short_deltas deltas net_liquidation delta gamma theta_per_day vega_per_point rho_per_point iv probability_of_profit "
     "pop expected_value".split()

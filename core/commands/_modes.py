@@ -57,6 +57,12 @@ def scope_argument(scope: Scope) -> str:
     return f" {names[scope.kind]}={_underlying(scope.name) if scope.kind is ScopeKind.INSTRUMENT else _scope_name(scope)}"
 
 
+NOT_WRITTEN = (
+    "The disk does not answer, so the halt is not written down yet: it holds while this process lives. To be sure, end the process, and "
+    "cancel at the broker."
+)
+
+
 def in_scope(entry: ModeEntry, scope: Scope) -> bool:
     """Whether a mode was set on what a call names; an underlying names the contracts on it too."""
     if scope.kind is ScopeKind.INSTRUMENT and entry.scope.kind is ScopeKind.INSTRUMENT:

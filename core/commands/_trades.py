@@ -21,7 +21,7 @@ from core.market.view import ChainNeed, Needs, View
 from core.marks import net_liquidation
 from core.orders.expiry_day import unreported
 from core.portfolio.book import Book
-from core.portfolio.pnl import Held, OpenResult, held_by_trade, open_result, untraded
+from core.portfolio.pnl import Held, OpenResult, open_result, untraded
 from core.risk.measures import funds
 
 PAGE = 500
@@ -61,7 +61,7 @@ async def priced_holdings(desk: Desk, account: Account, *, symbol: str | None = 
     """Load one view of everything held and value it."""
     book = desk.book(account.id)
     view = await desk.reader.view(marked_needs(desk, (position.instrument for position in book.positions.values())))
-    held = held_by_trade(book.trades.values(), book.orders.values(), book.settlements)
+    held = book.held_by_trade
     trades = tuple(
         open_result(trade, held[trade.id], view) for trade in book.open_trades if symbol is None or trade.underlying == symbol
     )
@@ -101,11 +101,10 @@ async def day_result(desk: Desk, account: Account) -> DayResult:
     value, stale = net_liquidation(book, view)
     margin, power = funds(book.exposed(), book=book, view=view)
     today = exchange_day(desk.now())
-    earlier = [mark for mark in desk.fold.marks(account.id) if mark.session < today]
-    if not earlier:
+    mark = desk.fold.last_mark(account.id, before=today)
+    if mark is None:
         pnl = value - book.deposits
         return DayResult(net_liquidation=value, pnl=pnl, since="the start", stale=stale, margin=margin, buying_power=power)
-    mark = earlier[-1]
     closed = session(mark.session)
     moved = ZERO if closed is None else await _deposits_since(desk, account, closed.close_at)
     change = value - Decimal(str(mark.net_liquidation)) - moved

@@ -41,7 +41,7 @@ async def run(desk: Desk, call: Call) -> Reply:
     account = desk.account(call.caller, call.args.get("account"))
     book = desk.book(account.id)
     first, last = days_of(call.args.get("period", "today"), desk.now())
-    fills = [fill for fill in book.fills if first <= exchange_day(fill.at) <= last]
+    fills = [fill for fill in book.fills.within(first, last) if first <= exchange_day(fill.at) <= last]
     words = words_of(first, last)
     if not fills:
         further = "" if call.args.get("period") == "all" else " `fills all` shows every one."

@@ -7,7 +7,7 @@ Of the whole desk, or of one account, strategy or underlying: `halt SPX` holds f
 from __future__ import annotations
 
 from core.command import Access, Call, Command
-from core.commands._modes import HALTED, SCOPE_PARAMETERS, scope_argument, scope_of, set_mode, standing_words
+from core.commands._modes import HALTED, NOT_WRITTEN, SCOPE_PARAMETERS, scope_argument, scope_of, set_mode, standing_words
 from core.desk import Desk
 from core.domain.events import Mode, Scope, ScopeKind
 from core.domain.modes import scope_names
@@ -18,16 +18,18 @@ from core.reply import Action, Notice, Reply, Text, Tone
 
 async def run(desk: Desk, call: Call) -> Reply:
     """Record the halt; where the log cannot be written, leave the HALT file instead, which halts the whole desk."""
-    scope, reason = scope_of(desk, call), f"halted by {call.caller.person}"
+    scope, reason, written = scope_of(desk, call), f"halted by {call.caller.person}", True
     try:
         cites = (await set_mode(desk, call, Mode.HALT, cause=HALTED, reason=reason, scope=scope)).seqs
     except Unavailable:
         if desk.write_halt is None:
             raise
-        desk.write_halt(reason)
+        written = await desk.halt_by_file(reason)
         cites, scope = (), Scope()
     working = sum(_concerns(scope, order) for book in desk.books.accounts.values() for order in book.live.values())
     blocks = [Notice(text=standing_words(desk, scope), tone=Tone.WARNING)]
+    if not written:
+        blocks.append(Notice(text=NOT_WRITTEN, tone=Tone.BAD))
     if working:
         blocks.append(Notice(text=f"{working} working order(s) stay at the broker; `kill` cancels them.", tone=Tone.WARNING))
     lift = f"unhalt{scope_argument(scope)}"

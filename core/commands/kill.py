@@ -11,7 +11,7 @@ from dataclasses import replace
 from core import plugins
 from core.command import Access, Call, Command, Kind, Parameter
 from core.commands._external import left_alone
-from core.commands._modes import KILLED, actor_of, set_mode
+from core.commands._modes import KILLED, NOT_WRITTEN, actor_of, set_mode
 from core.commands._standing import armed
 from core.desk import Desk
 from core.domain.events import Mode
@@ -24,9 +24,11 @@ REASON = "kill"
 
 async def run(desk: Desk, call: Call) -> Reply:
     """Halt first, durably; then cancel; then, if asked, draft what would close everything."""
-    cites = await _halt(desk, call)
+    cites, written = await _halt(desk, call)
     cancelled = await cancel_all(desk, tuple(desk.senders.values()), reason=REASON, actor=actor_of(call))
     blocks: list[Block] = [Notice(text="HALTED. Nothing is sent but cancels and closing orders you confirm.", tone=Tone.BAD)]
+    if not written:
+        blocks.append(Notice(text=NOT_WRITTEN, tone=Tone.BAD))
     blocks += _cancel_words(cancelled)
     waiting = armed(desk)
     if waiting:
@@ -45,16 +47,15 @@ async def run(desk: Desk, call: Call) -> Reply:
     return Reply(blocks=tuple(blocks), actions=tuple(actions), ok=not cancelled.pending, cites=cites, data={"halted": True})
 
 
-async def _halt(desk: Desk, call: Call) -> tuple[int, ...]:
-    """In the log; where the log cannot be written, by the HALT file that every send looks at."""
+async def _halt(desk: Desk, call: Call) -> tuple[tuple[int, ...], bool]:
+    """In the log; where the log cannot be written, by the HALT file that every send looks at. False where neither is written yet."""
     reason = f"killed by {call.caller.person}"
     try:
-        return (await set_mode(desk, call, Mode.HALT, cause=KILLED, reason=reason)).seqs
+        return (await set_mode(desk, call, Mode.HALT, cause=KILLED, reason=reason)).seqs, True
     except (Unavailable, DeskError):
         if desk.write_halt is None:
             raise
-        desk.write_halt(reason)
-        return ()
+        return (), await desk.halt_by_file(reason)
 
 
 def _cancel_words(cancelled: Cancelled) -> list[Block]:

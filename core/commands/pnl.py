@@ -5,13 +5,13 @@ Example: a spread sold for 400.00 and bought back for 150.00 with 5.28 of commis
 
 from __future__ import annotations
 
-from datetime import date
+from datetime import date, datetime, time
 
 from core.command import Access, Call, Command, Kind, Parameter
 from core.commands._periods import days_of, words_of
 from core.commands._trades import Holdings, holdings_of
 from core.desk import Desk
-from core.domain.calendar import exchange_day
+from core.domain.calendar import EXCHANGE, exchange_day
 from core.domain.instruments import Option
 from core.domain.money import ZERO
 from core.domain.structures import Trade
@@ -26,7 +26,8 @@ async def run(desk: Desk, call: Call) -> Reply:
     first, last = days_of(call.args.get("period", "today"), desk.now())
     symbol, by = call.args.get("symbol"), call.args.get("by")
     found = await holdings_of(desk, call, symbol=symbol)
-    trades = [trade for trade in found.book.trades.values() if symbol is None or trade.underlying == symbol]
+    closed = found.book.closed_since(datetime.combine(first, time(), EXCHANGE))
+    trades = [trade for trade in closed if symbol is None or trade.underlying == symbol]
     of = f" of {symbol}" if symbol else ""
     title = f"P&L{of} in {found.account.name}, {words_of(first, last)}"
     total = realised(trades, first=first, last=last)
@@ -50,7 +51,8 @@ def _group(trade: Trade, by: str) -> str:
 def _outside(found: Holdings, *, first: date, last: date, symbol: str | None) -> tuple[OutsideResult, ...]:
     """Results of the period on holdings that belong to no trade: assigned shares that were sold, external fills."""
     book = found.book
-    results = closed_outside(fills=book.fills, orders=book.orders, trades=book.trades, settlements=book.settlements)
+    fills, settlements = book.booked_outside()
+    results = closed_outside(fills=fills, orders=book.orders, trades=book.trades, settlements=settlements)
     return tuple(item for item in results if first <= exchange_day(item.at) <= last and symbol in (None, item.underlying))
 
 
@@ -128,7 +130,7 @@ def _outside_by(outside: tuple[OutsideResult, ...], by: str) -> list[Result]:
 def _settlements(found: Holdings, *, first: date, last: date, symbol: str | None) -> list[Block]:
     settled = [
         item
-        for item in settled_within(found.book.settlements, first=first, last=last)
+        for item in settled_within(found.book.settlements.within(first, last), first=first, last=last)
         if symbol is None or (isinstance(item.instrument, Option) and item.instrument.underlying == symbol)
     ]
     if not settled:

@@ -49,6 +49,28 @@ def hints_of(kind: type) -> dict[str, Any]:
     return {field.name: hints[field.name] for field in fields(kind)}
 
 
+def shape_of(*kinds: Any) -> str:
+    """What these types are made of, down to names, declared types and members: another text where any of it changed."""
+    found: dict[str, Any] = {}
+
+    def visit(kind: Any) -> None:
+        for part in get_args(kind):
+            visit(part)
+        if not isinstance(kind, type) or kind.__qualname__ in found:
+            return
+        if is_dataclass(kind):
+            hints = hints_of(kind)
+            found[kind.__qualname__] = {name: str(hint) for name, hint in hints.items()}
+            for hint in hints.values():
+                visit(hint)
+        elif issubclass(kind, Enum):
+            found[kind.__qualname__] = [str(member.value) for member in kind]
+
+    for kind in kinds:
+        visit(kind)
+    return str(sorted(found.items()))
+
+
 @cache
 def reader(kind: Any) -> Reader:
     """The function that reads a value of `kind`."""

@@ -1,7 +1,8 @@
 """Writers: one function per declared type, made once from the type hints, that gives the canonical text of a value.
 
 A writer takes only what its type says to the letter: the class itself and no subclass, UTC itself, text every encoding has. Anything
-else is `Inexact`: it may have a text, but reading that text would give another value. So what a writer took reads back as it was.
+else is `Inexact`: it may have a text, but reading that text would give another value. So what a writer took reads back equal to what it
+was, and where nothing of it can be changed (`lasting`) one is as good as the other.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ Writer = Callable[[Any], str]
 SPARSE: Mapping[str, Any] = types.MappingProxyType({"sparse": True})
 _KEPT = 1 << 12  # texts kept of a recurring class before it starts anew
 _WIDEST = 1 << 63
+_LONGEST = 100  # characters of an amount
 
 
 class Inexact(Exception):
@@ -42,11 +44,29 @@ def writer(kind: Any) -> Writer:
         return _row(writer(arguments[0]))
     if origin is frozenset and arguments == (str,):
         return _names
+    if origin in (dict, Mapping) and arguments[0] is str:
+        return _mapping(writer(arguments[1]))
     if is_dataclass(kind) and isinstance(kind, type):
         return _kept(_dataclass(kind)) if is_recurring(kind) else _dataclass(kind)
     if isinstance(kind, type) and issubclass(kind, Enum):
         return _enum(kind)
     return _SCALARS.get(kind, _never)
+
+
+@cache
+def lasting(kind: Any) -> bool:
+    """Whether nothing in a value of this type can be changed: no mapping, list or set is part of it."""
+    seen: set[Any] = set()
+
+    def lasts(part: Any) -> bool:
+        if part in seen or part is Ellipsis:
+            return True
+        seen.add(part)
+        if is_dataclass(part) and isinstance(part, type):
+            return all(map(lasts, hints_of(part).values()))
+        return get_origin(part) not in (dict, Mapping, list, set) and all(map(lasts, get_args(part)))
+
+    return lasts(kind)
 
 
 def _never(value: Any) -> str:
@@ -88,8 +108,8 @@ def _amount(value: Any) -> str:
     if type(value) is not Decimal or not value.is_finite():
         raise Inexact
     text = str(value)
-    if "E" in text:
-        raise Inexact  # it is written out, and read with another exponent
+    if "E" in text or len(text) > _LONGEST:
+        raise Inexact  # it is written out, and read with another exponent; or it may be too long to be written
     return f'"{text}"'
 
 
@@ -133,6 +153,15 @@ def _row(item: Writer) -> Writer:
         if type(value) is not tuple:
             raise Inexact
         return f"[{','.join(map(item, value))}]"
+
+    return write
+
+
+def _mapping(item: Writer) -> Writer:
+    def write(value: Any) -> str:
+        if not isinstance(value, Mapping):
+            raise Inexact
+        return f"{{{','.join([f'{_text(key)}:{item(part)}' for key, part in sorted(value.items())])}}}"
 
     return write
 

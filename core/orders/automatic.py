@@ -7,6 +7,8 @@ that the next start finds out about. From there it goes the way of every order.
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 from core.clock import exchange_date
 from core.command import Caller, Via
 from core.desk import Desk
@@ -132,7 +134,7 @@ def _no(desk: Desk, one: Looked, rule: str, intent: Intent | None, mandate_id: s
 def _failed_today(desk: Desk, one: Looked, rule: str, mandate_id: str) -> str:
     """An order of this mandate and rule for this trade that was refused or cancelled today: a person decides what comes next."""
     today = exchange_date(desk.now())
-    for order in one.book.orders.values():
+    for order in one.book.sent_since(desk.now() - timedelta(days=2)):
         mine = order.trade_id == one.trade.id and order.mandate == mandate_id and rule_of(desk, order) == rule
         if mine and order.ended in CAME_TO_NOTHING and exchange_date(order.submitted_at) == today:
             return f"order {order.client_id} of mandate {mandate_id} was {order.ended} ({order.reason or 'no reason given'})"

@@ -22,7 +22,7 @@ from core.orders.closable import Closable, closables
 from core.orders.standing import Standing
 from core.orders.states import Order
 from core.portfolio.book import Book
-from core.portfolio.pnl import OpenResult, held_by_trade, open_result
+from core.portfolio.pnl import OpenResult, open_result
 
 ANY_PRICE = Limit(start=ZERO, worst=ZERO)  # replaced where the order is priced
 
@@ -133,7 +133,7 @@ def due_now(desk: Desk, looked: Sequence[Looked], item: Exit) -> tuple[tuple[Loo
 
 
 def _of_book(account: AccountId, book: Book, view: View) -> list[Looked]:
-    held = held_by_trade(book.trades.values(), book.orders.values(), book.settlements)
+    held = book.held_by_trade
     whole = {item.trade_id: item for item in closables(book) if item.id == item.trade_id}
     found = []
     for trade in book.open_trades:

@@ -149,9 +149,8 @@ def _wash_words(priced: Priced) -> str:
 
 def _recent_loss(book: Book, symbol: str, priced: Priced) -> date | None:
     days = [
-        trade.closed_at.date() for trade in book.trades.values()
+        trade.closed_at.date() for trade in book.closed_since(priced.exam.now - WASH_DAYS)
         if trade.underlying == symbol and trade.closed_at is not None and trade.realized is not None and trade.realized < 0
-        and trade.closed_at >= priced.exam.now - WASH_DAYS
     ]
     return max(days, default=None)
 

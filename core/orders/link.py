@@ -95,7 +95,7 @@ class BrokerLink(Lifeline):
         """A desk that another has replaced leaves the broker to it: its login could end the other's. Raises LeaseLost."""
         desk = self._desk
         with contextlib.suppress(Unavailable):  # a disk that fails must keep nobody from reaching the broker to cancel
-            desk.lease_lost = desk.lease_lost or await desk.store.lease_token() != desk.token
+            await desk.check_lease()
         if desk.lease_lost:
             raise LeaseLost
 
@@ -139,9 +139,8 @@ class BrokerLink(Lifeline):
             result = await self._concluded(epoch, snapshot, found, wrong)
         self._checked_at_seconds = self._desk.runtime.seconds()
         self._compared_at = self._desk.now() if result.complete else self._compared_at
-        for order in tuple(self._desk.book(self._account).orders.values()):
-            if order.overfilled:
-                await self._stop_overfilled(order)
+        for order in self._desk.book(self._account).overfilled:
+            await self._stop_overfilled(order)
         await raise_alarms(self._desk, residues(self._desk.book(self._account), self._desk.now()), self._account, actor="desk")
         return result
 

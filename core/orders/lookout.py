@@ -25,7 +25,7 @@ from core.orders.alarm import raise_alarms, raise_alert
 from core.orders.early_exercise import alarm as early_alarm
 from core.orders.early_exercise import early, may_be_exercised
 from core.orders.expiry_day import AFTER, alarm, alert_key, expiring, shorts_of_the_day, stages_before
-from core.orders.residue import recent_settlements, residues
+from core.orders.residue import RECENT, residues
 from core.orders.sender import AccountSender, closes_too_much
 from core.orders.states import Order
 from core.orders.turning import turn_for_ever
@@ -93,7 +93,7 @@ class Lookout:
     # --- assignments ---------------------------------------------------------------------------------------------------
 
     async def _assignments(self, now: datetime) -> None:
-        for item in reversed(recent_settlements(self._book, now)):
+        for item in self._book.settlements.since(now - RECENT):
             key = f"assignment:{digest(item.settlement_id)[:12]}"
             if item.shares and key not in self._desk.fold.alerts:
                 await self._tell_assignment(item, key)

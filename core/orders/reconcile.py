@@ -45,14 +45,13 @@ def _bare(fill: Fill) -> Filled:
 def facts(book: Book, snapshot: BrokerSnapshot, *, filled: Callable[[Fill], Filled] = _bare) -> list[tuple[str | None, Body]]:
     """What the broker reports that the book lacks, as (dedupe key, body), in an order that can be recorded; `filled` adds what an
     execution is measured against."""
-    known = {fill.exec_id for fill in book.fills}
     account = str(snapshot.account)
     found: list[tuple[str | None, Body]] = [(f"cash:{account}:{item.movement_id}", item) for item in snapshot.movements]
     for reported in snapshot.orders:
         order = book.orders.get(reported.client_id or "")
         if order is not None and reported.status.live and _news(order, reported, complete=snapshot.complete):
             found.append((None, _acknowledged(reported)))
-    found += [(f"fill:{account}:{fill.exec_id}", filled(fill)) for fill in snapshot.fills if fill.exec_id not in known]
+    found += [(f"fill:{account}:{fill.exec_id}", filled(fill)) for fill in snapshot.fills if fill.exec_id not in book.executed]
     found += [(f"settle:{account}:{item.settlement_id}", item) for item in snapshot.settlements]
     return found + [(None, body) for body in _externals(book, snapshot)]
 

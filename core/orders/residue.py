@@ -13,7 +13,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
-from itertools import takewhile
 
 from core.domain.encoding import digest
 from core.domain.events import Settled
@@ -22,7 +21,6 @@ from core.domain.orders import Fill, Side
 from core.domain.structures import Trade, uncovered_short
 from core.orders.alarm import Alarm
 from core.portfolio.book import Book
-from core.portfolio.pnl import held_by_trade
 
 RECENT = timedelta(days=5)  # what happened before was told before, or was lived with
 Held = Mapping[str, tuple[Instrument, int]]
@@ -47,7 +45,7 @@ def residues(book: Book, now: datetime) -> tuple[Alarm, ...]:
     held = {
         key: (item, count) for key, (item, count) in book.holdings().items() if not isinstance(item, Option) or item.last_trade_at > now
     }
-    trades: dict[str, dict[str, tuple[Instrument, int]]] | None = None
+    trades: Mapping[str, Held] | None = None
     causes = sorted((*_settled(book, now), *_traded_elsewhere(book, now)), key=lambda cause: (cause.at, cause.settled is not None))
     for cause in reversed(causes):
         sentences = [words for words in _uncovered(held, cause) if words not in told]
@@ -55,7 +53,7 @@ def residues(book: Book, now: datetime) -> tuple[Alarm, ...]:
         critical = bool(sentences)
         buttons = {f"Close {cause.symbol}": f"close symbol={cause.symbol}"}
         if cause.settled is not None and cause.settled.shares:
-            trades = held_by_trade(book.trades.values(), book.orders.values(), book.settlements) if trades is None else trades
+            trades = book.held_by_trade if trades is None else trades
             for trade in _left_over(book, cause.settled):
                 sentences.append(_left_words(trade, trades[trade.id], cause.settled))
                 buttons[f"Close the rest of {trade.id}"] = f"close position_id={trade.id}"
@@ -66,14 +64,8 @@ def residues(book: Book, now: datetime) -> tuple[Alarm, ...]:
     return tuple(found)
 
 
-def recent_settlements(book: Book, now: datetime) -> tuple[Settled, ...]:
-    """Settlements of the last days, newest first. They come about in the order of time, so a look back ends where they are twice as old."""
-    back = takewhile(lambda item: now - item.at <= 2 * RECENT, reversed(book.settlements))
-    return tuple(item for item in back if now - item.at <= RECENT)
-
-
 def _settled(book: Book, now: datetime) -> Iterator[_Cause]:
-    for item in reversed(recent_settlements(book, now)):
+    for item in book.settlements.since(now - RECENT):
         if not isinstance(item.instrument, Option):
             continue
         words = {"assigned": "the assignment", "exercised": "the exercise"}.get(item.outcome, "the end")
@@ -87,8 +79,7 @@ def _settled(book: Book, now: datetime) -> Iterator[_Cause]:
 
 
 def _traded_elsewhere(book: Book, now: datetime) -> list[_Cause]:
-    recent = takewhile(lambda fill: now - fill.at <= RECENT, reversed(book.fills))
-    return [_sold(fill) for fill in reversed(tuple(recent)) if fill.client_id not in book.orders and fill.side is Side.SELL]
+    return [_sold(fill) for fill in book.fills.since(now - RECENT) if fill.client_id not in book.orders and fill.side is Side.SELL]
 
 
 def _sold(fill: Fill) -> _Cause:

@@ -275,10 +275,8 @@ class AccountSender(BrokerLink):
         """Why nothing may leave now; None where it may. Read again at the last moment, the mode last of all."""
         desk = self._desk
         try:
-            if await desk.store.lease_token() != desk.token:
-                raise LeaseLost
+            await desk.check_lease()
         except (LeaseLost, Unavailable) as error:
-            desk.lease_lost = desk.lease_lost or isinstance(error, LeaseLost)
             return str(error)
         too_fast = await self._too_fast() if new and not order.reducing else None
         await desk.settled()  # a HALT that is being written counts

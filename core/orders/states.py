@@ -25,7 +25,8 @@ from core.domain.events import (
     Replacing,
     Submitting,
 )
-from core.domain.orders import Envelope, Fill, OrderState, Side
+from core.domain.executions import Executions
+from core.domain.orders import Envelope, Fill, OrderState
 
 
 class Outcome(StrEnum):
@@ -70,6 +71,11 @@ class Order:
     mandate: str | None = None  # what it rests on where nobody pressed
 
     @property
+    def executions(self) -> Executions:
+        """Its executions, with what of them counts."""
+        return self.fills if isinstance(self.fills, Executions) else Executions.of(self.fills.values())
+
+    @property
     def live_fills(self) -> tuple[Fill, ...]:
         """Executions that count: not corrected away, not busted."""
         return tuple(fill for key, fill in sorted(self.fills.items()) if key not in self.superseded and not fill.busted)
@@ -78,8 +84,8 @@ class Order:
     def filled_contracts(self) -> dict[str, int]:
         """Contracts filled per leg key."""
         counts = {leg.instrument.key: 0 for leg in self.envelope.legs}
-        for fill in self.live_fills:
-            counts[fill.instrument.key] = counts.get(fill.instrument.key, 0) + fill.quantity
+        for (key, _), count in self.executions.counts.items():
+            counts[key] = counts.get(key, 0) + count
         return counts
 
     @property
@@ -102,11 +108,7 @@ class Order:
     def overfilled_keys(self) -> tuple[str, ...]:
         """The instruments of which more was bought or sold than this order covers; the wrong side is covered by nothing."""
         covered = {(leg.instrument.key, leg.side): self.quantity * leg.ratio for leg in self.envelope.legs}
-        counts: dict[tuple[str, Side], int] = {}
-        for fill in self.live_fills:
-            slot = (fill.instrument.key, fill.side)
-            counts[slot] = counts.get(slot, 0) + fill.quantity
-        return tuple(sorted({key for (key, side), count in counts.items() if count > covered.get((key, side), 0)}))
+        return tuple(sorted({key for (key, side), count in self.executions.counts.items() if count > covered.get((key, side), 0)}))
 
     @property
     def uneven(self) -> bool:
@@ -216,7 +218,7 @@ def _filled(order: Order, fill: Fill, at: datetime) -> tuple[Order, tuple[Outcom
     if fill.exec_id in order.fills:
         return order, ()
     superseded = order.superseded | ({fill.corrects} if fill.corrects else frozenset())
-    changed = replace(order, fills={**order.fills, fill.exec_id: fill}, superseded=superseded, unknown=False, updated_at=at)
+    changed = replace(order, fills=order.executions.plus(fill), superseded=superseded, unknown=False, updated_at=at)
     outcomes: list[Outcome] = []
     if changed.overfilled:
         outcomes.append(Outcome.OVERFILL)

@@ -437,15 +437,18 @@ class Steward:
 
     def _others_closing(self, item: Standing) -> list[Order]:
         """What a touched stop takes back first: the target of the same trade, and an entry that still works."""
-        mates = {other.id for other in self._book.standing.values() if other.trade_id == item.trade_id and other.id != item.id}
-        found = [order for order in self._book.live.values() if order.standing_id in mates]
+        found = [order for order in self._book.live.values() if order.standing_id != item.id and self._is_mate(order, item)]
         parent = self._book.live.get(item.parent or "")
         return found if parent is None else [*found, parent]
 
     def _closing_elsewhere(self, item: Standing) -> bool:
         """A person's own order closes it now: what a standing order would send would close it twice."""
-        mates = {other.id for other in self._book.standing.values() if other.trade_id == item.trade_id}
-        return any(order.standing_id not in mates for order in self._closers(item))
+        return any(not self._is_mate(order, item) for order in self._closers(item))
+
+    def _is_mate(self, order: Order, item: Standing) -> bool:
+        """Whether an order was sent for a standing order of the same trade."""
+        other = self._book.standing.get(order.standing_id or "")
+        return other is not None and other.trade_id == item.trade_id
 
     def _stop_runs(self, item: Standing) -> bool:
         return any(

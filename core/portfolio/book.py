@@ -1,21 +1,22 @@
 """The book as a fold of the log: cash, positions, trades and orders per account.
 
-`BookFold` is the private accumulator; `Book` and `Books` are the frozen pictures it publishes. Cash and quantities are sums over the
-*set* of executions (each exec_id once, corrections supersede), so order and repetition of reports do not matter.
+`BookFold` is the private accumulator, `core.portfolio.account` what it accumulates in; `Book` and `Books` are the frozen pictures it
+publishes. Cash and quantities are sums over the *set* of executions (each exec_id once, corrections supersede), so order and repetition of
+reports do not matter.
 """
 
 from __future__ import annotations
 
-from bisect import insort
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from decimal import Decimal
+from itertools import takewhile
 from types import MappingProxyType
 from typing import Any
 
 from core.domain.accounts import Account, AccountId, AccountKind
-from core.domain.encoding import from_plain, to_plain
+from core.domain.encoding import from_plain
 from core.domain.events import (
     AccountOpened,
     Adjusted,
@@ -31,14 +32,16 @@ from core.domain.events import (
     StopTriggered,
     Submitting,
 )
-from core.domain.instruments import Equity, Instrument, Option
+from core.domain.instruments import Equity, Instrument
 from core.domain.orders import Effect, Fill, Leg, Side
-from core.domain.structures import Position, Trade, average_after
+from core.domain.shelf import Picture, Shelf
+from core.domain.structures import Position, Trade
 from core.orders import standing as standings
 from core.orders.standing import STANDING_BODIES, Standing
 from core.orders.states import ORDER_BODIES, Order, OrderBody, Outcome, step
-
-ZERO = Decimal(0)
+from core.portfolio.account import SHELVES, ZERO, AccountState, Held, Lot, TradeState, closed_since, opening_of
+from core.portfolio.account import average_price as average_price
+from core.portfolio.listed import Daily, Listed, Trades, executions
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,22 +70,52 @@ class Book:
     trades: Mapping[str, Trade]
     orders: Mapping[str, Order]  # every order, ended ones too
     live: Mapping[str, Order]  # the orders that may still fill
-    fills: tuple[Fill, ...]
-    settlements: tuple[Settled, ...]
+    fills: Daily[Fill] = field(default_factory=lambda: Daily({}))  # executions that count, in order of time
+    settlements: Daily[Settled] = field(default_factory=lambda: Daily({}))
     standing: Mapping[str, Standing] = field(default_factory=dict)  # every standing order, ended ones too
     external: Mapping[str, ExternalOrder] = field(default_factory=dict)  # from elsewhere and live, by the broker's reference
     external_since: Mapping[str, datetime] = field(default_factory=dict)  # when each of them was first heard of
-    adjustments: tuple[Adjusted, ...] = ()  # what persons booked on the broker's word, oldest first
-
-    @property
-    def armed(self) -> tuple[Standing, ...]:
-        """Standing orders still to be carried out, oldest first."""
-        return tuple(item for item in self.standing.values() if item.is_live)
+    adjustments: Sequence[Adjusted] = ()  # what persons booked on the broker's word, oldest first
+    armed: tuple[Standing, ...] = ()  # standing orders still to be carried out, oldest first
+    holding: Mapping[str, TradeState] = field(default_factory=dict)  # the trades that hold something
+    overfilled: tuple[Order, ...] = ()
+    executed: Mapping[str, str] = field(default_factory=dict)  # every execution that was reported, busted ones too -> its UTC day
+    settled: Mapping[str, str] = field(default_factory=dict)  # every settlement -> its UTC day
+    lots: Mapping[str, tuple[Lot, ...]] = field(default_factory=dict)  # every change of a holding, by instrument
+    outside: Mapping[str, str] = field(default_factory=dict)  # instruments of which anything was booked outside trades
+    closings: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # trades by the UTC day they closed on
 
     @property
     def open_trades(self) -> tuple[Trade, ...]:
         """Trades with units held, oldest first."""
-        return tuple(trade for trade in self.trades.values() if trade.is_open)
+        return tuple(state.trade for state in self._holding() if state.open_units)
+
+    @property
+    def held_by_trade(self) -> dict[str, Held]:
+        """What each trade holds now, leg by leg, oldest trade first; legs filled without their partners show as they are."""
+        return {state.opening.id: state.held for state in self._holding()}
+
+    def _holding(self) -> list[TradeState]:
+        return sorted(self.holding.values(), key=lambda state: state.opening.opened_at)
+
+    def sent_since(self, at: datetime) -> Iterator[Order]:
+        """Orders submitted since `at`, newest first."""
+        newest = self.orders.newest() if isinstance(self.orders, Picture) else reversed(tuple(self.orders.values()))
+        return takewhile(lambda order: order.submitted_at >= at, newest)
+
+    def booked_outside(self) -> tuple[list[Fill], list[Settled]]:
+        """All executions and settlements of the instruments of which anything was booked outside trades."""
+        ids = {lot.id for key in self.outside for lot in self.lots.get(key, ())}
+        fills = (fill for name in ids if name in self.executed for fill in self.fills.named(self.executed[name], "exec_id", name))
+        settled = (
+            item for name in ids if name in self.settled for item in self.settlements.named(self.settled[name], "settlement_id", name)
+        )
+        return list(fills), list(settled)
+
+    def closed_since(self, at: datetime) -> Iterator[Trade]:
+        """Trades that closed at `at` or later, by day."""
+        found = (self.trades[name] for name in closed_since(self.closings, at))
+        return (trade for trade in found if trade.closed_at is not None and trade.closed_at >= at)
 
     def holdings(self) -> dict[str, tuple[Instrument, int]]:
         """Positions as key -> (instrument, signed quantity)."""
@@ -186,57 +219,11 @@ def _add(held: dict[str, tuple[Instrument, int]], instrument: Instrument, change
         held.pop(instrument.key, None)
 
 
-@dataclass(slots=True)
-class _TradeState:
-    opening: Submitting
-    opened_at: datetime
-    held: dict[str, int] = field(default_factory=dict)
-    opened: dict[str, int] = field(default_factory=dict)
-    premium: Decimal = ZERO
-    closing: Decimal = ZERO
-    fees: Decimal = ZERO
-    times: dict[str, datetime] = field(default_factory=dict)  # of what counts, by execution or settlement id
-
-
-@dataclass(frozen=True, slots=True, order=True)
-class _Lot:
-    """One change of a holding; sorted by time so that the average price does not depend on the order of reports."""
-
-    at: datetime
-    id: str
-    quantity: int
-    price: Decimal
-
-
-@dataclass(slots=True)
-class _AccountState:
-    account: Account
-    cash: Decimal = ZERO
-    deposits: Decimal = ZERO
-    fees: Decimal = ZERO
-    held: dict[str, tuple[Instrument, int]] = field(default_factory=dict)
-    lots: dict[str, list[_Lot]] = field(default_factory=dict)
-    fills: dict[str, Fill] = field(default_factory=dict)
-    superseded: set[str] = field(default_factory=set)
-    settled: dict[str, Settled] = field(default_factory=dict)
-    moved: set[str] = field(default_factory=set)
-    orders: dict[str, Order] = field(default_factory=dict)
-    live: dict[str, Order] = field(default_factory=dict)
-    standing: dict[str, Standing] = field(default_factory=dict)
-    trades: dict[str, _TradeState] = field(default_factory=dict)
-    frozen_trades: dict[str, Trade] = field(default_factory=dict)
-    external: dict[str, ExternalOrder] = field(default_factory=dict)
-    external_since: dict[str, datetime] = field(default_factory=dict)
-    adjusted: dict[str, Adjusted] = field(default_factory=dict)
-
-
 class BookFold:
     """Accumulates events into books. `apply` returns what the event brought about for its order."""
 
     def __init__(self) -> None:
-        self._accounts: dict[AccountId, _AccountState] = {}
-        self._client_account: dict[str, AccountId] = {}
-        self._standing_account: dict[str, AccountId] = {}
+        self._accounts: dict[AccountId, AccountState] = {}
         self._published: dict[AccountId, Book] = {}
         self._seq = 0
 
@@ -245,7 +232,7 @@ class BookFold:
         self._seq = event.seq
         body = event.body
         if isinstance(body, AccountOpened):
-            state = self._accounts.setdefault(body.account.id, _AccountState(account=body.account))
+            state = self._accounts.setdefault(body.account.id, AccountState(account=body.account))
             state.account = body.account
             self._published.pop(body.account.id, None)
             return ()
@@ -274,20 +261,20 @@ class BookFold:
         return Books(accounts=MappingProxyType(dict(self._published)), seq=self._seq)
 
     def to_plain(self) -> dict[str, Any]:
-        """The accumulators as JSON types."""
-        accounts = [to_plain(state) for state in self._accounts.values()]
-        clients = {key: str(account) for key, account in self._client_account.items()}
-        standing = {key: str(account) for key, account in self._standing_account.items()}
-        return {"accounts": accounts, "clients": clients, "standing": standing, "seq": self._seq}
+        """All but what stands on shelves, as JSON types."""
+        return {"accounts": [state.to_plain() for state in self._accounts.values()], "seq": self._seq}
+
+    def shelves(self) -> dict[str, Shelf[Any]]:
+        """What grows with the history, by name."""
+        return {f"{name} {key}": getattr(state, name) for key, state in self._accounts.items() for name in SHELVES}
 
     @classmethod
-    def from_plain(cls, plain: Mapping[str, Any]) -> BookFold:
-        """The fold `to_plain` was made of."""
+    def from_plain(cls, plain: Mapping[str, Any], shelves: Mapping[str, Shelf[Any]]) -> BookFold:
+        """The fold `to_plain` and `shelves` were made of."""
         fold = cls()
-        states: list[_AccountState] = [from_plain(_AccountState, item) for item in plain["accounts"]]
-        fold._accounts = {state.account.id: state for state in states}
-        fold._client_account = {key: AccountId.parse(account) for key, account in plain["clients"].items()}
-        fold._standing_account = {key: AccountId.parse(account) for key, account in plain["standing"].items()}
+        for item in plain["accounts"]:
+            key = from_plain(AccountId, item["account"]["id"])
+            fold._accounts[key] = AccountState.from_plain(item, {name: shelves[f"{name} {key}"] for name in SHELVES})
         fold._seq = plain["seq"]
         return fold
 
@@ -295,97 +282,93 @@ class BookFold:
         client_id = body.fill.client_id if isinstance(body, Filled) else body.client_id
         if client_id is None:
             return ()
+        account = next((key for key, state in self._accounts.items() if client_id in state.orders), None)
         if isinstance(body, Submitting):
-            self._client_account.setdefault(client_id, body.account)
-            if body.envelope.trade_id is None and any(leg.effect is Effect.OPEN for leg in body.envelope.legs):
-                self._state(body.account).trades.setdefault(body.trade_id, _TradeState(opening=body, opened_at=at))
+            account = account or body.account
+            self._opening(body, at)
             self._child(body, at)
-        account = self._client_account.get(client_id)
         if account is None:
             return ()
         state = self._state(account)
-        order, outcomes = step(state.orders.get(client_id), body, at=at)
-        if order is not None:
-            state.orders[client_id] = order
-            if order.state.terminal:
-                state.live.pop(client_id, None)
-            else:
-                state.live[client_id] = order
+        before = state.orders.get(client_id)
+        order, outcomes = step(before, body, at=at)
+        if order is not None and order is not before:
+            state.put_order(order)
         return outcomes
+
+    def _opening(self, body: Submitting, at: datetime) -> None:
+        state = self._state(body.account)
+        opens = body.envelope.trade_id is None and any(leg.effect is Effect.OPEN for leg in body.envelope.legs)
+        if opens and body.trade_id not in state.trades:
+            state.put_trade(opening_of(body, at))
 
     def _child(self, body: Submitting, at: datetime) -> None:
         state = self._state(body.account)
         parent = state.standing.get(body.standing_id or "")
         child = standings.step(parent, body, at=at)
         if child is not None:
-            state.standing[child.id] = child
+            state.put_standing(child)
 
     def _stand(self, body: Armed | StopMoved | StopTriggered | Disarmed, at: datetime) -> None:
-        if isinstance(body, Armed):
-            self._standing_account.setdefault(body.standing_id, body.account)
-        account = self._standing_account.get(body.standing_id)
+        account = next((key for key, state in self._accounts.items() if body.standing_id in state.standing), None)
+        if account is None and isinstance(body, Armed):
+            account = body.account
         if account is None:
             return
         state = self._state(account)
         found = standings.step(state.standing.get(body.standing_id), body, at=at)
         if found is not None:
-            state.standing[body.standing_id] = found
+            state.put_standing(found)
 
     def _fill(self, fill: Fill) -> None:
         state = self._state(fill.account)
-        if fill.exec_id in state.fills:
+        if fill.exec_id in state.executed:
             return
-        state.fills[fill.exec_id] = fill
+        state.put_execution(fill)
         if fill.corrects and fill.corrects not in state.superseded:
-            state.superseded.add(fill.corrects)
-            replaced = state.fills.get(fill.corrects)
+            state.superseded[fill.corrects] = fill.exec_id
+            replaced = state.execution(fill.corrects)
             if replaced is not None and not replaced.busted:
                 self._book(state, replaced, sign=-1)
         if fill.exec_id not in state.superseded and not fill.busted:
             self._book(state, fill, sign=1)
 
-    def _book(self, state: _AccountState, fill: Fill, *, sign: int) -> None:
+    def _book(self, state: AccountState, fill: Fill, *, sign: int) -> None:
         key = fill.instrument.key
         change = fill.side.sign * fill.quantity
         money = -fill.price * fill.instrument.multiplier * change * sign
         state.cash += money - fill.fees * sign
         state.fees += fill.fees * sign
-        _hold(state, fill.instrument, change * sign, _Lot(fill.at, fill.exec_id, change, fill.price), add=sign > 0)
+        lot = Lot(fill.at, fill.exec_id, change, fill.price)
+        if sign > 0:
+            state.hold(fill.instrument, lot)
+        else:
+            state.release(fill.instrument, lot)
         order = state.orders.get(fill.client_id or "")
         leg = None if order is None else next((leg for leg in order.envelope.legs if leg.instrument.key == key), None)
-        if order is None or leg is None:
+        trade = None if order is None or leg is None else state.trades.get(order.trade_id)
+        if trade is None or leg is None:
+            # From elsewhere, or it closes a holding that no trade of this desk opened: the position alone knows.
+            state.outside.setdefault(key, "")
             return
-        trade = state.trades.get(order.trade_id)
-        if trade is None:
-            return  # it closes a holding that no trade of this desk opened: the position alone knows
-        _count(trade.held, key, change * sign)
-        trade.fees += fill.fees * sign
-        if leg.effect is Effect.OPEN:
-            _count(trade.opened, key, change * sign)
-            trade.premium += money
-        else:
-            trade.closing += money
-        if sign > 0:
-            trade.times[fill.exec_id] = fill.at
-        else:
-            del trade.times[fill.exec_id]
-        if trade.times:
-            state.frozen_trades[order.trade_id] = _trade(order.trade_id, trade)
-        else:
-            state.frozen_trades.pop(order.trade_id, None)  # every execution was busted: there never was a trade
+        state.put_trade(trade.counted(
+            fill.exec_id, fill.at if sign > 0 else None, fill.instrument, change * sign, opens=leg.effect is Effect.OPEN, money=money,
+            fees=fill.fees * sign,
+        ))
 
     def _settle(self, body: Settled) -> None:
         state = self._state(body.account)
         if body.settlement_id in state.settled:
             return
-        state.settled[body.settlement_id] = body
+        state.put_settlement(body)
         state.cash += body.cash - body.fees
         state.fees += body.fees
-        _hold(state, body.instrument, body.quantity, _Lot(body.at, body.settlement_id, body.quantity, body.price), add=True)
+        state.hold(body.instrument, Lot(body.at, body.settlement_id, body.quantity, body.price))
         if body.shares and body.share_symbol:
             # Shares come in or go out at the strike; the option itself then ended at zero and its premium is kept.
             stock = Equity(symbol=body.share_symbol)
-            _hold(state, stock, body.shares, _Lot(body.at, body.settlement_id, body.shares, abs(body.cash / body.shares)), add=True)
+            state.outside.setdefault(stock.key, "")
+            state.hold(stock, Lot(body.at, body.settlement_id, body.shares, abs(body.cash / body.shares)))
         self._settle_trades(state, body)
 
     def _external(self, body: ExternalOrder, at: datetime) -> None:
@@ -410,126 +393,60 @@ class BookFold:
             outcome=body.outcome, value=body.price, cash=body.cash, at=body.at, shares=body.shares, share_symbol=body.share_symbol,
         ))
 
-    def _settle_trades(self, state: _AccountState, body: Settled) -> None:
-        remaining = body.quantity
-        for trade_id, trade in state.trades.items():
-            held = trade.held.get(body.instrument.key, 0)
-            if remaining == 0 or held == 0 or (held > 0) == (remaining > 0) or body.instrument.key not in trade.opened:
+    def _settle_trades(self, state: AccountState, body: Settled) -> None:
+        remaining, key = body.quantity, body.instrument.key
+        for trade in state.holders(key):
+            held = trade.held[key][1]
+            if remaining == 0 or (held > 0) == (remaining > 0):
                 continue
             part = max(remaining, -held) if remaining < 0 else min(remaining, -held)
-            _count(trade.held, body.instrument.key, part)
-            trade.closing += ZERO if body.shares else body.cash * part / body.quantity
-            trade.fees += body.fees * part / body.quantity
-            trade.times[body.settlement_id] = body.at
+            money = ZERO if body.shares else body.cash * part / body.quantity
+            fees = body.fees * part / body.quantity
+            state.put_trade(trade.counted(body.settlement_id, body.at, body.instrument, part, opens=False, money=money, fees=fees))
             remaining -= part
-            state.frozen_trades[trade_id] = _trade(trade_id, trade)
 
     def _cash(self, body: CashMoved) -> None:
         state = self._state(body.account)
         if body.movement_id in state.moved:
             return
-        state.moved.add(body.movement_id)
+        state.moved[body.movement_id] = body.reason
         state.cash += body.amount
         if body.reason in ("deposit", "withdrawal"):
             state.deposits += body.amount
 
-    def _state(self, account: AccountId) -> _AccountState:
+    def _state(self, account: AccountId) -> AccountState:
         found = self._accounts.get(account)
         if found is None:
             # A fact of an account nobody opened: kept and shown. It must never stop the log from being read.
             stranger = Account(id=account, name=account.id, kind=AccountKind.CASH)
-            found = self._accounts[account] = _AccountState(account=stranger)
+            found = self._accounts[account] = AccountState(account=stranger)
         self._published.pop(account, None)
         return found
 
 
-def average_price(lots: Iterable[tuple[int, Decimal]]) -> Decimal:
-    """Average opening price of what is left after a sequence of (signed quantity, price) changes; zero where flat.
-
-    See `average_after` for one of them.
-    """
-    held, average = 0, ZERO
-    for quantity, price in lots:
-        average = average_after(held, average, quantity, price)
-        held += quantity
-    return average
-
-
-def _count(counts: dict[str, int], key: str, change: int) -> None:
-    counts[key] = counts.get(key, 0) + change
-    if not counts[key]:
-        del counts[key]
-
-
-def _hold(state: _AccountState, instrument: Instrument, change: int, lot: _Lot, *, add: bool) -> None:
-    key = instrument.key
-    total = state.held.get(key, (instrument, 0))[1] + change
-    lots = state.lots.setdefault(key, [])
-    if add:
-        insort(lots, lot)
-    else:
-        lots.remove(lot)
-    if not lots:
-        del state.lots[key]
-    if total:
-        state.held[key] = (instrument, total)
-    else:
-        state.held.pop(key, None)
-
-
-def _publish(state: _AccountState) -> Book:
-    positions = {
-        key: Position(
-            account=state.account.id,
-            instrument=instrument,
-            quantity=quantity,
-            average_price=average_price((lot.quantity, lot.price) for lot in state.lots[key]),
-        )
-        for key, (instrument, quantity) in sorted(state.held.items())
-    }
-    counted = (fill for key, fill in state.fills.items() if key not in state.superseded and not fill.busted)
+def _publish(state: AccountState) -> Book:
+    days, superseded, trades = state.fills.picture(), state.superseded.picture(), state.trades.picture()
     return Book(
         account=state.account,
         cash=state.cash,
         deposits=state.deposits,
         fees=state.fees,
-        positions=MappingProxyType(positions),
-        trades=MappingProxyType(dict(state.frozen_trades)),
-        orders=MappingProxyType(dict(state.orders)),
+        positions=state.sorted_positions(),
+        trades=Trades(trades, state.trades_counted),
+        orders=state.orders.picture(),
         live=MappingProxyType(dict(state.live)),
-        fills=tuple(sorted(counted, key=lambda fill: (fill.at, fill.exec_id))),
-        settlements=tuple(state.settled.values()),
-        standing=MappingProxyType(dict(state.standing)),
+        fills=executions(days, superseded),
+        settlements=Daily(state.settlements.picture()),
+        standing=state.standing.picture(),
         external=MappingProxyType(dict(state.external)),
         external_since=MappingProxyType(dict(state.external_since)),
-        adjustments=tuple(state.adjusted.values()),
+        adjustments=Listed(state.adjusted.picture()),
+        armed=tuple(state.armed.values()),
+        holding=MappingProxyType(dict(state.holding)),
+        overfilled=tuple(state.overfilled.values()),
+        executed=state.executed.picture(),
+        settled=state.settled.picture(),
+        lots=state.lots.picture(),
+        outside=state.outside.picture(),
+        closings=state.closings.picture(),
     )
-
-
-def _trade(trade_id: str, trade: _TradeState) -> Trade:
-    opening = trade.opening
-    ratios = {leg.instrument.key: leg.ratio for leg in opening.envelope.legs}
-    units = [-(-abs(count) // ratios.get(key, 1)) for key, count in trade.opened.items()]
-    # What it closed without having opened it (a roll out of a holding from elsewhere) was never this trade's own.
-    left = [-(-abs(count) // ratios.get(key, 1)) for key, count in trade.held.items() if key in trade.opened]
-    open_units = max(left, default=0)
-    return Trade(
-        id=trade_id,
-        account=opening.account,
-        strategy=opening.envelope.strategy,
-        underlying=_underlying(opening),
-        legs=opening.envelope.legs,
-        opened_at=trade.opened_at,
-        opened_units=max(units, default=0),
-        open_units=open_units,
-        premium=trade.premium,
-        closing_cash=trade.closing,
-        fees=trade.fees,
-        thesis=opening.thesis,
-        closed_at=None if open_units else max(trade.times.values()),
-    )
-
-
-def _underlying(opening: Submitting) -> str:
-    first = opening.envelope.legs[0].instrument
-    return first.underlying if isinstance(first, Option) else first.key

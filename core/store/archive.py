@@ -39,6 +39,7 @@ if TYPE_CHECKING:
 
 Row = dict[str, Any]
 
+_ANSWER_SECONDS = 8.0  # longer than SQLite waits for a busy file, and no person's `kill` waits longer for a disk that hangs
 _APPLICATION_ID = 0x74686561  # "thea", in the file's header
 
 
@@ -63,7 +64,7 @@ class SqliteArchive(SqliteFile):
         """Apply all operations in one durable transaction."""
         statements = [_statement(operation) for operation in operations]
         if statements:
-            await self._run(lambda: self._write(statements))
+            await self._run(lambda: self._write(statements), limit_seconds=_ANSWER_SECONDS)
 
     async def select(
         self,
@@ -83,7 +84,7 @@ class SqliteArchive(SqliteFile):
         )
         text += " LIMIT ?"
         arguments = (*values.values(), -1 if limit is None else limit)
-        rows = await self._run(lambda: self._connection.execute(text, arguments).fetchall())
+        rows = await self._run(lambda: self._connection.execute(text, arguments).fetchall(), limit_seconds=_ANSWER_SECONDS)
         return tuple(dict(zip(found.columns, row, strict=True)) for row in rows)
 
     async def everything(self) -> dict[str, tuple[Row, ...]]:

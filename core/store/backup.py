@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from core.domain.events import Draft, Reconciled
 from core.errors import Corrupt, UserError
-from core.fold import CODE_VERSION, DeskFold
+from core.fold import DeskFold, code_version
 from core.store.archive import SqliteArchive
 from core.store.codec import decode
 from core.store.files import make_private_directory, sync_directory, write_durably
@@ -84,7 +84,7 @@ async def back_up(place: Place, folder: Path, *, clock: Clock, runtime: Runtime)
         for name in (LOG_FILE, ARCHIVE_FILE):
             (draft / f"{name}.lock").unlink(missing_ok=True)
         contents = await contents_of(Place(home=draft), clock=clock, runtime=runtime)
-        made = Backup(folder=folder, contents=contents, made_at=clock.now(), code_version=CODE_VERSION)
+        made = Backup(folder=folder, contents=contents, made_at=clock.now(), code_version=code_version())
         write_durably(draft / SHEET, _sheet(made))
         draft.rename(folder)
         sync_directory(folder.parent)
@@ -98,7 +98,7 @@ async def read_backup(folder: Path, *, clock: Clock, runtime: Runtime) -> Backup
     """Verify a backup against its sheet; raise UserError where it is none, Corrupt where it is not what was written."""
     expected = _read_sheet(folder)
     found = await contents_of(Place(home=folder), clock=clock, runtime=runtime)
-    if expected.code_version != CODE_VERSION:  # another version folds to another shape; the chain says the same
+    if expected.code_version != code_version():  # another version folds to another shape; the chain says the same
         found = replace(found, state=expected.contents.state)
     if found != expected.contents:
         raise Corrupt(f"{folder} does not hold what its sheet says; use another backup")

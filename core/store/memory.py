@@ -7,7 +7,7 @@ made `from_image` of what was durable is the desk after its restart.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from hashlib import sha256
 from typing import Protocol
 
@@ -17,6 +17,7 @@ from core.errors import Conflict, LeaseHeld, LeaseLost, Unavailable
 from core.ports import Snapshot
 from core.store.codec import Row, decode, stored
 from core.store.log import START, Head, verify
+from core.store.snapshots import is_newer, part_digest
 
 
 class StoreFaults(Protocol):
@@ -132,14 +133,16 @@ class MemoryStore:
     async def save_snapshot(self, snapshot: Snapshot) -> None:
         """Keep the newest snapshot of its name."""
         kept = await self.load_snapshot(snapshot.name, code_version=snapshot.code_version)
-        if kept is None or kept.seq <= snapshot.seq:
-            self.disk.snapshots[snapshot.name] = (snapshot, sha256(snapshot.state).hexdigest())
+        if is_newer(snapshot, None if kept is None else kept.seq):
+            before = kept.parts if kept is not None and snapshot.after is not None else {}
+            whole = replace(snapshot, parts={**before, **snapshot.parts}, after=None)
+            self.disk.snapshots[snapshot.name] = (whole, _digest(whole))
 
     async def load_snapshot(self, name: str, *, code_version: str) -> Snapshot | None:
         """The snapshot of that name and code version if it still fits the log, else None."""
         self._check_open()
         snapshot, digest = self.disk.snapshots.get(name, (None, ""))
-        if snapshot is None or snapshot.code_version != code_version or sha256(snapshot.state).hexdigest() != digest:
+        if snapshot is None or snapshot.code_version != code_version or _digest(snapshot) != digest:
             return None
         if not 0 <= snapshot.seq <= len(self.disk.rows):
             return None
@@ -202,3 +205,8 @@ class MemoryStore:
     def _check_open(self) -> None:
         if self._closed:
             raise Unavailable("storage", why="the memory store is closed")
+
+
+def _digest(snapshot: Snapshot) -> str:
+    parts = "".join(part_digest(name, content) for name, content in sorted(snapshot.parts.items()))
+    return sha256(snapshot.state + parts.encode("ascii")).hexdigest()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,6 +16,7 @@ from core.store import schema, sql
 from core.store.codec import COLUMNS, Row, decode, row_from
 from core.store.files import make_private_directory, noted_head
 from core.store.log import START, Audit, Head, audit, check_end, verify
+from core.store.snapshots import whole_parts
 from core.store.sqlitefile import SqliteFile, write_database
 
 if TYPE_CHECKING:
@@ -86,6 +88,15 @@ class SqliteLog(SqliteFile):
         return found[0]
 
     def _load_snapshot(self, name: str, code_version: str) -> Snapshot | None:
+        with sql.one_view(self._connection):
+            found = self._snapshot_head(name, code_version)
+            if found is None:
+                return None
+            parts = whole_parts(self._connection.execute("SELECT part, content, digest FROM snapshot_part WHERE name = ?", (name,)))
+        return None if parts is None else replace(found, parts=parts)
+
+    def _snapshot_head(self, name: str, code_version: str) -> Snapshot | None:
+        """The stored snapshot without its parts."""
         found = self._connection.execute(
             "SELECT seq, hash, state, digest FROM snapshot WHERE name = ? AND code_version = ?", (name, code_version)
         ).fetchone()
@@ -114,6 +125,20 @@ class SqliteLog(SqliteFile):
         return head
 
 
+    def _check_chain(self, head: Head) -> None:
+        """Check the hash of every event."""
+        reached = START
+        for row in verify(self._rows(head.seq)):
+            reached = Head(seq=row.seq, hash=row.hash)
+        check_end(reached, head)
+
+    def _rows(self, last: int) -> Iterator[Row]:
+        # Batches rather than one long statement: a reader that stays in the way lets the write-ahead file grow without bound.
+        for start in range(0, last, _BATCH):
+            cursor = self._connection.execute(f"{_SELECT} WHERE seq > ? AND seq <= ? ORDER BY seq", (start, min(start + _BATCH, last)))
+            yield from map(row_from, cursor.fetchall())
+
+
 class SqliteReader(SqliteLog):
     """A log opened only to look at, whoever owns it. Made by `open_read_only`."""
 
@@ -133,12 +158,6 @@ class SqliteReader(SqliteLog):
         sql.integrity(self._connection, self.path)
         head = schema.read_head(self._connection)
         return audit(self._rows(head.seq), head=head)
-
-    def _rows(self, last: int) -> Iterator[Row]:
-        # Batches rather than one long statement: a reader that stays in the way lets the write-ahead file grow without bound.
-        for start in range(0, last, _BATCH):
-            cursor = self._connection.execute(f"{_SELECT} WHERE seq > ? AND seq <= ? ORDER BY seq", (start, min(start + _BATCH, last)))
-            yield from map(row_from, cursor.fetchall())
 
 
 async def open_read_only(path: Path, *, clock: Clock, worker: Worker) -> SqliteReader:

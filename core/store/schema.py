@@ -6,6 +6,7 @@ import json
 import sqlite3
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -29,6 +30,10 @@ MIGRATIONS: Migrations = (
         """CREATE TABLE snapshot (
             name TEXT PRIMARY KEY, seq INTEGER NOT NULL, hash TEXT NOT NULL, code_version TEXT NOT NULL, state BLOB NOT NULL,
             digest TEXT NOT NULL)""",
+    ),
+    (
+        """CREATE TABLE snapshot_part (
+            name TEXT NOT NULL, part TEXT NOT NULL, content BLOB NOT NULL, digest TEXT NOT NULL, PRIMARY KEY (name, part))""",
     ),
 )
 
@@ -79,8 +84,13 @@ def check_schema(connection: sqlite3.Connection, path: Path, *, supported: int =
 
 def read_head(connection: sqlite3.Connection) -> Head:
     """Return where the log ends."""
-    seq, end_hash = _get(connection, "head")
-    return Head(seq=seq, hash=end_hash)
+    return _head(connection.execute("SELECT value, seal FROM meta WHERE key = 'head'").fetchone())
+
+
+def read_head_and_lease(connection: sqlite3.Connection) -> tuple[Head, Lease]:
+    """Return where the log ends and who owns it, as they stand in this transaction; one look for every append."""
+    rows = {key: row for key, *row in connection.execute("SELECT key, value, seal FROM meta WHERE key IN ('head', 'lease')")}
+    return _head(rows.get("head")), _lease(rows.get("lease"))
 
 
 def write_head(connection: sqlite3.Connection, head: Head) -> None:
@@ -90,8 +100,7 @@ def write_head(connection: sqlite3.Connection, head: Head) -> None:
 
 def read_lease(connection: sqlite3.Connection) -> Lease:
     """Return the lease as it stands in this transaction."""
-    token, owner, pid = _get(connection, "lease")
-    return Lease(token=token, owner=owner, pid=pid)
+    return _lease(connection.execute("SELECT value, seal FROM meta WHERE key = 'lease'").fetchone())
 
 
 def write_lease(connection: sqlite3.Connection, lease: Lease) -> None:
@@ -110,6 +119,26 @@ def unsealed(key: str, row: tuple[Any, ...] | None) -> Any:
     if row is None or row[1] != _seal(key, row[0]):
         raise Corrupt(f"the database's own note of its {key} is damaged; restore a backup")
     return json.loads(row[0])
+
+
+def _head(row: Sequence[Any] | None) -> Head:
+    seq, end_hash = _known("head", row)
+    return Head(seq=seq, hash=end_hash)
+
+
+def _lease(row: Sequence[Any] | None) -> Lease:
+    token, owner, pid = _known("lease", row)
+    return Lease(token=token, owner=owner, pid=pid)
+
+
+def _known(key: str, row: Sequence[Any] | None) -> tuple[Any, ...]:
+    """A note that was read before need not be checked again: the same text with the same seal says the same."""
+    return tuple(unsealed(key, None)) if row is None else _unsealed(key, *row)
+
+
+@lru_cache(maxsize=64)
+def _unsealed(key: str, *row: Any) -> tuple[Any, ...]:
+    return tuple(unsealed(key, row))
 
 
 def _apply(connection: sqlite3.Connection, migrations: Migrations, found: int) -> None:

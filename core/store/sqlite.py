@@ -7,6 +7,7 @@ when it returns. Nobody else ever writes the file: the lock is taken before it i
 from __future__ import annotations
 
 import os
+import sqlite3
 from collections.abc import Iterator, Sequence
 from datetime import datetime
 from hashlib import sha256
@@ -21,6 +22,7 @@ from core.store import schema, sql
 from core.store.codec import COLUMNS, Row, check_text, decode, stored
 from core.store.log import Head, verify
 from core.store.reader import SqliteLog, SqliteReader, open_read_only
+from core.store.snapshots import is_newer, part_digest
 
 if TYPE_CHECKING:
     from core.runtime import Worker
@@ -80,27 +82,44 @@ class SqliteStore(SqliteLog):
     def _start(self, accept_older: bool, migrations: schema.Migrations) -> None:
         connection, lock = self._open_to_write(lambda new: schema.create(new, migrations))
         schema.migrate(connection, self.path, migrations)
-        self._check_pages()
-        lock.note(self._check_end(None if accept_older else lock.noted))
+        small = self._check_pages()
+        head = self._check_end(None if accept_older else lock.noted)
+        if small:  # of a large log a start reads what came after its snapshot
+            self._check_chain(head)
+        lock.note(head)
 
     def _append(self, drafts: Sequence[Draft], expected_seq: int | None, token: int | None, recorded_at: datetime) -> tuple[Event, ...]:
+        keyed = any(draft.dedupe is not None for draft in drafts)
+        try:
+            return self._append_new(drafts, expected_seq, token, recorded_at)
+        except sqlite3.IntegrityError:
+            if not keyed:
+                raise
+        # Something of it is stored already: nothing was written, and now every key is looked up first.
+        return self._append_new(drafts, expected_seq, token, recorded_at, look_up=True)
+
+    def _append_new(
+        self, drafts: Sequence[Draft], expected_seq: int | None, token: int | None, recorded_at: datetime, *, look_up: bool = False
+    ) -> tuple[Event, ...]:
         connection = self._connection
         with sql.transaction(connection):
-            if token is not None and token != _valid_token(schema.read_lease(connection)):
+            head, lease = schema.read_head_and_lease(connection)
+            if token is not None and token != _valid_token(lease):
                 raise LeaseLost()
-            head = schema.read_head(connection)
             if expected_seq is not None and expected_seq != head.seq:
                 raise Conflict(expected_seq=expected_seq, actual_seq=head.seq)
             rows: list[Row] = []
             events: list[Event] = []
-            for draft in self._new(drafts):
-                row, event = stored(draft, seq=head.seq + 1, prev_hash=head.hash, recorded_at=recorded_at)
-                head = Head(seq=row.seq, hash=row.hash)
+            seq, last_hash = head.seq, head.hash
+            for draft in self._new(drafts, look_up):
+                seq += 1
+                row, event = stored(draft, seq=seq, prev_hash=last_hash, recorded_at=recorded_at)
+                last_hash = event.hash
                 rows.append(row)
                 events.append(event)
             self._insert(rows)
         if rows and self._lock is not None:
-            self._lock.note(head)
+            self._lock.note(Head(seq=seq, hash=last_hash))
         return tuple(events)
 
     def _adopt(self, rows: Sequence[Row], token: int) -> None:
@@ -118,7 +137,8 @@ class SqliteStore(SqliteLog):
             self._connection.executemany(_INSERT, rows)
             schema.write_head(self._connection, Head(seq=rows[-1].seq, hash=rows[-1].hash))
 
-    def _new(self, drafts: Sequence[Draft]) -> Iterator[Draft]:
+    def _new(self, drafts: Sequence[Draft], look_up: bool) -> Iterator[Draft]:
+        """Drafts whose key does not come twice and, with `look_up`, is not stored. Without it the index refuses what is."""
         seen: set[str] = set()
         for draft in drafts:
             key = draft.dedupe
@@ -127,17 +147,25 @@ class SqliteStore(SqliteLog):
             elif key not in seen:
                 seen.add(key)
                 check_text(key)
-                if self._connection.execute("SELECT 1 FROM event WHERE dedupe = ?", (key,)).fetchone() is None:
+                if not look_up or self._connection.execute("SELECT 1 FROM event WHERE dedupe = ?", (key,)).fetchone() is None:
                     yield draft
 
     def _save_snapshot(self, snapshot: Snapshot) -> None:
+        name, parts = snapshot.name, snapshot.parts
         with sql.transaction(self._connection):
-            kept = self._load_snapshot(snapshot.name, snapshot.code_version)
-            if kept is None or kept.seq <= snapshot.seq:
-                self._connection.execute(
-                    "INSERT OR REPLACE INTO snapshot (name, seq, hash, code_version, state, digest) VALUES (?, ?, ?, ?, ?, ?)",
-                    (snapshot.name, snapshot.seq, snapshot.hash, snapshot.code_version, snapshot.state, sha256(snapshot.state).hexdigest()),
-                )
+            kept = self._snapshot_head(name, snapshot.code_version)
+            if not is_newer(snapshot, None if kept is None else kept.seq):
+                return
+            self._connection.execute(
+                "INSERT OR REPLACE INTO snapshot (name, seq, hash, code_version, state, digest) VALUES (?, ?, ?, ?, ?, ?)",
+                (name, snapshot.seq, snapshot.hash, snapshot.code_version, snapshot.state, sha256(snapshot.state).hexdigest()),
+            )
+            if snapshot.after is None:
+                self._connection.execute("DELETE FROM snapshot_part WHERE name = ?", (name,))
+            self._connection.executemany(
+                "INSERT OR REPLACE INTO snapshot_part (name, part, content, digest) VALUES (?, ?, ?, ?)",
+                ((name, part, content, part_digest(part, content)) for part, content in parts.items()),
+            )
 
     def _acquire(self, owner: str) -> int:
         with sql.transaction(self._connection):

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-# A larger file is checked page by page only by an audit: the start of the desk must not grow with its history.
+# A larger file is checked page by page and event by event only by an audit: the start of the desk must not grow with its history.
 _CHECKED_BYTES = 32 * 1024 * 1024
 
 
@@ -55,8 +55,12 @@ class SqliteFile:
             await self._worker.run(self._let_go)
             raise
 
-    async def _run(self, work: Callable[[], T]) -> T:
-        return await self._worker.run(self._guarded, work)
+    async def _run(self, work: Callable[[], T], *, limit_seconds: float | None = None) -> T:
+        try:
+            return await self._worker.run(self._guarded, work, limit_seconds=limit_seconds)
+        except TimeoutError as error:
+            why = f"{self.path}: no answer of the disk in {limit_seconds:g} seconds; whether anything was written is known when it answers"
+            raise Unavailable("storage", since=self._clock.now(), why=why) from error
 
     def _guarded(self, work: Callable[[], T]) -> T:
         if self._failed is not None:
@@ -89,9 +93,12 @@ class SqliteFile:
         connection = self._open_connection = sql.connect(self.path)
         return connection, lock
 
-    def _check_pages(self) -> None:
-        if self.path.stat().st_size <= _CHECKED_BYTES:
+    def _check_pages(self) -> bool:
+        """Have every page of a small file read; False for a large one."""
+        small = self.path.stat().st_size <= _CHECKED_BYTES
+        if small:
             sql.integrity(self._connection, self.path)
+        return small
 
     def _let_go(self) -> None:
         connection, self._open_connection = self._open_connection, None

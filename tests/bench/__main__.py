@@ -1,12 +1,13 @@
 """`make bench`: every figure as a ratio against a named peer in the same run.
 
 A bench module has `rows() -> list[dict]`, each row with at least `name` and either `ours_ns`, `peer_ns`, `ratio` and `accuracy`, or `value`
-and `unit`. Name modules on the command line to run only those.
+and `unit`. Name modules on the command line to run only those; one that is named is run in full where its `rows` takes `full`.
 """
 
 from __future__ import annotations
 
 import importlib
+import inspect
 import json
 import os
 import platform
@@ -22,7 +23,8 @@ def main(wanted: list[str]) -> int:
     rows: list[dict[str, object]] = []
     for name in names:
         print(f"\n{name}")
-        for row in importlib.import_module(f"tests.bench.{name}").rows():
+        measure = importlib.import_module(f"tests.bench.{name}").rows
+        for row in measure(full=True) if name in wanted and "full" in inspect.signature(measure).parameters else measure():
             rows.append({"bench": name, **row})
             print(f"  {describe(row)}")
     target = os.environ.get("BENCH_JSON")

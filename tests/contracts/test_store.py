@@ -290,6 +290,41 @@ async def test_snapshot_when_hash_or_code_version_differ_then_not_loaded(place: 
     assert await store.load_snapshot("book", code_version="v1") == good
 
 
+async def test_h9_snapshot_when_it_adds_to_the_one_before_then_loaded_as_one(place: Place) -> None:
+    store = await place.open()
+    await store.append(notes(6))
+    first, second = await snapshot_of(store, seq=2, state=b"two"), await snapshot_of(store, seq=4, state=b"four")
+    await store.save_snapshot(replace(first, parts={"a#0": b"old", "b#0": b"\0stays"}))
+    for _ in range(2):  # a repetition, because the answer was lost, changes nothing
+        await store.save_snapshot(replace(second, parts={"a#0": b"new", "a#1": b"more"}, after=2))
+    await store.close()
+
+    reopened = await place.open()
+
+    whole = replace(second, parts={"a#0": b"new", "a#1": b"more", "b#0": b"\0stays"})
+    assert await reopened.load_snapshot("book", code_version="v1") == whole
+    await reopened.save_snapshot(replace(await snapshot_of(reopened, seq=5), parts={"c#0": b"all"}))
+    complete = await reopened.load_snapshot("book", code_version="v1")
+    assert complete is not None
+    assert complete.parts == {"c#0": b"all"}
+
+
+async def test_h9_snapshot_when_it_adds_to_another_than_the_stored_then_conflict_and_nothing_changes(place: Place) -> None:
+    store = await place.open()
+    await store.append(notes(6))
+    stored = replace(await snapshot_of(store, seq=3), parts={"a#0": b"a"})
+    later = replace(await snapshot_of(store, seq=5), parts={"a#1": b"b"})
+    with pytest.raises(Conflict):
+        await store.save_snapshot(replace(later, after=3))
+    await store.save_snapshot(stored)
+
+    for wrong in (replace(later, after=2), replace(later, after=3, code_version="v0")):
+        with pytest.raises(Conflict):
+            await store.save_snapshot(wrong)
+
+    assert await store.load_snapshot("book", code_version="v1") == stored
+
+
 async def test_store_when_closed_then_unavailable_and_a_second_close_is_harmless(place: Place) -> None:
     store = await place.open()
     await store.close()

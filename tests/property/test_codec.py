@@ -16,7 +16,7 @@ from core.domain.encoding import from_plain, read_back, to_plain
 from core.domain.events import VERSIONS, Draft, NoteWritten, OrderEnded
 from core.domain.instruments import MOST_MULTIPLIER, Delivery, Equity, Exercise, Future, Instrument, Option, Right, Settlement
 from core.domain.mandates import Mandate
-from core.domain.orders import Effect, Envelope, Intent, Leg, Limit, Side
+from core.domain.orders import Effect, Envelope, Exits, Intent, Leg, Limit, Side
 from core.errors import Corrupt
 from core.store.codec import COLUMNS, GENESIS, Row, decode, encode, row_hash
 from core.store.log import verify
@@ -37,17 +37,18 @@ OPTIONS = st.builds(
     last_trade_at=TIMES,
 )
 INSTRUMENTS: st.SearchStrategy[Instrument] = OPTIONS | st.builds(Equity, symbol=TEXTS)
-LEGS = st.lists(
-    st.builds(Leg, instrument=INSTRUMENTS, side=st.sampled_from(Side), effect=st.sampled_from(Effect), ratio=COUNTS),
-    min_size=1, max_size=3, unique_by=lambda leg: leg.instrument.key,
-).map(tuple)
-LIMITS = st.tuples(AMOUNTS, AMOUNTS).map(lambda pair: Limit(start=max(pair), worst=min(pair)))
+LEG = st.builds(Leg, instrument=INSTRUMENTS, side=st.sampled_from(Side), effect=st.sampled_from(Effect), ratio=COUNTS)
+LEGS = st.lists(LEG, min_size=1, max_size=3, unique_by=lambda leg: leg.instrument.key).map(tuple)
+PAIRS = st.tuples(AMOUNTS, AMOUNTS)
+LIMITS = PAIRS.map(lambda pair: Limit(start=max(pair), worst=min(pair)))
+EXITS = PAIRS.map(lambda pair: Exits(start=max(pair), worst=min(pair), target=max(pair)))
+PLANS = LIMITS | EXITS
 CONCESSIONS = st.sampled_from([Decimal("0"), Decimal("0.05"), Decimal("0.10")])
 OF_TYPE: dict[type, st.SearchStrategy[Any]] = {
-    Decimal: AMOUNTS, datetime: TIMES, str: TEXTS, int: st.integers(), AccountId: ACCOUNTS, Option: OPTIONS, Limit: LIMITS,
+    Decimal: AMOUNTS, datetime: TIMES, str: TEXTS, int: st.integers(), AccountId: ACCOUNTS, Option: OPTIONS, Limit: LIMITS, Leg: LEG,
     float: st.floats(allow_nan=False, allow_infinity=False),
-    Intent: st.builds(Intent, account=ACCOUNTS, legs=LEGS, quantity=COUNTS, plan=LIMITS, strategy=TEXTS, trade_id=st.none() | TEXTS),
-    Envelope: st.builds(Envelope, account=ACCOUNTS, legs=LEGS, quantity=COUNTS, plan=LIMITS, expires_at=TIMES),
+    Intent: st.builds(Intent, account=ACCOUNTS, legs=LEGS, quantity=COUNTS, plan=PLANS, strategy=TEXTS, trade_id=st.none() | TEXTS),
+    Envelope: st.builds(Envelope, account=ACCOUNTS, legs=LEGS, quantity=COUNTS, plan=PLANS, expires_at=TIMES),
     Future: st.builds(Future, root=TEXTS, expiry=st.dates(), multiplier=MULTIPLIERS),
     OrderEnded: st.builds(OrderEnded, outcome=st.sampled_from(("cancelled", "rejected", "denied", "expired"))),
 }

@@ -203,7 +203,7 @@ def _counts_fills_twice(patch: pytest.MonkeyPatch) -> None:
 
     def again(self: BookFold, fill: Any) -> None:
         state = self._state(fill.account)
-        state.fills.pop(fill.exec_id, None)
+        state.executed.pop(fill.exec_id, None)
         count(self, fill)
 
     patch.setattr(BookFold, "_fill", again)

@@ -160,7 +160,10 @@ def test_fold_when_dumped_and_loaded_then_is_the_same_state() -> None:
         AlertRaised(key="a", urgency="high", text="look", account=ACCOUNT, lines=("close XYZ",)),
         AlertAnswered(key="a", person="owner"),
     )
-    again = DeskFold.load(fold.dump())
+    saving = fold.begin_saving()
+    saving.pack()
+    again = DeskFold.load(saving.state, saving.parts)
+    fold.end_saving(saving, saved=True)
     assert again.digest() == fold.digest()
     assert again.books == fold.books
     assert again.tickets == fold.tickets

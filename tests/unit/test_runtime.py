@@ -274,7 +274,14 @@ def test_run_when_main_returns_then_its_result() -> None:
     assert run(main()) == "done"
 
 
-def test_in_thread_when_called_then_another_thread_with_the_callers_context() -> None:
+Asking = Callable[..., Coroutine[Any, Any, Any]]
+BOTH_WAYS = pytest.mark.parametrize(
+    "way", [lambda runtime: runtime.in_thread, lambda runtime: runtime.worker("writer").run], ids=["pool", "worker"]
+)
+
+
+@BOTH_WAYS
+def test_in_thread_when_called_then_another_thread_with_the_callers_context(way: Callable[[SystemRuntime], Asking]) -> None:
     runtime, _ = system()
     who: contextvars.ContextVar[str] = contextvars.ContextVar("who")
 
@@ -284,7 +291,7 @@ def test_in_thread_when_called_then_another_thread_with_the_callers_context() ->
     async def main() -> tuple[int, str, int]:
         who.set("Ann")
         try:
-            return await runtime.in_thread(work, 1)
+            return await way(runtime)(work, 1)
         finally:
             await runtime.aclose()
 
@@ -294,8 +301,9 @@ def test_in_thread_when_called_then_another_thread_with_the_callers_context() ->
     assert thread != threading.get_ident()
 
 
+@BOTH_WAYS
 @pytest.mark.parametrize("error", [ValueError("bad"), StopIteration("odd")])
-def test_in_thread_when_function_raises_then_the_caller_gets_an_error(error: Exception) -> None:
+def test_in_thread_when_function_raises_then_the_caller_gets_an_error(way: Callable[[SystemRuntime], Asking], error: Exception) -> None:
     runtime, _ = system()
 
     def work() -> None:
@@ -303,7 +311,7 @@ def test_in_thread_when_function_raises_then_the_caller_gets_an_error(error: Exc
 
     async def main() -> None:
         try:
-            await runtime.wait_for(runtime.in_thread(work), 5)
+            await runtime.wait_for(way(runtime)(work), 5)
         finally:
             await runtime.aclose()
 
@@ -311,7 +319,8 @@ def test_in_thread_when_function_raises_then_the_caller_gets_an_error(error: Exc
         run(main())
 
 
-def test_in_thread_when_given_up_and_failing_later_then_reported() -> None:
+@BOTH_WAYS
+def test_in_thread_when_given_up_and_failing_later_then_reported(way: Callable[[SystemRuntime], Asking]) -> None:
     runtime, failures = system()
     begun, let_go = threading.Event(), threading.Event()
 
@@ -321,7 +330,7 @@ def test_in_thread_when_given_up_and_failing_later_then_reported() -> None:
         raise OSError("disk full")
 
     async def main() -> None:
-        asked = runtime.spawn(runtime.in_thread(work), name="asker")
+        asked = runtime.spawn(way(runtime)(work), name="asker")
         await runtime.in_thread(begun.wait, 10)
         asked.cancel()
         await asyncio.wait([asked])
@@ -336,7 +345,8 @@ def test_in_thread_when_given_up_and_failing_later_then_reported() -> None:
     assert "disk full" in failures[0][1]
 
 
-def test_aclose_when_a_thread_will_not_end_then_named() -> None:
+@BOTH_WAYS
+def test_aclose_when_a_thread_will_not_end_then_named(way: Callable[[SystemRuntime], Asking]) -> None:
     runtime, _ = system()
     begun, let_go = threading.Event(), threading.Event()
 
@@ -345,7 +355,7 @@ def test_aclose_when_a_thread_will_not_end_then_named() -> None:
         let_go.wait(10)
 
     async def main() -> tuple[str, ...]:
-        runtime.spawn(runtime.in_thread(stuck_work), name="asker")
+        runtime.spawn(way(runtime)(stuck_work), name="asker")
         await runtime.in_thread(begun.wait, 10)
         stuck = await runtime.aclose(limit_seconds=0.01)
         let_go.set()
@@ -375,6 +385,19 @@ def test_worker_when_asked_for_many_things_then_one_thread_in_order() -> None:
 
     assert done == list(range(50))
     assert len(threads) == 1
+
+
+def test_worker_when_its_runtime_has_ended_then_refused() -> None:
+    runtime, _ = system()
+
+    async def main() -> None:
+        writer = runtime.worker("writer")
+        await writer.run(len, "abc")
+        await runtime.aclose()
+        await writer.run(len, "abc")
+
+    with pytest.raises(RuntimeError, match="has ended"):
+        run(main())
 
 
 def test_worker_when_name_is_taken_then_refused() -> None:

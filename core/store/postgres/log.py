@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from dataclasses import replace
 from datetime import datetime
 from functools import partial
 from hashlib import sha256
@@ -28,6 +29,7 @@ from core.store.postgres.address import Address
 from core.store.postgres.schema import MIGRATIONS, Migrations, Notes, head_of, lease_of, prepare_log, write_head, write_lease
 from core.store.postgres.session import ConnectionLost, Session, fetch, from_server, to_server
 from core.store.schema import Lease
+from core.store.snapshots import is_newer, part_digest, whole_parts
 
 if TYPE_CHECKING:
     from psycopg import AsyncConnection
@@ -79,7 +81,7 @@ class PostgresLog:
 
     async def load_snapshot(self, name: str, *, code_version: str) -> Snapshot | None:
         """The snapshot of that name and code version if it still fits the log, else None."""
-        return await self._session.run(lambda connection: self._load_snapshot(connection, name, code_version))
+        return await self._session.run(lambda connection: self._load_snapshot(connection, name, code_version), limit_seconds=None)
 
     async def lease_token(self) -> int:
         """The token now valid, 0 while nobody holds the lease."""
@@ -123,6 +125,17 @@ class PostgresLog:
         return str(found[0][0])
 
     async def _load_snapshot(self, connection: AsyncConnection[Any], name: str, code_version: str) -> Snapshot | None:
+        async with connection.transaction():
+            await connection.execute(_VIEW)
+            found = await self._snapshot_head(connection, name, code_version)
+            if found is None:
+                return None
+            rows = await fetch(connection, "SELECT part, content, digest FROM snapshot_part WHERE name = %s", (to_server(name),))
+        parts = await self._aside(whole_parts, [(from_server(part), content, digest) for part, content, digest in rows])
+        return None if parts is None else replace(found, parts=parts)
+
+    async def _snapshot_head(self, connection: AsyncConnection[Any], name: str, code_version: str) -> Snapshot | None:
+        """The stored snapshot without its parts."""
         statement = "SELECT seq, hash, state, digest FROM snapshot WHERE name = %s AND code_version = %s"
         found = await fetch(connection, statement, (to_server(name), to_server(code_version)))
         if not found:
@@ -314,16 +327,30 @@ class PostgresStore(PostgresLog):
 
     async def _save_snapshot(self, connection: AsyncConnection[Any], snapshot: Snapshot) -> None:
         async with connection.transaction():
-            kept = await self._load_snapshot(connection, snapshot.name, snapshot.code_version)
-            if kept is None or kept.seq <= snapshot.seq:
+            kept = await self._snapshot_head(connection, snapshot.name, snapshot.code_version)
+            if not is_newer(snapshot, None if kept is None else kept.seq):
+                return
+            await connection.execute(
+                "INSERT INTO snapshot (name, seq, hash, code_version, state, digest) VALUES (%s, %s, %s, %s, %s, %s)"
+                " ON CONFLICT (name) DO UPDATE SET seq = EXCLUDED.seq, hash = EXCLUDED.hash, code_version = EXCLUDED.code_version,"
+                " state = EXCLUDED.state, digest = EXCLUDED.digest",
+                (
+                    to_server(snapshot.name), snapshot.seq, snapshot.hash, to_server(snapshot.code_version), snapshot.state,
+                    sha256(snapshot.state).hexdigest(),
+                ),
+            )
+            name = to_server(snapshot.name)
+            if snapshot.after is None:
+                await connection.execute("DELETE FROM snapshot_part WHERE name = %s", (name,))
+            if snapshot.parts:
+                columns = [list(column) for column in zip(*(
+                    (to_server(part), content, part_digest(part, content)) for part, content in snapshot.parts.items()
+                ), strict=True)]
                 await connection.execute(
-                    "INSERT INTO snapshot (name, seq, hash, code_version, state, digest) VALUES (%s, %s, %s, %s, %s, %s)"
-                    " ON CONFLICT (name) DO UPDATE SET seq = EXCLUDED.seq, hash = EXCLUDED.hash, code_version = EXCLUDED.code_version,"
-                    " state = EXCLUDED.state, digest = EXCLUDED.digest",
-                    (
-                        to_server(snapshot.name), snapshot.seq, snapshot.hash, to_server(snapshot.code_version), snapshot.state,
-                        sha256(snapshot.state).hexdigest(),
-                    ),
+                    "INSERT INTO snapshot_part (name, part, content, digest)"
+                    " SELECT %s, * FROM unnest(%s::text[], %s::bytea[], %s::text[])"
+                    " ON CONFLICT (name, part) DO UPDATE SET content = EXCLUDED.content, digest = EXCLUDED.digest",
+                    (name, *columns),
                 )
 
 

@@ -33,6 +33,10 @@ MIGRATIONS: Migrations = (
             name TEXT PRIMARY KEY, seq BIGINT NOT NULL, hash TEXT NOT NULL, code_version TEXT NOT NULL, state BYTEA NOT NULL,
             digest TEXT NOT NULL)""",
     ),
+    (
+        """CREATE TABLE snapshot_part (
+            name TEXT NOT NULL, part TEXT NOT NULL, content BYTEA NOT NULL, digest TEXT NOT NULL, PRIMARY KEY (name, part))""",
+    ),
 )
 _NOTES = "CREATE TABLE {} (key TEXT COLLATE \"C\" PRIMARY KEY, value TEXT NOT NULL, seal TEXT NOT NULL)"
 

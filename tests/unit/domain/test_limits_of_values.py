@@ -116,14 +116,19 @@ def test_encoding_when_a_stored_value_is_none_then_is_not_read(kind: Any, plain:
 @pytest.mark.parametrize("state", [b"", b"\xff", b"[]", b"7", b"{}", b'{"desk": {}, "books": []}', b"[" * 100_000, b'{"desk": []}'])
 def test_h5_state_when_it_is_none_then_only_an_encoding_error(state: bytes) -> None:
     with pytest.raises(EncodingError):
-        DeskFold.load(state)
+        DeskFold.load(state, {})
 
 
 def test_h5_state_when_its_books_are_bent_then_only_an_encoding_error() -> None:
-    plain = json.loads(DeskFold().dump())
-    for books in ({**plain["books"], "clients": [1]}, {**plain["books"], "accounts": {"a": 1}}, {**plain["books"], "clients": {"O1": 7}}):
+    saving = DeskFold().begin_saving()
+    saving.pack()
+    plain = json.loads(saving.state)
+    for accounts in ({"a": 1}, [1], [{"account": {"id": 7}}], [{}]):
         with pytest.raises(EncodingError):
-            DeskFold.load(json.dumps({**plain, "books": books}).encode())
+            DeskFold.load(json.dumps({**plain, "books": {**plain["books"], "accounts": accounts}}).encode(), saving.parts)
+    for sizes in ([], {}, {**plain["sizes"], "tickets": "x"}, {**plain["sizes"], "tickets": 5}, {**plain["sizes"], "nonsense": 0}):
+        with pytest.raises(EncodingError):
+            DeskFold.load(json.dumps({**plain, "sizes": sizes}).encode(), saving.parts)
 
 
 @pytest.mark.parametrize(

@@ -317,7 +317,7 @@ def test_card_when_the_same_fund_was_closed_at_a_loss_lately_then_the_wash_sale_
         id="P0", account=ACCOUNT.id, strategy="naked_put", underlying="SPY", legs=own, opened_at=AT - timedelta(days=40), opened_units=1,
         open_units=0, premium=Decimal(100), closing_cash=Decimal(-300), fees=Decimal(2), closed_at=AT - timedelta(days=10),
     )
-    held = dataclasses.replace(book(), trades={"P0": lost})
+    held = dataclasses.replace(book(), trades={"P0": lost}, closings={"2026-11-10": ("P0",)})
     card = draw(priced(own, seen=spy(), held=held, start="2.00", worst="1.90"))
     words = " ".join(str(item.value) for block in card.blocks if isinstance(block, Facts) for item in block.facts if item.label == "tax")
 

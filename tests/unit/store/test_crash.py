@@ -518,16 +518,26 @@ def test_h5_edit_when_the_triggers_stand_then_sqlite_itself_refuses(whole: Path,
     by_hand.close()
 
 
-def test_h5_snapshot_when_its_bytes_were_changed_then_not_loaded(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "change",
+    [
+        "UPDATE snapshot SET state = CAST('position 3' AS BLOB)",
+        "UPDATE snapshot_part SET content = CAST('x' AS BLOB) WHERE part = 'a#0'",
+        "UPDATE snapshot_part SET part = 'a#2' WHERE part = 'a#0'",
+        "UPDATE snapshot_part SET content = 'a' WHERE part = 'a#0'",
+    ],
+)
+def test_h5_snapshot_when_its_bytes_were_changed_then_not_loaded(tmp_path: Path, change: str) -> None:
     path = tmp_path / "data" / "desk.db"
 
     async def saved(store: SqliteStore) -> None:
         (event,) = await store.append([note("one")])
-        await store.save_snapshot(Snapshot(name="book", seq=1, hash=event.hash, code_version="v1", state=b"position 2"))
+        parts = {"a#0": b"a", "a#1": b"b"}
+        await store.save_snapshot(Snapshot(name="book", seq=1, hash=event.hash, code_version="v1", state=b"position 2", parts=parts))
 
     with_store(path, saved)
     by_hand = sqlite3.connect(path, isolation_level=None)
-    by_hand.execute("UPDATE snapshot SET state = CAST('position 3' AS BLOB)")
+    by_hand.execute(change)
     by_hand.close()
 
     assert with_store(path, lambda store: store.load_snapshot("book", code_version="v1")) is None

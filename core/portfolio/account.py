@@ -1,0 +1,317 @@
+"""What one account's books are made of while events come in: running sums, what is open at hand, and everything else on shelves.
+
+What is open (positions, live orders, armed standing orders, trades that hold something) is bounded by what is open; what grows with the
+history stands on a `Shelf`, so that a picture of it, a snapshot and a start cost what changed and not what there ever was.
+"""
+
+from __future__ import annotations
+
+from bisect import insort
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from decimal import Decimal
+from functools import partial
+from types import MappingProxyType
+from typing import Any, TypeVar
+
+from core.domain.accounts import Account
+from core.domain.encoding import from_plain, to_plain
+from core.domain.events import Adjusted, ExternalOrder, Settled, Submitting
+from core.domain.instruments import Instrument, Option
+from core.domain.orders import Fill
+from core.domain.shelf import PACK, Shelf
+from core.domain.structures import Position, Trade, average_after
+from core.orders.standing import Standing
+from core.orders.states import Order
+
+T = TypeVar("T")
+ZERO = Decimal(0)
+Held = Mapping[str, tuple[Instrument, int]]
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Lot:
+    """One change of a holding; sorted by time so that the average price does not depend on the order of reports."""
+
+    at: datetime
+    id: str
+    quantity: int
+    price: Decimal
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TradeState:
+    """A trade from its first opening order on, and what of its executions and settlements counts."""
+
+    opening: Trade  # before anything was counted
+    held: Held = field(default_factory=dict)
+    opened: Mapping[str, int] = field(default_factory=dict)
+    premium: Decimal = ZERO
+    closing: Decimal = ZERO
+    fees: Decimal = ZERO
+    times: Mapping[str, datetime] = field(default_factory=dict)  # of what counts, by execution or settlement id
+
+    @property
+    def open_units(self) -> int:
+        """Units held, a started one counted whole."""
+        # What it closed without having opened it (a roll out of a holding from elsewhere) was never this trade's own.
+        return self._units({key: count for key, (_, count) in self.held.items() if key in self.opened})
+
+    @property
+    def closed_at(self) -> datetime | None:
+        """When the last unit was closed or settled; None while one is held, or where nothing counts."""
+        return None if not self.times or self.open_units else max(self.times.values())
+
+    @property
+    def trade(self) -> Trade:
+        """The trade as it stands."""
+        return replace(
+            self.opening, opened_units=self._units(self.opened), open_units=self.open_units, premium=self.premium,
+            closing_cash=self.closing, fees=self.fees, closed_at=self.closed_at,
+        )
+
+    def counted(
+        self, what: str, at: datetime | None, instrument: Instrument, change: int, *, opens: bool, money: Decimal, fees: Decimal
+    ) -> TradeState:
+        """With one more execution or settlement counted at a time, or no longer where `at` is None."""
+        key = instrument.key
+        times = {name: time for name, time in self.times.items() if name != what}
+        if at is not None:
+            times[what] = at
+        held = {**self.held, key: (instrument, self.held.get(key, (instrument, 0))[1] + change)}
+        opened = {**self.opened, key: self.opened.get(key, 0) + change} if opens else self.opened
+        return replace(
+            self, times=times, held={name: pair for name, pair in held.items() if pair[1]},
+            opened={name: count for name, count in opened.items() if count}, fees=self.fees + fees,
+            premium=self.premium + (money if opens else ZERO), closing=self.closing + (ZERO if opens else money),
+        )
+
+    def _units(self, counts: Mapping[str, int]) -> int:
+        ratios = {leg.instrument.key: leg.ratio for leg in self.opening.legs}
+        return max((-(-abs(count) // ratios.get(key, 1)) for key, count in counts.items()), default=0)
+
+
+def opening_of(body: Submitting, at: datetime) -> TradeState:
+    """The trade that an opening order begins."""
+    first = body.envelope.legs[0].instrument
+    return TradeState(
+        opening=Trade(
+            id=body.trade_id, account=body.account, strategy=body.envelope.strategy,
+            underlying=first.underlying if isinstance(first, Option) else first.key, legs=body.envelope.legs, opened_at=at,
+            opened_units=0, open_units=0, premium=ZERO, closing_cash=ZERO, fees=ZERO, thesis=body.thesis,
+        )
+    )
+
+
+SHELVES: Mapping[str, Any] = {
+    "orders": Order,
+    "standing": Standing,
+    "trades": TradeState,
+    "closings": tuple[str, ...],
+    "fills": tuple[Fill, ...],
+    "executed": str,
+    "superseded": str,
+    "settlements": tuple[Settled, ...],
+    "settled": str,
+    "lots": tuple[Lot, ...],
+    "outside": str,
+    "moved": str,
+    "adjusted": Adjusted,
+}
+PACKS = {"closings": 16, "fills": 2, "settlements": 2}  # days: one is as large as many other records
+
+
+def _shelf(name: str) -> Shelf[Any]:
+    return Shelf(SHELVES[name], pack_size=PACKS.get(name, PACK))
+
+
+@dataclass(slots=True)
+class AccountState:
+    """The accumulators of one account. Fields named in `SHELVES` grow with the history, the others with what is open."""
+
+    account: Account
+    cash: Decimal = ZERO
+    deposits: Decimal = ZERO
+    fees: Decimal = ZERO
+    positions: dict[str, Position] = field(default_factory=dict)
+    live: dict[str, Order] = field(default_factory=dict)
+    overfilled: dict[str, Order] = field(default_factory=dict)
+    armed: dict[str, Standing] = field(default_factory=dict)
+    holding: dict[str, TradeState] = field(default_factory=dict)  # trades that hold something
+    external: dict[str, ExternalOrder] = field(default_factory=dict)
+    external_since: dict[str, datetime] = field(default_factory=dict)
+    trades_counted: int = 0  # trades of which anything counts
+    orders: Shelf[Order] = field(default_factory=partial(_shelf, "orders"))
+    standing: Shelf[Standing] = field(default_factory=partial(_shelf, "standing"))
+    trades: Shelf[TradeState] = field(default_factory=partial(_shelf, "trades"))
+    closings: Shelf[tuple[str, ...]] = field(default_factory=partial(_shelf, "closings"))  # trades by the UTC day they closed on
+    fills: Shelf[tuple[Fill, ...]] = field(default_factory=partial(_shelf, "fills"))  # every report, by the UTC day of it
+    executed: Shelf[str] = field(default_factory=partial(_shelf, "executed"))  # execution -> that day
+    superseded: Shelf[str] = field(default_factory=partial(_shelf, "superseded"))  # execution -> the one that corrects it
+    lots: Shelf[tuple[Lot, ...]] = field(default_factory=partial(_shelf, "lots"))  # by instrument
+    outside: Shelf[str] = field(default_factory=partial(_shelf, "outside"))  # instruments of which anything was booked outside trades
+    settlements: Shelf[tuple[Settled, ...]] = field(default_factory=partial(_shelf, "settlements"))  # by UTC day
+    settled: Shelf[str] = field(default_factory=partial(_shelf, "settled"))  # settlement -> that day
+    moved: Shelf[str] = field(default_factory=partial(_shelf, "moved"))
+    adjusted: Shelf[Adjusted] = field(default_factory=partial(_shelf, "adjusted"))
+    _sorted: Mapping[str, Position] | None = None
+
+    # --- orders --------------------------------------------------------------------------------------------------------
+
+    def put_order(self, order: Order) -> None:
+        """An order as it now stands."""
+        self.orders[order.client_id] = order
+        _keep(self.live, order.client_id, order, not order.state.terminal)
+        _keep(self.overfilled, order.client_id, order, order.overfilled)
+
+    def put_standing(self, standing: Standing) -> None:
+        """A standing order as it now stands."""
+        self.standing[standing.id] = standing
+        _keep(self.armed, standing.id, standing, standing.is_live)
+
+    # --- executions and settlements ------------------------------------------------------------------------------------
+
+    def execution(self, exec_id: str) -> Fill | None:
+        """An execution that was reported."""
+        day = self.executed.get(exec_id)
+        return None if day is None else next(fill for fill in self.fills[day] if fill.exec_id == exec_id)
+
+    def put_execution(self, fill: Fill) -> None:
+        """A new execution report; by day in order of time."""
+        day = fill.at.date().isoformat()
+        self.fills[day] = _with(self.fills.get(day, ()), fill, key=lambda one: (one.at, one.exec_id))
+        self.executed[fill.exec_id] = day
+
+    def put_settlement(self, settled: Settled) -> None:
+        """A new settlement; by day in order of time."""
+        day = settled.at.date().isoformat()
+        self.settlements[day] = _with(self.settlements.get(day, ()), settled, key=lambda one: one.at)
+        self.settled[settled.settlement_id] = day
+
+    # --- holdings ------------------------------------------------------------------------------------------------------
+
+    def hold(self, instrument: Instrument, lot: Lot) -> None:
+        """A holding changes by a lot."""
+        key, lots = instrument.key, self.lots.get(instrument.key, ())
+        held = self.positions.get(key)
+        quantity, average = (held.quantity, held.average_price) if held is not None else (0, ZERO)
+        if lots and lot < lots[-1]:
+            in_order = self.lots[key] = _with(lots, lot, key=lambda one: one)
+            average = average_price((one.quantity, one.price) for one in in_order)
+        else:
+            self.lots[key] = (*lots, lot)
+            average = average_after(quantity, average, lot.quantity, lot.price)
+        self._stand(instrument, quantity + lot.quantity, average)
+
+    def release(self, instrument: Instrument, lot: Lot) -> None:
+        """A lot that was held never was."""
+        key = instrument.key
+        lots = list(self.lots[key])
+        lots.remove(lot)
+        if lots:
+            self.lots[key] = tuple(lots)
+        else:
+            del self.lots[key]
+        average = average_price((one.quantity, one.price) for one in lots)
+        self._stand(instrument, sum(one.quantity for one in lots), average)
+
+    def sorted_positions(self) -> Mapping[str, Position]:
+        """What is held, by key."""
+        if self._sorted is None:
+            self._sorted = MappingProxyType(dict(sorted(self.positions.items())))
+        return self._sorted
+
+    def _stand(self, instrument: Instrument, quantity: int, average: Decimal) -> None:
+        self._sorted = None
+        position = Position(account=self.account.id, instrument=instrument, quantity=quantity, average_price=average)
+        _keep(self.positions, instrument.key, position, bool(quantity))
+
+    # --- trades --------------------------------------------------------------------------------------------------------
+
+    def put_trade(self, trade: TradeState) -> None:
+        """A trade as it now stands."""
+        trade_id, before = trade.opening.id, self.trades.get(trade.opening.id)
+        self.trades[trade_id] = trade
+        _keep(self.holding, trade_id, trade, bool(trade.held))
+        if before is not None:
+            self.trades_counted += bool(trade.times) - bool(before.times)
+            self._closed(trade_id, before.closed_at, trade.closed_at)
+
+    def holders(self, key: str) -> list[TradeState]:
+        """Trades that opened and hold an instrument, oldest first."""
+        found = [name for name, trade in self.holding.items() if key in trade.held and key in trade.opened]
+        return [self.holding[name] for name in self.trades.in_order(found)]
+
+    def _closed(self, trade_id: str, before: datetime | None, now: datetime | None) -> None:
+        was, day = (None if at is None else at.date().isoformat() for at in (before, now))
+        if was == day:
+            return
+        if was is not None:
+            self.closings[was] = tuple(name for name in self.closings[was] if name != trade_id)
+        if day is not None:
+            self.closings[day] = (*self.closings.get(day, ()), trade_id)
+
+    # --- storing -------------------------------------------------------------------------------------------------------
+
+    def to_plain(self) -> dict[str, Any]:
+        """All but the shelves as JSON types; what is open and stands on a shelf too, by name."""
+        return {
+            **{name: to_plain(getattr(self, name)) for name in ("account", *_SUMS, "positions", *_EXTERNAL, "trades_counted")},
+            **{name: list(getattr(self, name)) for name in _OPEN},
+        }
+
+    @classmethod
+    def from_plain(cls, plain: Mapping[str, Any], shelves: Mapping[str, Shelf[Any]]) -> AccountState:
+        """The state `to_plain` was made of, with its shelves; raise KeyError or EncodingError where they do not fit."""
+        made = cls(account=from_plain(Account, plain["account"]))
+        for name in SHELVES:
+            setattr(made, name, shelves[name])
+        for name in _SUMS:
+            setattr(made, name, from_plain(Decimal, plain[name]))
+        made.positions = from_plain(dict[str, Position], plain["positions"])
+        made.external = from_plain(dict[str, ExternalOrder], plain["external"])
+        made.external_since = from_plain(dict[str, datetime], plain["external_since"])
+        made.trades_counted = from_plain(int, plain["trades_counted"])
+        for name, shelf in _OPEN.items():
+            setattr(made, name, {key: getattr(made, shelf)[key] for key in plain[name]})
+        return made
+
+
+# What is open: field -> the shelf its objects stand on too.
+_SUMS = ("cash", "deposits", "fees")
+_EXTERNAL = ("external", "external_since")
+_OPEN = {"live": "orders", "overfilled": "orders", "armed": "standing", "holding": "trades"}
+
+
+def average_price(lots: Iterable[tuple[int, Decimal]]) -> Decimal:
+    """Average opening price of what is left after a sequence of (signed quantity, price) changes; zero where flat.
+
+    See `average_after` for one of them.
+    """
+    held, average = 0, ZERO
+    for quantity, price in lots:
+        average = average_after(held, average, quantity, price)
+        held += quantity
+    return average
+
+
+def closed_since(closings: Mapping[str, tuple[str, ...]], at: datetime) -> Iterator[str]:
+    """Names of the trades that closed on the UTC day of `at` or later."""
+    first = at.astimezone(UTC).date().isoformat()
+    for day in sorted(day for day in closings if day >= first):
+        yield from closings[day]
+
+
+def _with(records: tuple[T, ...], record: T, *, key: Callable[[T], Any]) -> tuple[T, ...]:
+    """One more, in its place of a sorted row."""
+    in_order = list(records)
+    insort(in_order, record, key=key)
+    return tuple(in_order)
+
+
+def _keep(where: dict[str, Any], key: str, record: Any, wanted: bool) -> None:
+    if wanted:
+        where[key] = record
+    else:
+        where.pop(key, None)
