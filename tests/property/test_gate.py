@@ -137,6 +137,13 @@ def test_gate_when_advisory_blocks_then_person_may_and_automation_may_not() -> N
     assert not judged(replace(example(), automation=True), said).allowed
 
 
+@pytest.mark.parametrize("rule_class", [RuleClass.SOFT, RuleClass.ADVISORY])
+def test_gate_when_a_reducing_order_is_advised_against_then_person_may_and_automation_may_not(rule_class: RuleClass) -> None:
+    said = [Said(rule_class, Level.BLOCK, Decimal(1), Family.NONE, None, True, None)]
+    assert judged(replace(example(), reducing=True), said).allowed
+    assert not judged(replace(example(), reducing=True, automation=True), said).allowed
+
+
 @pytest.mark.parametrize(("on_reducing", "allowed"), [(True, False), (False, True)])
 def test_gate_when_order_reduces_then_only_rules_that_say_so_may_block(on_reducing: bool, allowed: bool) -> None:
     said = [Said(RuleClass.HARD, Level.BLOCK, Decimal(1), Family.NONE, 0, on_reducing, None)]
