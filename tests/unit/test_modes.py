@@ -98,6 +98,9 @@ async def test_wire_when_something_else_is_halted_then_this_order_goes(runtime: 
 @simulated
 async def test_replace_when_the_account_is_paused_meanwhile_then_an_entry_is_walked_no_further_and_an_exit_is(runtime: SimRuntime) -> None:
     world = await open_world(runtime)
+    await world.send("O0")
+    world.broker.fill_spread("O0")
+    await world.sender.pump(0)
     await world.send("O1")
     await world.send("O2", closing(SPREAD), start="-4", worst="-5", exits=True)
     await world.record(ModeSet(scope=Scope(), mode=Mode.PAUSED, cause="pause", reason="lunch"))
