@@ -195,14 +195,16 @@ class Theatre:
 
     def _hold(self) -> str:
         """The lease is the last thing a sender asks for before an order leaves."""
-        asked = self.store.lease_token
+        assert self.app is not None
+        desk = self.app.desk
+        asked = desk.check_lease
 
-        async def slowly() -> int:
-            self.store.lease_token = asked  # type: ignore[method-assign]
+        async def slowly() -> None:
+            desk.check_lease = asked  # type: ignore[method-assign]
             await self.runtime.sleep(30)
-            return await asked()
+            await asked()
 
-        self.store.lease_token = slowly  # type: ignore[method-assign]
+        desk.check_lease = slowly  # type: ignore[method-assign]
         return ""
 
     async def _enter(self, ticket_id: str, limit: Decimal) -> str:
