@@ -129,7 +129,9 @@ class Log(Checker):
         whole = DeskFold()
         for event in self.history.events:
             whole.apply(event)
-        if not desk.fold.digest() == whole.digest() == DeskFold.load(whole.dump()).digest():
+        saving = whole.begin_saving()
+        saving.pack()
+        if not desk.fold.digest() == whole.digest() == DeskFold.load(saving.state, saving.parts).digest():
             return "replaying the whole log, or a snapshot of it, gives another state than the live one"
         return None
 

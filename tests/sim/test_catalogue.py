@@ -89,7 +89,7 @@ def test_d1_double_tap_from_two_chats_then_one_order() -> None:
 
 
 def test_d2_press_after_expiry_or_restart_then_refused_with_a_fresh_card() -> None:
-    world = simulated(2, Rates(suspends_per_minute=2.0, crashes_per_minute=1.0), press_old=20.0)
+    world = simulated(2, Rates(suspends_per_minute=2.0, crashes_per_minute=4.0), press_old=20.0)
 
     assert answers(world, "That card had expired") > 0
     assert world.crashes > 0
@@ -207,7 +207,7 @@ def test_e9_order_filled_from_the_brokers_own_app_then_counted_as_external() -> 
 
 
 def test_f1_connection_lost_and_back_then_nothing_leaves_before_the_books_are_compared() -> None:
-    world = simulated(2, Rates(disconnects_per_minute=3.0), steps=600)
+    world = simulated(2, Rates(disconnects_per_minute=8.0), steps=600)
     epochs = {body.epoch for body in bodies(world, Reconciled) if isinstance(body, Reconciled)}
 
     assert len(epochs) > 3
@@ -258,7 +258,7 @@ def test_h2_power_cut_before_the_sync_then_every_acknowledged_event_is_there() -
 
 
 def test_i3_clock_steps_either_way_then_no_card_lives_longer() -> None:
-    world = simulated(1, Rates(clock_steps_per_minute=8.0), press_old=10.0)
+    world = simulated(1, Rates(clock_steps_per_minute=16.0), press_old=10.0)
 
     assert count(world, "clock_steps_per_minute") > 5
 
@@ -267,7 +267,7 @@ def test_i3_clock_steps_either_way_then_no_card_lives_longer() -> None:
 
 
 def test_j1_killed_at_any_moment_then_recovered_without_loss_or_duplicate() -> None:
-    world = simulated(2, Rates(crashes_per_minute=6.0, crash_at_wire=0.2), steps=700)
+    world = simulated(2, Rates(crashes_per_minute=12.0, crash_at_wire=0.2), steps=700)
 
     assert world.crashes > 5
     assert confirmed_once(world)

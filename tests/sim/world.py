@@ -18,7 +18,7 @@ from hashlib import blake2b
 from random import Random
 from typing import Any
 
-import core.app
+import core.snapshots
 from core.app import App, assemble, replay
 from core.clock import LoopClock
 from core.config import Config, parse_config
@@ -348,11 +348,11 @@ class World:
     def run(self) -> Result:
         """Run the episode to its end."""
         cheap_pins()
-        every, core.app.SNAPSHOT_EVERY = core.app.SNAPSHOT_EVERY, SNAPSHOT_EVERY
+        every, core.snapshots.SNAPSHOT_EVERY = core.snapshots.SNAPSHOT_EVERY, SNAPSHOT_EVERY
         try:
             return self._run()
         finally:
-            core.app.SNAPSHOT_EVERY = every
+            core.snapshots.SNAPSHOT_EVERY = every
 
     def _run(self) -> Result:
         self.fate.begin()
