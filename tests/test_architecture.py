@@ -64,9 +64,10 @@ TABLE = {
     "market.analytics": row("domain errors ports pricing market.quote market.chain market.view", "numpy", pure=True),
     "market.subscriptions": row("domain", pure=True),
     "market.indicators": row(PURE, "numpy", pure=True),
-    "portfolio": row(f"{PURE} orders.states portfolio.account", "numpy", pure=True),
-    "portfolio.account": row("domain errors orders.states orders.standing", pure=True),
-    "portfolio.book": row("domain errors orders.states orders.standing portfolio portfolio.account", pure=True),
+    "portfolio": row(f"{PURE} orders.states portfolio.account portfolio.settling", "numpy", pure=True),
+    "portfolio.account": row("domain errors orders.states orders.standing portfolio.settling", pure=True),
+    "portfolio.book": row("domain errors orders.states orders.standing portfolio portfolio.account portfolio.settling", pure=True),
+    "portfolio.settling": row("domain", pure=True),
     "risk": row(f"{PURE} portfolio portfolio.book orders.states orders.standing", "numpy", pure=True),
     "strategies": row(f"{PURE} portfolio portfolio.book market.indicators", "numpy", pure=True),
     "exits": row(f"{PURE} portfolio portfolio.book market.indicators", "numpy", pure=True),
@@ -198,7 +199,7 @@ NAME_PLACES = {
 LOOP_METHODS = frozenset("create_task run_in_executor call_later call_at time".split())
 
 # Money is exact: no binary float in these modules but for opinions (never folded into cash or positions), durations and named doors.
-MONEY = ("core.domain", "core.orders", "core.portfolio.account", "core.portfolio.book", "core.store")
+MONEY = ("core.domain", "core.orders", "core.portfolio.account", "core.portfolio.book", "core.portfolio.settling", "core.store")
 OPINIONS = frozenset(
     "short_delta short_deltas deltas net_liquidation delta gamma theta_per_day vega_per_point rho_per_point iv probability_of_profit "
     "pop expected_value".split()

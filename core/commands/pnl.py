@@ -52,7 +52,7 @@ def _outside(found: Holdings, *, first: date, last: date, symbol: str | None) ->
     """Results of the period on holdings that belong to no trade: assigned shares that were sold, external fills."""
     book = found.book
     fills, settlements = book.booked_outside()
-    results = closed_outside(fills=fills, orders=book.orders, trades=book.trades, settlements=settlements)
+    results = closed_outside(fills=fills, settlements=settlements)
     return tuple(item for item in results if first <= exchange_day(item.at) <= last and symbol in (None, item.underlying))
 
 

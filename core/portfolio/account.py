@@ -24,20 +24,11 @@ from core.domain.shelf import PACK, Shelf
 from core.domain.structures import Position, Trade, average_after
 from core.orders.standing import Standing
 from core.orders.states import Order
+from core.portfolio.settling import Ending, Lot, ending_of, shared_out
 
 T = TypeVar("T")
 ZERO = Decimal(0)
 Held = Mapping[str, tuple[Instrument, int]]
-
-
-@dataclass(frozen=True, slots=True, order=True)
-class Lot:
-    """One change of a holding; sorted by time so that the average price does not depend on the order of reports."""
-
-    at: datetime
-    id: str
-    quantity: int
-    price: Decimal
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -115,6 +106,7 @@ SHELVES: Mapping[str, Any] = {
     "settlements": tuple[Settled, ...],
     "settled": str,
     "lots": tuple[Lot, ...],
+    "endings": tuple[Ending, ...],
     "outside": str,
     "moved": str,
     "adjusted": Adjusted,
@@ -150,6 +142,7 @@ class AccountState:
     executed: Shelf[str] = field(default_factory=partial(_shelf, "executed"))  # execution -> that day
     superseded: Shelf[str] = field(default_factory=partial(_shelf, "superseded"))  # execution -> the one that corrects it
     lots: Shelf[tuple[Lot, ...]] = field(default_factory=partial(_shelf, "lots"))  # by instrument
+    endings: Shelf[tuple[Ending, ...]] = field(default_factory=partial(_shelf, "endings"))  # settlements by the instrument they end
     outside: Shelf[str] = field(default_factory=partial(_shelf, "outside"))  # instruments of which anything was booked outside trades
     settlements: Shelf[tuple[Settled, ...]] = field(default_factory=partial(_shelf, "settlements"))  # by UTC day
     settled: Shelf[str] = field(default_factory=partial(_shelf, "settled"))  # settlement -> that day
@@ -186,7 +179,7 @@ class AccountState:
     def put_settlement(self, settled: Settled) -> None:
         """A new settlement; by day in order of time."""
         day = settled.at.date().isoformat()
-        self.settlements[day] = _with(self.settlements.get(day, ()), settled, key=lambda one: one.at)
+        self.settlements[day] = _with(self.settlements.get(day, ()), settled, key=lambda one: (one.at, one.settlement_id))
         self.settled[settled.settlement_id] = day
 
     # --- holdings ------------------------------------------------------------------------------------------------------
@@ -238,19 +231,62 @@ class AccountState:
             self.trades_counted += bool(trade.times) - bool(before.times)
             self._closed(trade_id, before.closed_at, trade.closed_at)
 
-    def holders(self, key: str) -> list[TradeState]:
-        """Trades that opened and hold an instrument, oldest first."""
-        found = [name for name, trade in self.holding.items() if key in trade.held and key in trade.opened]
-        return [self.holding[name] for name in self.trades.in_order(found)]
+    def settle(self, settled: Settled) -> None:
+        """A settlement ends what trades hold of its instrument; its lot is held already."""
+        key = settled.instrument.key
+        self._share_out(settled.instrument, (*self.endings.get(key, ()), ending_of(settled)))
+
+    def counted(self, instrument: Instrument, lot: Lot, *, gone: bool = False) -> None:
+        """An execution or a delivery was counted, or is not any more: what trades took of the settlements of its instrument may change."""
+        endings = self.endings.get(instrument.key, ())
+        if any(not ending.precedes(lot) for ending in endings):
+            self._share_out(instrument, endings)
+        elif lot.trade is None and gone:
+            self._look_outside(instrument.key)
+        elif lot.trade is None:
+            self.outside.setdefault(instrument.key, "")
+
+    def _share_out(self, instrument: Instrument, before: tuple[Ending, ...]) -> None:
+        key = instrument.key
+        after = self.endings[key] = shared_out(self.lots.get(key, ()), before, self.trades.in_order)
+        was = {ending.id: ending for ending in before}
+        for ending in after:
+            if ending.parts != was[ending.id].parts:
+                self._count(instrument, was[ending.id], sign=-1)
+                self._count(instrument, ending, sign=1)
+        self._look_outside(key)
+
+    def _count(self, instrument: Instrument, ending: Ending, *, sign: int) -> None:
+        for name, (cash, fees) in ending.money_of(self.trades.in_order(ending.parts)).items():
+            self.put_trade(self.trades[name].counted(
+                ending.id, ending.at if sign > 0 else None, instrument, sign * ending.parts[name], opens=False, money=sign * cash,
+                fees=sign * fees,
+            ))
+
+    def _look_outside(self, key: str) -> None:
+        """Keep in mind whether anything of an instrument is booked outside trades."""
+        endings = {ending.id: ending.rest for ending in self.endings.get(key, ())}
+        apart = (lot for lot in self.lots.get(key, ()) if lot.trade is None and not (lot.settles and lot.id in endings))
+        if any(endings.values()) or any(True for _ in apart):
+            self.outside.setdefault(key, "")
+        elif key in self.outside:
+            del self.outside[key]
 
     def _closed(self, trade_id: str, before: datetime | None, now: datetime | None) -> None:
         was, day = (None if at is None else at.date().isoformat() for at in (before, now))
         if was == day:
             return
         if was is not None:
-            self.closings[was] = tuple(name for name in self.closings[was] if name != trade_id)
+            self._close_on(was, (name for name in self.closings[was] if name != trade_id))
         if day is not None:
-            self.closings[day] = (*self.closings.get(day, ()), trade_id)
+            self._close_on(day, (*self.closings.get(day, ()), trade_id))
+
+    def _close_on(self, day: str, names: Iterable[str]) -> None:
+        in_order = tuple(self.trades.in_order(names))
+        if in_order:
+            self.closings[day] = in_order
+        else:
+            del self.closings[day]
 
     # --- storing -------------------------------------------------------------------------------------------------------
 

@@ -1,8 +1,8 @@
 """The book as a fold of the log: cash, positions, trades and orders per account.
 
 `BookFold` is the private accumulator, `core.portfolio.account` what it accumulates in; `Book` and `Books` are the frozen pictures it
-publishes. Cash and quantities are sums over the *set* of executions (each exec_id once, corrections supersede), so order and repetition of
-reports do not matter.
+publishes. Cash and quantities are sums over the *set* of executions (each exec_id once, corrections supersede), and what a trade takes of a
+settlement follows from that set too (`core.portfolio.settling`), so order and repetition of reports do not matter.
 """
 
 from __future__ import annotations
@@ -39,9 +39,10 @@ from core.domain.structures import Position, Trade
 from core.orders import standing as standings
 from core.orders.standing import STANDING_BODIES, Standing
 from core.orders.states import ORDER_BODIES, Order, OrderBody, Outcome, step
-from core.portfolio.account import SHELVES, ZERO, AccountState, Held, Lot, TradeState, closed_since, opening_of
+from core.portfolio.account import SHELVES, ZERO, AccountState, Held, TradeState, closed_since, opening_of
 from core.portfolio.account import average_price as average_price
 from core.portfolio.listed import Daily, Listed, Trades, executions
+from core.portfolio.settling import Ending, Lot
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,6 +83,7 @@ class Book:
     executed: Mapping[str, str] = field(default_factory=dict)  # every execution that was reported, busted ones too -> its UTC day
     settled: Mapping[str, str] = field(default_factory=dict)  # every settlement -> its UTC day
     lots: Mapping[str, tuple[Lot, ...]] = field(default_factory=dict)  # every change of a holding, by instrument
+    endings: Mapping[str, tuple[Ending, ...]] = field(default_factory=dict)  # settlements by the instrument they end
     outside: Mapping[str, str] = field(default_factory=dict)  # instruments of which anything was booked outside trades
     closings: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # trades by the UTC day they closed on
 
@@ -104,13 +106,22 @@ class Book:
         return takewhile(lambda order: order.submitted_at >= at, newest)
 
     def booked_outside(self) -> tuple[list[Fill], list[Settled]]:
-        """All executions and settlements of the instruments of which anything was booked outside trades."""
-        ids = {lot.id for key in self.outside for lot in self.lots.get(key, ())}
-        fills = (fill for name in ids if name in self.executed for fill in self.fills.named(self.executed[name], "exec_id", name))
-        settled = (
-            item for name in ids if name in self.settled for item in self.settlements.named(self.settled[name], "settlement_id", name)
-        )
-        return list(fills), list(settled)
+        """All executions outside trades and of the settlements what no trade took."""
+        fills: list[Fill] = []
+        settlements: dict[str, Settled] = {}
+        for lot in (lot for key in self.outside for lot in self.lots.get(key, ())):
+            if lot.settles:
+                settlements[lot.id] = self._left(lot.id)
+            elif lot.trade is None:
+                fills += self.fills.named(self.executed[lot.id], "exec_id", lot.id)
+        return fills, list(settlements.values())
+
+    def _left(self, settlement_id: str) -> Settled:
+        """What no trade took of a settlement; shares that changed hands with it are all outside."""
+        (item,) = self.settlements.named(self.settled[settlement_id], "settlement_id", settlement_id)
+        (ending,) = (one for one in self.endings[item.instrument.key] if one.id == settlement_id)
+        quantity, cash, fees = ending.outside()
+        return replace(item, quantity=quantity, cash=item.cash if item.shares else cash, fees=fees)
 
     def closed_since(self, at: datetime) -> Iterator[Trade]:
         """Trades that closed at `at` or later, by day."""
@@ -339,22 +350,23 @@ class BookFold:
         money = -fill.price * fill.instrument.multiplier * change * sign
         state.cash += money - fill.fees * sign
         state.fees += fill.fees * sign
-        lot = Lot(fill.at, fill.exec_id, change, fill.price)
+        order = state.orders.get(fill.client_id or "")
+        leg = None if order is None else next((leg for leg in order.envelope.legs if leg.instrument.key == key), None)
+        trade = None if order is None or leg is None else state.trades.get(order.trade_id)
+        if trade is not None and leg is not None:  # else: from elsewhere, or it closes a holding that no trade of this desk opened
+            opens = leg.effect is Effect.OPEN
+            lot = Lot(fill.at, fill.exec_id, change, fill.price, trade.opening.id, opens)
+            state.put_trade(trade.counted(
+                fill.exec_id, fill.at if sign > 0 else None, fill.instrument, change * sign, opens=opens, money=money,
+                fees=fill.fees * sign,
+            ))
+        else:
+            lot = Lot(fill.at, fill.exec_id, change, fill.price)
         if sign > 0:
             state.hold(fill.instrument, lot)
         else:
             state.release(fill.instrument, lot)
-        order = state.orders.get(fill.client_id or "")
-        leg = None if order is None else next((leg for leg in order.envelope.legs if leg.instrument.key == key), None)
-        trade = None if order is None or leg is None else state.trades.get(order.trade_id)
-        if trade is None or leg is None:
-            # From elsewhere, or it closes a holding that no trade of this desk opened: the position alone knows.
-            state.outside.setdefault(key, "")
-            return
-        state.put_trade(trade.counted(
-            fill.exec_id, fill.at if sign > 0 else None, fill.instrument, change * sign, opens=leg.effect is Effect.OPEN, money=money,
-            fees=fill.fees * sign,
-        ))
+        state.counted(fill.instrument, lot, gone=sign < 0)
 
     def _settle(self, body: Settled) -> None:
         state = self._state(body.account)
@@ -363,13 +375,14 @@ class BookFold:
         state.put_settlement(body)
         state.cash += body.cash - body.fees
         state.fees += body.fees
-        state.hold(body.instrument, Lot(body.at, body.settlement_id, body.quantity, body.price))
+        state.hold(body.instrument, Lot(body.at, body.settlement_id, body.quantity, body.price, settles=True))
         if body.shares and body.share_symbol:
             # Shares come in or go out at the strike; the option itself then ended at zero and its premium is kept.
-            stock = Equity(symbol=body.share_symbol)
-            state.outside.setdefault(stock.key, "")
-            state.hold(stock, Lot(body.at, body.settlement_id, body.shares, abs(body.cash / body.shares)))
-        self._settle_trades(state, body)
+            stock, strike = Equity(symbol=body.share_symbol), abs(body.cash / body.shares)
+            delivered = Lot(body.at, body.settlement_id, body.shares, strike, settles=True)
+            state.hold(stock, delivered)
+            state.counted(stock, delivered)
+        state.settle(body)
 
     def _external(self, body: ExternalOrder, at: datetime) -> None:
         state = self._state(body.account)
@@ -392,18 +405,6 @@ class BookFold:
             settlement_id=body.adjustment_id, account=body.account, instrument=body.instrument, quantity=body.quantity,
             outcome=body.outcome, value=body.price, cash=body.cash, at=body.at, shares=body.shares, share_symbol=body.share_symbol,
         ))
-
-    def _settle_trades(self, state: AccountState, body: Settled) -> None:
-        remaining, key = body.quantity, body.instrument.key
-        for trade in state.holders(key):
-            held = trade.held[key][1]
-            if remaining == 0 or (held > 0) == (remaining > 0):
-                continue
-            part = max(remaining, -held) if remaining < 0 else min(remaining, -held)
-            money = ZERO if body.shares else body.cash * part / body.quantity
-            fees = body.fees * part / body.quantity
-            state.put_trade(trade.counted(body.settlement_id, body.at, body.instrument, part, opens=False, money=money, fees=fees))
-            remaining -= part
 
     def _cash(self, body: CashMoved) -> None:
         state = self._state(body.account)
@@ -447,6 +448,7 @@ def _publish(state: AccountState) -> Book:
         executed=state.executed.picture(),
         settled=state.settled.picture(),
         lots=state.lots.picture(),
+        endings=state.endings.picture(),
         outside=state.outside.picture(),
         closings=state.closings.picture(),
     )

@@ -19,7 +19,7 @@ from core.domain.orders import Fill
 from core.domain.structures import Position, Trade, average_after
 from core.errors import Unavailable
 from core.market.view import View
-from core.orders.states import Order
+from core.portfolio.settling import closing_part
 
 Held = Mapping[str, tuple[Instrument, int]]
 
@@ -82,60 +82,27 @@ def realised(trades: Iterable[Trade], *, first: date, last: date, name: Callable
     return tuple(_result(key, group) for key, group in sorted(groups.items()))
 
 
-def closed_outside(
-    *, fills: Iterable[Fill], orders: Mapping[str, Order], trades: Mapping[str, Trade], settlements: Iterable[Settled]
-) -> tuple[OutsideResult, ...]:
+def closed_outside(*, fills: Iterable[Fill], settlements: Iterable[Settled]) -> tuple[OutsideResult, ...]:
     """Results on holdings outside trades (assigned shares, external fills), one for each change, oldest first.
 
-    Shares come in at the strike they were assigned at. Example: 100 shares assigned at 175.00 and sold at 171.89 for 1.15 of fees bring
-    -311.00 before and -312.15 after fees; the premium of the put is its trade's.
+    Give what `Book.booked_outside` does. Shares come in at the strike they were assigned at. Example: 100 shares assigned at 175.00 and
+    sold at 171.89 for 1.15 of fees bring -311.00 before and -312.15 after fees; the premium of the put is its trade's.
     """
-    changes = [_fill_change(fill, orders, trades) for fill in fills]
-    for item in settlements:
-        changes += _settlement_changes(item)
-    inside: dict[str, int] = {}
-    outside: dict[str, tuple[int, Decimal]] = {}
+    changes = [*map(_fill_change, fills), *(change for item in settlements for change in _settlement_changes(item))]
+    holdings: dict[str, tuple[int, Decimal]] = {}
     found: list[OutsideResult] = []
     for change in sorted(changes, key=lambda item: (item.at, item.id)):
         key, quantity = change.instrument.key, change.quantity
-        if change.inside is None:  # a settlement: trades first, as the book does it
-            part = _closing_part(quantity, inside.get(key, 0))
-            inside[key] = inside.get(key, 0) + part
-            quantity = _closing_part(quantity - part, outside.get(key, (0, ZERO))[0])
-        elif change.inside:
-            inside[key] = inside.get(key, 0) + quantity
-            continue
-        held, average = outside.get(key, (0, ZERO))
-        closed = _closing_part(quantity, held)
-        gross = -closed * (change.price - average) * change.instrument.multiplier
-        if quantity:
-            outside[key] = (held + quantity, average_after(held, average, quantity, change.price))
-            found.append(OutsideResult(underlying=_underlying(change.instrument), at=change.at, gross=gross, fees=change.fees))
+        held, average = holdings.get(key, (0, ZERO))
+        gross = -closing_part(quantity, held) * (change.price - average) * change.instrument.multiplier
+        holdings[key] = (held + quantity, average_after(held, average, quantity, change.price))
+        found.append(OutsideResult(underlying=_underlying(change.instrument), at=change.at, gross=gross, fees=change.fees))
     return tuple(found)
 
 
 def settled_within(settlements: Iterable[Settled], *, first: date, last: date) -> tuple[Settled, ...]:
     """Settlements on days [first, last], oldest first."""
     return tuple(sorted((item for item in settlements if first <= exchange_day(item.at) <= last), key=lambda item: item.at))
-
-
-def held_by_trade(
-    trades: Iterable[Trade], orders: Iterable[Order], settlements: Iterable[Settled]
-) -> dict[str, dict[str, tuple[Instrument, int]]]:
-    """What each trade holds now, leg by leg: its orders' executions less what was settled, oldest trade first.
-
-    Legs filled without their partners show as they are, so that a naked remainder is never drawn as a spread.
-    """
-    held: dict[str, dict[str, tuple[Instrument, int]]] = {trade.id: {} for trade in trades}
-    for order in orders:
-        if order.trade_id in held:
-            legs = {leg.instrument.key for leg in order.envelope.legs}
-            for fill in order.live_fills:
-                if fill.instrument.key in legs:
-                    _add(held[order.trade_id], fill)
-    for item in settlements:
-        _settle(held, item)
-    return {key: {name: pair for name, pair in legs.items() if pair[1]} for key, legs in held.items()}
 
 
 def untraded(positions: Mapping[str, Position], held: Mapping[str, Held]) -> dict[str, tuple[Instrument, int]]:
@@ -197,7 +164,7 @@ def _result(name: str, trades: Sequence[Trade]) -> Result:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Change:
-    """A change of what is held; `inside` says whether it belongs to a trade, None where that is to be found out."""
+    """A change of what is held outside trades."""
 
     at: datetime
     id: str
@@ -205,53 +172,26 @@ class _Change:
     quantity: int
     price: Decimal
     fees: Decimal
-    inside: bool | None
 
 
-def _fill_change(fill: Fill, orders: Mapping[str, Order], trades: Mapping[str, Trade]) -> _Change:
-    order = orders.get(fill.client_id or "")
-    legs = () if order is None or order.trade_id not in trades else order.envelope.legs
-    inside = any(leg.instrument.key == fill.instrument.key for leg in legs)
+def _fill_change(fill: Fill) -> _Change:
     return _Change(
         at=fill.at, id=fill.exec_id, instrument=fill.instrument, quantity=fill.side.sign * fill.quantity, price=fill.price, fees=fill.fees,
-        inside=inside,
     )
 
 
 def _settlement_changes(item: Settled) -> list[_Change]:
     """The option ends, at its cash value or, delivered, at zero; shares come or go at the strike."""
-    ended = _Change(
-        at=item.at, id=item.settlement_id, instrument=item.instrument, quantity=item.quantity, price=item.price, fees=ZERO, inside=None,
-    )
-    if not item.shares or not item.share_symbol:
-        return [ended]
-    stock, strike = Equity(symbol=item.share_symbol), abs(item.cash / item.shares)
-    shares = _Change(at=item.at, id=item.settlement_id, instrument=stock, quantity=item.shares, price=strike, fees=ZERO, inside=False)
-    return [ended, shares]
-
-
-def _closing_part(quantity: int, held: int) -> int:
-    """How much of a change closes what is held; zero where it adds."""
-    if not held or not quantity or (held > 0) == (quantity > 0):
-        return 0
-    return max(quantity, -held) if quantity < 0 else min(quantity, -held)
+    found = []
+    if item.quantity:
+        found.append(_Change(
+            at=item.at, id=item.settlement_id, instrument=item.instrument, quantity=item.quantity, price=item.price, fees=item.fees,
+        ))
+    if item.shares and item.share_symbol:
+        stock, strike = Equity(symbol=item.share_symbol), abs(item.cash / item.shares)
+        found.append(_Change(at=item.at, id=item.settlement_id, instrument=stock, quantity=item.shares, price=strike, fees=ZERO))
+    return found
 
 
 def _underlying(instrument: Instrument) -> str:
     return instrument.underlying if isinstance(instrument, Option) else instrument.key
-
-
-def _add(legs: dict[str, tuple[Instrument, int]], fill: Fill) -> None:
-    key = fill.instrument.key
-    legs[key] = (fill.instrument, legs.get(key, (fill.instrument, 0))[1] + fill.side.sign * fill.quantity)
-
-
-def _settle(held: dict[str, dict[str, tuple[Instrument, int]]], item: Settled) -> None:
-    remaining, key = item.quantity, item.instrument.key
-    for legs in held.values():
-        instrument, count = legs.get(key, (item.instrument, 0))
-        if remaining == 0 or count == 0 or (count > 0) == (remaining > 0):
-            continue
-        part = max(remaining, -count) if remaining < 0 else min(remaining, -count)
-        legs[key] = (instrument, count + part)
-        remaining -= part

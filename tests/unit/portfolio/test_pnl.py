@@ -10,18 +10,16 @@ import pytest
 
 from core.domain.accounts import AccountId, Env
 from core.domain.calendar import exchange_day
-from core.domain.events import Settled, Submitting
+from core.domain.events import Settled
 from core.domain.instruments import Equity, Right
 from core.domain.listing import option
-from core.domain.orders import Effect, Envelope, Fill, Leg, Limit, Side, TimeInForce
+from core.domain.orders import Effect, Fill, Leg, Side
 from core.domain.structures import Position, Trade
 from core.market.quote import Quote
 from core.market.view import View
-from core.orders.states import Order, step
 from core.portfolio.pnl import (
     OpenResult,
     closed_outside,
-    held_by_trade,
     market_value,
     open_result,
     realised,
@@ -46,27 +44,6 @@ def trade(
         open_units=0 if closed_at else units, premium=Decimal(premium), closing_cash=Decimal(closing if closed_at else "0"),
         fees=Decimal(fees), closed_at=closed_at,
     )
-
-
-def fill(identity: str, instrument: object, side: Side, quantity: int) -> Fill:
-    return Fill(
-        exec_id=identity, account=ACCOUNT, client_id="O1", instrument=instrument, side=side, quantity=quantity,  # type: ignore[arg-type]
-        price=Decimal(5), fees=Decimal(0), at=OPENED,
-    )
-
-
-def order(*fills: Fill, client_id: str = "O1", trade_id: str = "P1", quantity: int = 2) -> Order:
-    envelope = Envelope(
-        account=ACCOUNT, legs=LEGS, quantity=quantity, plan=Limit(start=Decimal(1), worst=Decimal(1)), tif=TimeInForce.DAY,
-        expires_at=OPENED, policy_version=1, strategy="put_credit_spread", trade_id=None,
-    )
-    body = Submitting(
-        client_id=client_id, ticket_id="T1", account=ACCOUNT, envelope=envelope, envelope_hash=envelope.hash, limit=Decimal(1),
-        quantity=quantity, trade_id=trade_id, reducing=False,
-    )
-    made, _ = step(None, body, at=OPENED)
-    assert made is not None
-    return Order(**{name: getattr(made, name) for name in Order.__dataclass_fields__} | {"fills": {item.exec_id: item for item in fills}})
 
 
 def settled(quantity: int, *, at: datetime = datetime(2026, 12, 18, 21, 0, tzinfo=UTC), identity: str = "S1") -> Settled:
@@ -135,22 +112,6 @@ def test_market_value_when_one_is_unpriced_then_it_is_left_out_and_named() -> No
     assert stale == ("SPXW 18 Dec 26 2700 put",)
 
 
-def test_held_by_trade_when_both_legs_filled_then_holds_the_structure() -> None:
-    done = order(fill("1", SHORT, Side.SELL, 2), fill("2", LONG, Side.BUY, 2))
-    assert held_by_trade([trade()], [done], []) == {"P1": {SHORT.key: (SHORT, -2), LONG.key: (LONG, 2)}}
-
-
-def test_n7_held_by_trade_when_one_leg_filled_then_shows_the_naked_remainder() -> None:
-    half = order(fill("1", SHORT, Side.SELL, 2), fill("2", LONG, Side.BUY, 1))
-    assert held_by_trade([trade()], [half], []) == {"P1": {SHORT.key: (SHORT, -2), LONG.key: (LONG, 1)}}
-
-
-def test_held_by_trade_when_settled_then_the_oldest_trade_gives_first() -> None:
-    first, second = order(fill("1", SHORT, Side.SELL, 2)), order(fill("2", SHORT, Side.SELL, 2), client_id="O2", trade_id="P2")
-    held = held_by_trade([trade("P1"), trade("P2")], [first, second], [settled(3)])
-    assert held == {"P1": {}, "P2": {SHORT.key: (SHORT, -1)}}
-
-
 def test_untraded_when_more_is_held_than_traded_then_is_the_rest() -> None:
     stock = Equity(symbol="SPY")
     positions = {
@@ -193,16 +154,16 @@ def share_fill(identity: str, side: Side, quantity: int, price: str, *, fees: st
 
 
 def assigned() -> Settled:
-    """One short put of 65 assigned: 100 shares come in at 65."""
+    """One short put of 65 assigned: 100 shares come in at 65. The put was a trade's, which took all of it."""
     return Settled(
-        settlement_id="S9", account=ACCOUNT, instrument=KO_PUT, quantity=1, outcome="assigned", value=Decimal("63.50"),
+        settlement_id="S9", account=ACCOUNT, instrument=KO_PUT, quantity=0, outcome="assigned", value=Decimal("63.50"),
         cash=Decimal("-6500.00"), at=datetime(2026, 12, 18, 21, 0, tzinfo=UTC), shares=100, share_symbol="KO",
     )
 
 
 def test_closed_outside_when_assigned_shares_are_sold_then_counts_from_the_strike() -> None:
     sold = share_fill("X1", Side.SELL, 40, "63.00", fees="1.00"), share_fill("X2", Side.SELL, 60, "66.00", fees="1.15", day=22)
-    found = closed_outside(fills=sold, orders={}, trades={}, settlements=[assigned()])
+    found = closed_outside(fills=sold, settlements=[assigned()])
     assert [(item.underlying, item.gross, item.fees) for item in found] == [
         ("KO", Decimal(0), Decimal(0)), ("KO", Decimal("-80.00"), Decimal("1.00")), ("KO", Decimal("60.00"), Decimal("1.15")),
     ]
@@ -213,16 +174,9 @@ def test_closed_outside_when_bought_in_two_lots_then_counts_from_their_average()
         share_fill("X1", Side.BUY, 100, "60.00", day=1), share_fill("X2", Side.BUY, 100, "70.00", day=2),
         share_fill("X3", Side.SELL, 250, "66.00", day=3), share_fill("X4", Side.BUY, 50, "64.00", day=4),
     ]
-    found = closed_outside(fills=fills, orders={}, trades={}, settlements=[])
+    found = closed_outside(fills=fills, settlements=[])
     # 200 at an average of 65 sold at 66; the other 50 are short from 66 and bought back at 64
     assert [item.gross for item in found] == [Decimal(0), Decimal(0), Decimal(200), Decimal(100)]
-
-
-def test_closed_outside_when_it_belongs_to_a_trade_then_the_trade_alone_counts_it() -> None:
-    opening = fill("X1", SHORT, Side.SELL, 1)
-    orders = {"O1": order(opening, quantity=1)}
-    closed = trade(closed_at=datetime(2026, 12, 18, 21, 0, tzinfo=UTC))
-    assert closed_outside(fills=[opening], orders=orders, trades={"P1": closed}, settlements=[settled(1)]) == ()
 
 
 def test_taken_when_a_part_was_closed_then_is_its_premium_less_what_it_cost() -> None:
