@@ -1,6 +1,7 @@
-# make run starts the desk; make test, lint, bench and sim check it. Each makes its own environment in .venv first.
+# make run starts the desk; make test, lint, bench, sim and fuzz check it. Each makes its own environment in .venv first.
 # make run FAST=1 adds the compiled pricing. make accuracy DESK_REAL_DATA=DIR writes docs/accuracy.md anew.
 # make bench BENCH="store growth" measures only those, and growth up to a million events.
+# make fuzz feeds a million malformed inputs to all ports; SEED=1 INPUTS=50000 PORT="halt file" so many to that one.
 # PYTHON=python3.12 picks an interpreter, ARGS="do status" goes to `python -m bot`, PYTEST_ARGS="-n 2 tests/unit" to pytest.
 export OMP_NUM_THREADS := 1
 export OMP_WAIT_POLICY := passive
@@ -14,10 +15,12 @@ SEED ?=
 BENCH ?=
 STEPS ?=
 JOBS ?=
+INPUTS ?=
+PORT ?=
 MUTANTS ?=
 CYCLES ?= 500
 
-.PHONY: run test lint bench accuracy sim mutants lock clean venv venv-dev
+.PHONY: run test lint bench accuracy sim fuzz mutants lock clean venv venv-dev
 
 run: venv
 	@$(BIN)/python -m bot $(ARGS)
@@ -40,6 +43,9 @@ accuracy: venv-dev
 sim: venv-dev
 	$(BIN)/python -m tests.sim $(if $(SEED),--seed $(SEED)) $(if $(STEPS),--steps $(STEPS)) $(if $(JOBS),--jobs $(JOBS))
 	$(if $(filter 0,$(CYCLES)),,$(BIN)/python -m tests.blackbox --cycles $(CYCLES) $(if $(SEED),--seed $(SEED)))
+
+fuzz: venv-dev
+	$(BIN)/python -m tests.fuzz $(if $(SEED),--seed $(SEED)) $(if $(INPUTS),--inputs $(INPUTS)) $(if $(PORT),--port "$(PORT)") $(if $(JOBS),--jobs $(JOBS))
 
 mutants: venv-dev
 	$(BIN)/python -m tests.mutants $(MUTANTS)

@@ -7,6 +7,7 @@ import asyncio
 import contextlib
 import json
 import os
+import re
 import signal
 import sys
 from collections.abc import Callable, Sequence
@@ -27,6 +28,7 @@ OWNER_SECONDS = 60.0
 KILL_SECONDS = 10.0
 SETTLE_SECONDS = 5.0
 LINE_WIDTH = 100
+LONGEST_NAME, LONGEST_PATH = 255, 4_000  # bytes that a file system takes
 DESCRIPTION = "An options desk you talk to. Without a command: the terminal chat on a simulated market with paper money."
 
 
@@ -35,8 +37,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     open_streams()
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # threads of compiled code sleep between two calls instead of spinning
     options = _parser().parse_args(arguments)
-    options.redaction, options.logs = _secrets(options), None
+    options.redaction, options.logs = Redaction(), None
     try:
+        options.redaction = _secrets(options)
         return machine.run(_COMMANDS[options.command](options))
     except KeyboardInterrupt:
         return 130
@@ -56,7 +59,7 @@ def _parser() -> argparse.ArgumentParser:
     common.add_argument("--home", type=_directory, metavar="DIR", help="where the log lives (default: DESK_HOME or ./data)")
     common.add_argument("--database", metavar="URL", help="a PostgreSQL database for the log (default: DESK_DATABASE, or files at home)")
     common.add_argument("--data", type=_directory, metavar="DIR", help="a recorded market instead of the simulated one")
-    common.add_argument("--seed", type=int, help="seed of the simulated market")
+    common.add_argument("--seed", type=_whole, metavar="NUMBER", help="seed of the simulated market")
     common.add_argument("--speed", type=_speed, help="simulated seconds per real second")
     common.add_argument("--start", type=_day, metavar="DATE", help="first day of a simulated or recorded market, as 2026-11-20")
     parser = argparse.ArgumentParser(prog="python -m bot", description=DESCRIPTION, parents=[common])
@@ -78,8 +81,8 @@ def _parser() -> argparse.ArgumentParser:
     restore.add_argument("folder", type=_directory, help="the directory that `backup` made")
     restore.add_argument("--force", action="store_true", help="also where there is a log; that one is kept under another name")
     move = _add(commands, "move", "carry log and tables to another directory or database", common)
-    move.add_argument("--from", dest="source", required=True, metavar="PLACE", help="a directory, or postgresql://...")
-    move.add_argument("--to", dest="target", required=True, metavar="PLACE", help="an empty one of either")
+    move.add_argument("--from", dest="source", required=True, type=_place_name, metavar="PLACE", help="a directory, or postgresql://...")
+    move.add_argument("--to", dest="target", required=True, type=_place_name, metavar="PLACE", help="an empty one of either")
     return parser
 
 
@@ -92,7 +95,13 @@ def _add(commands: Any, name: str, text: str, common: argparse.ArgumentParser) -
 def _directory(text: str) -> Path:
     if not text.strip():
         raise argparse.ArgumentTypeError("a directory has a name")
+    if len(os.fsencode(text)) > LONGEST_PATH or any(len(os.fsencode(part)) > LONGEST_NAME for part in text.split("/")):
+        raise argparse.ArgumentTypeError(f"{text[:20]!r}... is longer than the name of a directory can be")
     return Path(text)
+
+
+def _place_name(text: str) -> str:
+    return text if text.startswith(("postgresql://", "postgres://")) else str(_directory(text))
 
 
 def _day(text: str) -> date:
@@ -100,6 +109,12 @@ def _day(text: str) -> date:
         return date.fromisoformat(text)
     except ValueError as error:
         raise argparse.ArgumentTypeError(f"a day is written as 2026-11-20, not {text!r}") from error
+
+
+def _whole(text: str) -> int:
+    if not re.fullmatch(r"-?[0-9]{1,18}", text):
+        raise argparse.ArgumentTypeError(f"a seed is a whole number of at most 18 digits, not {text!r:.60}")
+    return int(text)
 
 
 def _speed(text: str) -> float:
@@ -295,7 +310,8 @@ async def _kill(options: argparse.Namespace) -> int:
         try:
             write_halt(_home(options), "kill from the command line")
         except (DeskError, OSError) as error:
-            write_out(f"[x] No HALT file could be written: {error}. Nothing was stopped; end the desk's process, cancel at the broker.\n")
+            why = str(error).rstrip(".")
+            write_out(f"[x] No HALT file could be written: {why}. Nothing was stopped; end the desk's process, cancel at the broker.\n")
             return 1
         write_out("[!] A HALT file was written: no process on this directory sends anything any more. Working orders were not cancelled.\n")
         return 0 if answer is None else 1
@@ -383,10 +399,13 @@ def _session(desk: Any, pins: Any, *, chat: str, one_line: bool = False) -> Any:
 
 
 async def _ask(options: argparse.Namespace, runtime: Runtime, request: dict[str, Any], seconds: float) -> dict[str, Any] | None:
-    from core.store.owner import ask_owner
+    from core.store.owner import ask_owner, read_answer
 
     answer = await ask_owner(_home(options) / SOCKET, json.dumps(request).encode(), seconds, runtime=runtime)
-    return None if answer is None else json.loads(answer)
+    if answer is None:
+        return None
+    found = read_answer(answer)
+    return {"ok": found.get("ok") is True, "text": str(found.get("text", "")), "json": found.get("json")}
 
 
 def _secrets(options: argparse.Namespace) -> Redaction:
@@ -395,8 +414,10 @@ def _secrets(options: argparse.Namespace) -> Redaction:
     redaction.learn(_database(options) or "")
     path = _config_path(options)
     if path is not None:
-        with contextlib.suppress(OSError, UnicodeDecodeError):  # whoever reads it for its sake says so
-            redaction.learn(path.read_text(encoding="utf-8"))
+        from core.config_file import ConfigError, read_text
+
+        with contextlib.suppress(ConfigError):  # whoever reads it for its sake says so
+            redaction.learn(read_text(path))
     return redaction
 
 
@@ -422,7 +443,10 @@ def _bug(options: argparse.Namespace, error: Exception) -> str:
 
 
 def _home(options: argparse.Namespace) -> Path:
-    return Path(getattr(options, "home", None) or os.environ.get("DESK_HOME") or "data")
+    try:
+        return getattr(options, "home", None) or _directory(os.environ.get("DESK_HOME") or "data")
+    except argparse.ArgumentTypeError as error:
+        raise UserError(f"DESK_HOME cannot be used: {error}.") from error
 
 
 def _database(options: argparse.Namespace) -> str | None:

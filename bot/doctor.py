@@ -12,7 +12,7 @@ from core.config import ConfigError, configured_database, load_config
 from core.errors import DeskError, UserError
 from core.runtime import SystemRuntime
 from core.store.checkup import check_archive, check_database, check_directory, check_library, check_server
-from core.store.owner import ask_owner, read_halt
+from core.store.owner import ask_owner, read_answer, read_halt
 from core.store.place import place_of
 from core.store.starts import deaths_of
 
@@ -112,8 +112,8 @@ def _starts(home: Path) -> Check:
 async def _owner(runtime: SystemRuntime, socket: Path) -> Check:
     try:
         answer = await ask_owner(socket, json.dumps({"ping": True}).encode(), PING_SECONDS, runtime=runtime)
+        if answer is None:
+            return Check(name="owner", ok=True, text="no desk process is running here")
+        return Check(name="owner", ok=True, text=f"a desk process is running (pid {read_answer(answer).get('pid')}) and answers")
     except DeskError as error:
         return Check(name="owner", ok=False, text=f"{error}; `kill` writes a HALT file in that case")
-    if answer is None:
-        return Check(name="owner", ok=True, text="no desk process is running here")
-    return Check(name="owner", ok=True, text=f"a desk process is running (pid {json.loads(answer).get('pid')}) and answers")

@@ -16,9 +16,10 @@ from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
 from core import plugins
+from core.config_file import ConfigError as ConfigError
+from core.config_file import read_yaml, shown
 from core.domain.accounts import Account, AccountId, AccountKind, Charter, Env
 from core.domain.money import MoneyError, exact
-from core.errors import DeskError
 from core.exits import exit_settings
 from core.settings import Kind, Loosens, Parameters, Setting, Value
 from core.stop_settings import STOP_SETTINGS
@@ -196,14 +197,6 @@ DESK_SETTINGS: tuple[Setting, ...] = (
 )
 
 
-class ConfigError(DeskError):
-    """Everything that is wrong with a configuration, one sentence each."""
-
-    def __init__(self, errors: tuple[str, ...]) -> None:
-        super().__init__("; ".join(errors))
-        self.errors = errors
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Config:
     """The effective configuration as read; `settings` holds only the keys the file names."""
@@ -321,7 +314,7 @@ def _is_looser(old: Account, new: Account) -> bool:
 
 def load_config(path: Path | None, *, overrides: Mapping[str, Any] | None = None) -> Config:
     """Read config.yaml; raise ConfigError with every mistake found. No path gives the defaults: one paper account, simulated market."""
-    plain = _read_yaml(path) if path is not None else {}
+    plain = read_yaml(path) if path is not None else {}
     for key, value in (overrides or {}).items():
         plain[key] = value
     return parse_config(plain, path=str(path or ""))
@@ -331,7 +324,7 @@ def parse_config(plain: Mapping[str, Any], *, path: str = "") -> Config:
     """Check a mapping as read from YAML; raise ConfigError with every mistake found."""
     errors: list[str] = []
     known = {"accounts", "market", "watch_list", "settings", "fees", "database"}
-    errors += [f"unknown key {key!r}; known are {', '.join(sorted(known))}" for key in plain if key not in known]
+    errors += [f"unknown key {shown(key)}; known are {', '.join(sorted(known))}" for key in plain if key not in known]
     accounts = _accounts(plain.get("accounts", _DEFAULT_ACCOUNTS), errors)
     provider, options = _market(plain.get("market", {}), errors)
     watch = plain.get("watch_list", ["SPX", "XSP", "SPY"])
@@ -340,7 +333,7 @@ def parse_config(plain: Mapping[str, Any], *, path: str = "") -> Config:
         watch = []
     fees = plain.get("fees", "us_retail")
     if fees not in plugins.names("fees"):
-        errors.append(f"fees must be one of {', '.join(plugins.names('fees'))}, not {fees!r}")
+        errors.append(f"fees must be one of {', '.join(plugins.names('fees'))}, not {shown(fees)}")
     settings = _settings(plain.get("settings", {}), errors)
     database = _database(plain.get("database"), errors)
     if errors:
@@ -360,7 +353,7 @@ def parse_config(plain: Mapping[str, Any], *, path: str = "") -> Config:
 def configured_database(path: Path | None) -> str | None:
     """The database a configuration names, also where the rest of it has errors; raise ConfigError where it cannot be used."""
     try:
-        named = _read_yaml(path).get("database") if path is not None else None
+        named = read_yaml(path).get("database") if path is not None else None
     except ConfigError:
         return None  # not even a mapping: it names nothing, and the start lists why
     errors: list[str] = []
@@ -373,46 +366,6 @@ def configured_database(path: Path | None) -> str | None:
 _DEFAULT_ACCOUNTS: list[dict[str, Any]] = [
     {"name": "practice", "broker": "paper", "id": "PRACTICE", "env": "paper", "kind": "reg_t", "start_cash": 100000}
 ]
-
-
-def _read_yaml(path: Path) -> dict[str, Any]:
-    import yaml  # only where a file is read
-
-    class Strict(yaml.SafeLoader):
-        """Refuses a key given twice, which plain YAML would silently overwrite."""
-
-    def mapping(loader: yaml.SafeLoader, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        keys = [loader.construct_object(key, deep=True) for key, _ in node.value]
-        if not all(isinstance(key, str | int | float | bool | date | None) for key in keys):
-            raise ConfigError((f"{path.name}: a key must be a word (line {node.start_mark.line + 1})",))
-        twice = sorted({str(key) for key in keys if keys.count(key) > 1})
-        if twice:
-            raise ConfigError((f"{path.name}: {', '.join(twice)} is given twice (line {node.start_mark.line + 1})",))
-        return {loader.construct_object(key, deep=True): loader.construct_object(value, deep=True) for key, value in node.value}
-
-    Strict.add_constructor(yaml.resolver.BaseResolver.DEFAULT_MAPPING_TAG, mapping)
-    try:
-        plain = yaml.load(path.read_text(encoding="utf-8"), Loader=Strict)  # noqa: S506 - a SafeLoader subclass
-    except OSError as error:
-        raise ConfigError((f"{path} cannot be read: {error.strerror}",)) from error
-    except UnicodeDecodeError as error:
-        raise ConfigError((f"{path} cannot be read: it is not UTF-8 text",)) from error
-    except yaml.YAMLError as error:
-        raise ConfigError((f"{path.name} is not valid YAML: {_yaml_words(error)}",)) from error
-    except (ValueError, OverflowError, RecursionError) as error:  # a date that does not exist, a number without end, a thousand brackets
-        raise ConfigError((f"{path.name} cannot be read: {' '.join(str(error).split())}",)) from error
-    if plain is None:
-        return {}
-    if not isinstance(plain, dict):
-        raise ConfigError((f"{path.name} must be a mapping of keys such as accounts and market",))
-    return plain
-
-
-def _yaml_words(error: Any) -> str:
-    """What is wrong and where, without the parser's drawing of it."""
-    mark, problem = getattr(error, "problem_mark", None), getattr(error, "problem", None)
-    where = "" if mark is None else f" (line {mark.line + 1}, column {mark.column + 1})"
-    return f"{problem or ' '.join(str(error).split())}{where}"
 
 
 def _accounts(plain: Any, errors: list[str]) -> tuple[Account, ...]:
@@ -431,17 +384,17 @@ def _account(item: Any, where: str, errors: list[str]) -> Account | None:
         errors.append(f"{where} must be a mapping with {', '.join(sorted(fields))}")
         return None
     before = len(errors)
-    errors += [f"{where} has no key {key!r}" for key in item if key not in fields]
+    errors += [f"{where} has no key {shown(key)}" for key in item if key not in fields]
     errors += [f"{where} needs {key}" for key in ("name", "broker", "id", "env", "kind") if not isinstance(item.get(key), str)]
     if item.get("env") not in (None, *[env.value for env in Env]):
-        errors.append(f"{where}: env must be paper or live, not {item['env']!r}")
+        errors.append(f"{where}: env must be paper or live, not {shown(item['env'])}")
     if item.get("kind") not in (None, *[kind.value for kind in AccountKind]):
-        errors.append(f"{where}: kind must be cash, ira, reg_t or portfolio_margin, not {item['kind']!r}")
+        errors.append(f"{where}: kind must be cash, ira, reg_t or portfolio_margin, not {shown(item['kind'])}")
     if isinstance(item.get("broker"), str) and item["broker"] not in plugins.names("brokers"):
-        errors.append(f"{where}: there is no broker {item['broker']!r}; there are {', '.join(plugins.names('brokers'))}")
+        errors.append(f"{where}: there is no broker {shown(item['broker'])}; there are {', '.join(plugins.names('brokers'))}")
     for key in ("name", "id"):
         if isinstance(item.get(key), str) and not re.fullmatch(r"[A-Za-z0-9_-]{1,32}", item[key]):
-            errors.append(f"{where}: {key} must be letters, digits and dashes, not {item[key]!r}")
+            errors.append(f"{where}: {key} must be letters, digits and dashes, not {shown(item[key])}")
     if item.get("broker") == "paper" and item.get("env") == "live":
         errors.append(f"{where}: the paper broker cannot be live")
     cash = _amount(item.get("start_cash", 0), f"{where}: start_cash", errors)
@@ -489,7 +442,7 @@ def _market(plain: Any, errors: list[str]) -> tuple[str, dict[str, Any]]:
         return "simulated", {}
     provider = plain.get("provider", "simulated")
     if provider not in plugins.names("providers"):
-        errors.append(f"market: there is no provider {provider!r}; there are {', '.join(plugins.names('providers'))}")
+        errors.append(f"market: there is no provider {shown(provider)}; there are {', '.join(plugins.names('providers'))}")
     options = {key: value for key, value in plain.items() if key != "provider"}
     for key, value in options.items():
         if not isinstance(value, str | int | float | bool | date):
@@ -507,11 +460,11 @@ def _market(plain: Any, errors: list[str]) -> tuple[str, dict[str, Any]]:
 def speed_of(value: object) -> float:
     """Simulated seconds per real second; raise ValueError with what would be right."""
     try:
-        speed = float(str(value))
+        speed = float(str(value)) if str(value).isascii() else math.nan
     except ValueError:
         speed = math.nan
     if not 0 < speed <= FASTEST:
-        raise ValueError(f"speed must be a number above 0 and up to {FASTEST:,}, not {str(value)!r}")
+        raise ValueError(f"speed must be a number above 0 and up to {FASTEST:,}, not {shown(str(value))}")
     return speed
 
 
@@ -520,14 +473,14 @@ def _option_errors(provider: str, options: Mapping[str, Any]) -> list[str]:
     declared = {item.name: item.default for item in fields(plugins.load("providers", provider).PARAMETERS)}
     declared.pop("cache_dir", None)
     errors = [
-        f"market: {provider} has no option {key!r}; it has {', '.join(sorted({*declared, 'speed'}))}"
+        f"market: {provider} has no option {shown(key)}; it has {', '.join(sorted({*declared, 'speed'}))}"
         for key in options if key not in declared and key != "speed"
     ]
     for key, value in options.items():
         if isinstance(declared.get(key), int) and (not isinstance(value, int) or isinstance(value, bool)):
-            errors.append(f"market: {key} must be a whole number, not {value!r}")
+            errors.append(f"market: {key} must be a whole number, not {shown(value)}")
         if key == "start" and not isinstance(value, date):
-            errors.append(f"market: start must be a day such as 2026-11-20, not {value!r}")
+            errors.append(f"market: start must be a day such as 2026-11-20, not {shown(value)}")
     return errors
 
 
@@ -557,7 +510,7 @@ def _settings(plain: Any, errors: list[str]) -> dict[str, Value]:
     values: dict[str, Value] = {}
     for key, value in plain.items():
         if key not in specs:
-            errors.append(f"there is no setting {key!r}; `python -m bot config` lists them")
+            errors.append(f"there is no setting {shown(key)}; `python -m bot config` lists them")
             continue
         try:
             values[key] = specs[key].read(

@@ -307,7 +307,8 @@ class DeskFold:
         hashed = sha256(canonical(self._plain()).encode("ascii"))
         for name, shelf in sorted(self._shelves().items()):
             for key, text in shelf.texts():
-                hashed.update(f"{name}\n{key}\n{text}\n".encode())
+                # a vendor's text may hold half a character
+                hashed.update(f"{name}\n{key}\n{text}\n".encode("utf-8", "surrogatepass"))
         return hashed.hexdigest()
 
     def begin_saving(self) -> Saving:

@@ -225,9 +225,14 @@ def _forms(secret: str) -> list[str]:
     """How a secret may be written: as it is, in an address, inside quotes, and line by line."""
     lines = [line.strip() for line in secret.splitlines()]
     long_lines = [line for line in lines if len(line) >= SHORTEST_LINE] if len(lines) > 1 else []
-    in_address = "".join(sign if sign in _SAFE_IN_URL else "".join(f"%{byte:02X}" for byte in sign.encode()) for sign in secret)
+    in_address = "".join(sign if sign in _SAFE_IN_URL else "".join(f"%{byte:02X}" for byte in _bytes(sign)) for sign in secret)
     decoded = re.sub(r"%([0-9A-Fa-f]{2})", lambda found: chr(int(found[1], 16)), secret)
     return [secret, in_address, decoded, repr(secret)[1:-1], secret.replace("\\", "\\\\").replace('"', '\\"'), *long_lines]
+
+
+def _bytes(sign: str) -> bytes:
+    """A character as bytes, also where the environment it came from was no text."""
+    return sign.encode("utf-8", "surrogateescape" if "\udc80" <= sign <= "\udcff" else "surrogatepass")
 
 
 def _remember(known: dict[str, None], secret: str) -> None:

@@ -92,7 +92,8 @@ TABLE = {
     "runtime": row("clock errors simloop"),
     "plugins": row("errors domain"),
     "logs": row("redaction", "structlog"),
-    "config": row("domain errors settings stop_settings plugins risk exits schedule fees", "yaml"),
+    "config": row("domain errors settings stop_settings plugins risk exits schedule fees config_file"),
+    "config_file": row("errors", "yaml"),
     # 2. edge
     "brokers": row(f"{EDGE} links", f"numpy {CLIENTS}"),
     "market.providers": row(f"{EDGE} links", f"numpy pandas yaml {CLIENTS}"),
@@ -133,7 +134,7 @@ TABLE = {
     ),
     # 4. how people reach it
     "bot": row(f"{FRONT} store.owner", "structlog rapidfuzz"),
-    "bot.__main__": row(f"{FRONT} app store.owner bot.channels bot.doctor bot.upkeep", "structlog"),
+    "bot.__main__": row(f"{FRONT} app config_file store.owner bot.channels bot.doctor bot.upkeep", "structlog"),
     "bot.doctor": row(f"{FRONT} store.checkup store.owner store.place store.starts", "structlog"),
     "bot.upkeep": row(f"{FRONT} store.backup store.move store.place"),
     "bot.charts": row("reply errors domain", "matplotlib numpy"),

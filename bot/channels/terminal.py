@@ -21,6 +21,7 @@ MOST_WAITING = {Lane.STOP: 20, Lane.DECIDE: 20, Lane.ASK: 100}  # typed lines th
 LAST_NEWS_SECONDS = 3.0
 LOOK_SECONDS = 0.25
 CHUNK_BYTES = 65_536
+LONGEST_BYTES = 1_000_000  # kept of one line
 REMEMBERED = 1_000
 LONGEST_ECHO = 200
 _BELL = {Urgency.HIGH: "\a", Urgency.CRITICAL: "\a"}
@@ -47,6 +48,8 @@ class LineReader:
                 return rest.decode("utf-8", "replace") if rest else None
             chunk = await self._worker.run(_read_some, self._fd)
             self._ended = chunk == b""
+            if chunk and len(self._buffer) >= LONGEST_BYTES:  # of a line without end only the beginning is kept
+                chunk = chunk[chunk.find(b"\n") :] if b"\n" in chunk else b""
             self._buffer += chunk or b""
         line, _, self._buffer = self._buffer.partition(b"\n")
         return line.decode("utf-8", "replace").rstrip("\r")

@@ -237,5 +237,5 @@ def _hold(state: _State, instrument: Instrument, change: int) -> None:
 def _read(kind: Any, body: str) -> Any:
     try:
         return from_plain(kind, json.loads(body))
-    except (EncodingError, ValueError) as error:
+    except (EncodingError, ValueError, TypeError, RecursionError) as error:
         raise Corrupt(f"the paper exchange's books cannot be read: {error}") from error

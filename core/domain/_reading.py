@@ -21,6 +21,7 @@ T = TypeVar("T")
 
 _KEPT = 1 << 14  # values kept of a recurring class before it starts anew
 _FIGURES = "0123456789.-"
+MOST_PLACES = 100  # digits before or after the point of a stored amount; without a bound a few letters could stand for gigabytes
 _recurring: set[type] = set()
 
 
@@ -132,7 +133,10 @@ def _amount(plain: Any) -> Decimal:
         raise EncodingError("an amount is stored as text")
     if plain.strip(_FIGURES):
         raise EncodingError(f"{plain!r:.40} is no amount written out")  # no NaN, no infinity, no exponent that stands for a million digits
-    return Decimal(plain)
+    found = Decimal(plain)
+    if len(plain) > MOST_PLACES and (found.adjusted() > MOST_PLACES or int(found.as_tuple().exponent) < -MOST_PLACES):
+        raise EncodingError(f"{plain:.40}... has more than {MOST_PLACES} places")
+    return found
 
 
 def _instant(plain: Any) -> datetime:

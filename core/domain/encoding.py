@@ -19,14 +19,13 @@ from enum import Enum
 from hashlib import sha256
 from typing import Any, TypeVar
 
-from core.domain._reading import EncodingError, reader, recurring, shape_of
+from core.domain._reading import MOST_PLACES, EncodingError, reader, recurring, shape_of
 from core.domain._writing import SPARSE, Inexact, lasting, writer
 
 __all__ = ["SPARSE", "EncodingError", "canonical", "digest", "from_plain", "read_back", "recurring", "shape_of", "text_as", "to_plain"]
 
 T = TypeVar("T")
 Write = Callable[[Any], Any]
-MOST_PLACES = 100  # digits before or after the point of a stored amount; without a bound a few letters could stand for gigabytes
 _ENCODER = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False)
 
 

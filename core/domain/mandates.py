@@ -73,6 +73,8 @@ class Mandate:
         if self.max_quantity < 1 or self.max_orders_per_day < 1:
             raise ValueError("a mandate allows at least one unit and one order")
         points, fraction = self.concession_points, self.concession_fraction
+        if not (points.is_finite() and fraction.is_finite()):
+            raise ValueError("a mandate's figures are numbers, not NaN or infinite")
         if not (0 <= points <= MOST_CONCESSION_POINTS and 0 <= fraction <= MOST_CONCESSION_FRACTION):
             raise ValueError("a mandate concedes at most max(0.10, 10%) beyond the natural price")
 

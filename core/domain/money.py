@@ -13,6 +13,7 @@ from decimal import ROUND_CEILING, ROUND_FLOOR, ROUND_HALF_EVEN, Context, Decima
 CENT = Decimal("0.01")
 ZERO = Decimal(0)
 _EXACT = Context(prec=50)
+_LONGEST = 100  # characters of a number that somebody wrote
 
 
 class MoneyError(ValueError):
@@ -108,12 +109,12 @@ def exact(value: str | int | Decimal) -> Decimal:
         number = Decimal(value)
     elif isinstance(value, str):
         text = value.strip()
-        if not text or not text.isascii() or not set(text) <= set("0123456789.-+"):
-            raise MoneyError(f"{value!r} is not a plain number such as 1.25")
+        if not text or len(text) > _LONGEST or not text.isascii() or not set(text) <= set("0123456789.-+"):
+            raise MoneyError(f"{value!r:.60} is not a plain number such as 1.25")
         try:
             number = Decimal(text)
         except (InvalidOperation, Overflow) as error:
-            raise MoneyError(f"{value!r} is not a plain number such as 1.25") from error
+            raise MoneyError(f"{value!r:.60} is not a plain number such as 1.25") from error
     else:
         raise MoneyError(f"{type(value).__name__} is not exact money")
     if not number.is_finite():

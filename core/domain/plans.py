@@ -32,6 +32,7 @@ class Limit:
 
     def __post_init__(self) -> None:
         _check_range(self.start, self.worst)
+        _check_numbers(self.rest)
         if self.rest is not None and not self.worst <= self.rest <= self.start:
             raise ValueError("a limit rests within its prices")
 

@@ -196,4 +196,4 @@ def _contracts(chain: Chain) -> npt.NDArray[np.bool_]:
 
 
 def _is_root(root: object) -> bool:
-    return type(root) is str and 0 < len(root) <= _LONGEST_ROOT and root.isascii()
+    return type(root) is str and 0 < len(root) <= _LONGEST_ROOT and root.isascii() and root.replace(".", "").isalnum()

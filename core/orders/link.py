@@ -147,12 +147,13 @@ class BrokerLink(Lifeline):
     async def _compared(self, epoch: int) -> tuple[BrokerSnapshot, tuple[Difference, ...], str | None]:
         """Record what the broker's books show, find what differs even then and what cannot be true; nothing is concluded from it yet."""
         desk, account = self._desk, self._account
-        snapshot, wrong = sensible_snapshot(await self._snapshot(self._since()))
+        snapshot, wrong = sensible_snapshot(await self._snapshot(self._since()), desk.redaction.redact)
         if snapshot.complete and snapshot.cursor < max(self._since(), self._cursor):
             went_back = f"the broker's cursor went back from {max(self._since(), self._cursor)} to {snapshot.cursor}"
             desk.report(f"books of {account.id}", Unavailable("its journal", why=went_back))
             self._mouth.charge()
-            snapshot, wrong = sensible_snapshot(await self._snapshot(0))  # all of it again: what is known is left out by its own id
+            # all of it again: what is known is left out by its own id
+            snapshot, wrong = sensible_snapshot(await self._snapshot(0), desk.redaction.redact)
             self._cursor = 0
         told = {fill.account for fill in snapshot.fills}
         told |= {item.account for item in snapshot.settlements} | {item.account for item in snapshot.movements}
@@ -163,10 +164,9 @@ class BrokerLink(Lifeline):
 
     async def _snapshot(self, since: int) -> BrokerSnapshot:
         try:
-            taken = await self._asked(self._broker.snapshot(since=since), self._seconds())
+            return await self._asked(self._broker.snapshot(since=since), self._seconds())
         except NO_ANSWER as error:
             raise Unavailable(f"books of {self._account.id}", why="no answer to the reconciliation") from error
-        return replace(taken, orders=tuple(self._heard(order) for order in taken.orders))
 
     def _since(self) -> int:
         last = self._desk.fold.reconciled(self._account)
@@ -208,7 +208,7 @@ class BrokerLink(Lifeline):
             updates = await self._alive(asked, waits_seconds=wait_seconds)
             if not updates:
                 return 0
-            sensible, bad = sensible_updates(updates)
+            sensible, bad = sensible_updates(updates, self._desk.redaction.redact)
             if bad:
                 self._desk.epochs.pop(self._account, None)  # only the complete books of a new connection are believed again
                 self._find_out()
@@ -249,20 +249,15 @@ class BrokerLink(Lifeline):
         if isinstance(item, CashMoved):
             return [(f"cash:{account}:{item.movement_id}", item)]
         if isinstance(item, BrokerOrder):
-            known = external(self._desk.book(self._account), self._heard(item))
+            known = external(self._desk.book(self._account), item)
             return [] if known is None else [(None, known)]
         return self._report_bodies(item)
-
-    def _heard(self, order: BrokerOrder) -> BrokerOrder:
-        """An order without what its words may give away, so that what is stored of it is what comes again."""
-        description = self._desk.redaction.redact(order.description)
-        return order if description == order.description else replace(order, description=description)
 
     def _filled(self, fill: Fill) -> Filled:
         """An execution with the mids it is measured against: at the decision (its card's, or its standing order's) and at arrival."""
         order = self._desk.book(self._account).orders.get(fill.client_id or "")
         if order is None:
-            return Filled(fill=replace(fill, note=self._desk.redaction.redact(fill.note)) if fill.note else fill)
+            return Filled(fill=fill)
         ticket = None if order.standing_id is not None else self._desk.fold.ticket_of_order(order.client_id)
         return Filled(fill=fill, mid_at_decision=order.mid if ticket is None else ticket.drafted.mid, mid_at_arrival=order.mid)
 

@@ -9,7 +9,7 @@ Example: a margin of 1.7E+308 (how one vendor says "unknown"), an execution of -
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import datetime
 from decimal import Decimal
@@ -17,8 +17,10 @@ from typing import Any, TypeVar
 
 from core.domain.encoding import EncodingError, read_back
 from core.domain.events import CashMoved, Settled
+from core.domain.holidays import FIRST_YEAR, LAST_YEAR
 from core.domain.instruments import Cash, Equity, Future, Index, Instrument, Option
 from core.domain.orders import Fill
+from core.errors import Unavailable
 from core.ports import BrokerOrder, BrokerPosition, BrokerSnapshot, OrderReport, Preview, Update
 
 R = TypeVar("R")  # a report: of an order, an execution, a settlement, cash, a holding, or what an order would do
@@ -32,27 +34,41 @@ LARGEST_CURSOR = 2**62
 LONGEST_NAME = 128
 LONGEST_WORDS = 1_000  # a broker's sentence; an error page is cut
 YEARS = range(1990, 2101)
+_SENTENCES = ("reason", "description", "refusal", "note")
 
 
-def believed(item: R) -> tuple[R | None, str]:
-    """The report with every field of its own kind, or None and what cannot be true of it."""
+def as_said(text: str) -> str:
+    """A broker's words without a change."""
+    return text
+
+
+def believed(item: R, told: Callable[[str], str] = as_said) -> tuple[R | None, str]:
+    """The report with every field of its own kind, or None and what cannot be true of it.
+
+    The broker's own sentences in it are first put through `told`, which strikes out what they may give away, and then cut: a secret cut
+    in two would not be known again.
+    """
     try:
         found = read_back(item)[1]
         if found != item:
             return None, f"a field of a {_kind(item)} is not of its kind"
         wrong = _JUDGES[type(found)](found)
-        found = _cut(found)
+        found = _cut(found, told)
     except (EncodingError, ValueError, TypeError, ArithmeticError, AttributeError, LookupError, RecursionError) as error:
         return None, f"a {_kind(item)} cannot be read ({error!s:.200})"
     return (found, "") if wrong is None else (None, wrong)
 
 
-def sensible_updates(updates: Sequence[Update]) -> tuple[list[Update], list[tuple[Update, str]]]:
-    """The updates that can be true, and the others with what is wrong with each."""
+def sensible_updates(
+    updates: Sequence[Update], told: Callable[[str], str] = as_said
+) -> tuple[list[Update], list[tuple[Update, str]]]:
+    """The updates that can be true, and the others with what is wrong with each; raise Unavailable where they are no updates at all."""
+    if not isinstance(updates, tuple | list) or not all(isinstance(update, Update) for update in updates):
+        raise Unavailable("the broker's reports", why=f"its answer is none: {updates!r:.120}")
     good: list[Update] = []
     bad: list[tuple[Update, str]] = []
     for update in updates:
-        item, wrong = believed(update.item)
+        item, wrong = believed(update.item, told)
         if item is None or not _is_cursor(update.cursor):
             bad.append((update, wrong or f"cursor {update.cursor!r:.40}"))
         else:
@@ -60,15 +76,20 @@ def sensible_updates(updates: Sequence[Update]) -> tuple[list[Update], list[tupl
     return good, bad
 
 
-def sensible_snapshot(snapshot: BrokerSnapshot) -> tuple[BrokerSnapshot, str | None]:
-    """A snapshot's sensible parts, and the first thing in it that cannot be true; then it is not complete either."""
+def sensible_snapshot(snapshot: BrokerSnapshot, told: Callable[[str], str] = as_said) -> tuple[BrokerSnapshot, str | None]:
+    """A snapshot's sensible parts, and the first thing in it that cannot be true; then it is not complete either.
+
+    Raises Unavailable where it is no snapshot at all.
+    """
+    if not isinstance(snapshot, BrokerSnapshot):
+        raise Unavailable("the broker's books", why=f"its answer is none: {snapshot!r:.120}")
     wrong = _frame(snapshot)
     parts: dict[str, Any] = {}
     for name in ("orders", "positions", "fills", "settlements", "movements"):
         items = getattr(snapshot, name)
         if not isinstance(items, tuple):
             wrong, items = wrong or f"{name} are no list", ()
-        judged = [believed(item) for item in items]
+        judged = [believed(item, told) for item in items]
         wrong = wrong or next((why for item, why in judged if item is None), None)
         parts[name] = tuple(item for item, _ in judged if item is not None)
     parts["complete"] = snapshot.complete is True and wrong is None
@@ -83,10 +104,10 @@ def words(text: str) -> str:
 # --- judges ---------------------------------------------------------------------------------------------------------------
 
 
-def _cut(item: R) -> R:
-    """The report with the broker's own sentences at a length that can be stored and read."""
-    said = {name: getattr(item, name, None) for name in ("reason", "description", "refusal")}
-    cut: dict[str, Any] = {name: words(text) for name, text in said.items() if isinstance(text, str) and len(text) > LONGEST_WORDS}
+def _cut(item: R, told: Callable[[str], str]) -> R:
+    """The report with the broker's own sentences as they may be told, at a length that can be stored and read."""
+    said = {name: text for name in _SENTENCES if isinstance(text := getattr(item, name, None), str)}
+    cut: dict[str, Any] = {name: short for name, text in said.items() if (short := words(told(text))) != text}
     return replace(item, **cut) if cut else item  # type: ignore[type-var]  # only what has a judge comes here, and these are dataclasses
 
 
@@ -167,6 +188,8 @@ def _names(*names: str) -> str | None:
 
 
 def _thing(item: Instrument) -> str | None:
+    if isinstance(item, Option | Future) and not FIRST_YEAR <= item.expiry.year <= LAST_YEAR:
+        return f"an expiry of {item.expiry}"  # outside, no calendar says when it ends
     if isinstance(item, Option):
         return _names(item.underlying, item.root) or (None if item.deliverable is None else _names(item.deliverable.symbol))
     return _names(item.root if isinstance(item, Future) else item.key if isinstance(item, Equity | Index) else item.currency)

@@ -129,7 +129,7 @@ class AccountSender(BrokerLink):
         try:
             ref: object = await self._wired("submit", order, self._broker.submit(permitted), limit=permitted.limit)
         except (BrokerRejected, LoginNeeded) as error:
-            await self._one(OrderEnded(client_id=order.client_id, outcome="rejected", reason=words(str(error))))
+            await self._one(OrderEnded(client_id=order.client_id, outcome="rejected", reason=self._said(error)))
             if isinstance(error, LoginNeeded):
                 await self._locked_out(error)
         except NO_ANSWER:
@@ -189,13 +189,17 @@ class AccountSender(BrokerLink):
             return False
         return self._desk.runtime.seconds() - self._refused_seconds[client_id] < REPLACE_AGAIN_SECONDS
 
+    def _said(self, error: Exception) -> str:
+        """The broker's own words: without what they may give away, at a length that can be stored and read."""
+        return words(self._desk.redaction.redact(str(error)))
+
     async def _replace_on_wire(self, order: Order, permitted: Permitted) -> None:
         try:
             await self._wired("replace", order, self._broker.replace(order.client_id, permitted), limit=permitted.limit)
         except (BrokerRejected, LoginNeeded) as error:
             self._refused[order.client_id], self._refused_seconds[order.client_id] = permitted.limit, self._desk.runtime.seconds()
             self._look_soon = True  # the broker may have it as finished: its books say so
-            await self._one(ReplaceRefused(client_id=order.client_id, limit=order.limit, reason=words(str(error))))
+            await self._one(ReplaceRefused(client_id=order.client_id, limit=order.limit, reason=self._said(error)))
             if isinstance(error, LoginNeeded):
                 await self._locked_out(error)
         except NO_ANSWER:

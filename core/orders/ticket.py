@@ -398,7 +398,7 @@ async def _preview(desk: Desk, envelope: Envelope) -> tuple[Preview | None, str]
     try:
         return await desk.senders[envelope.account].preview(envelope), ""
     except (Unavailable, BrokerRejected, BrokerTimeout, TimeoutError) as error:
-        return None, desk.redaction.redact(words(str(error))) or "the broker did not answer in time"
+        return None, words(desk.redaction.redact(str(error))) or "the broker did not answer in time"
     except Exception as error:  # noqa: BLE001 - a bug of an adapter: what the order would do is unknown, which the rules refuse
         return None, f"the broker's answer could not be read ({desk.report('preview', error)})"
 

@@ -286,7 +286,7 @@ class BookFold:
         for item in plain["accounts"]:
             key = from_plain(AccountId, item["account"]["id"])
             fold._accounts[key] = AccountState.from_plain(item, {name: shelves[f"{name} {key}"] for name in SHELVES})
-        fold._seq = plain["seq"]
+        fold._seq = from_plain(int, plain["seq"])
         return fold
 
     def _order(self, body: OrderBody, at: datetime) -> tuple[Outcome, ...]:

@@ -26,6 +26,7 @@ from core.store.tables import (
     AddedColumn,
     Table,
     Value,
+    as_stored,
     check_selection,
     checked,
     condition,
@@ -85,7 +86,7 @@ class SqliteArchive(SqliteFile):
         text += " LIMIT ?"
         arguments = (*values.values(), -1 if limit is None else limit)
         rows = await self._run(lambda: self._connection.execute(text, arguments).fetchall(), limit_seconds=_ANSWER_SECONDS)
-        return tuple(dict(zip(found.columns, row, strict=True)) for row in rows)
+        return tuple(as_stored(found, dict(zip(found.columns, row, strict=True))) for row in rows)
 
     async def everything(self) -> dict[str, tuple[Row, ...]]:
         """All rows of all tables as of one instant, each table by its primary key."""
@@ -125,7 +126,8 @@ class SqliteArchive(SqliteFile):
 
     def _all(self, table: Table) -> tuple[Row, ...]:
         text = f"SELECT {_names(table.columns)} FROM {_quoted(table.name)} ORDER BY {_names(table.key)}"
-        return tuple(dict(zip(table.columns, row, strict=True)) for row in self._connection.execute(text).fetchall())
+        rows = self._connection.execute(text).fetchall()
+        return tuple(as_stored(table, dict(zip(table.columns, row, strict=True))) for row in rows)
 
     def _write(self, statements: Iterable[tuple[str, tuple[Value, ...]]]) -> None:
         connection = self._connection
@@ -244,10 +246,10 @@ class MemoryArchive:
         columns = sort_columns(found, order_by)
         if values.keys() == set(found.key):  # one row, by its primary key
             row = self._tables[table].get(_key(found, values))
-            return () if row is None or limit == 0 else (dict(row),)
-        rows = [row for row in self._tables[table].values() if _matches(row, values)]
+            return () if row is None or limit == 0 else (as_stored(found, row),)
+        rows = [as_stored(found, row) for row in self._tables[table].values() if _matches(row, values)]
         rows.sort(key=lambda row: tuple((row[name] is not None, row[name]) for name in columns), reverse=descending)
-        return tuple(dict(row) for row in (rows if limit is None else rows[:limit]))
+        return tuple(rows if limit is None else rows[:limit])
 
     async def close(self) -> None:
         """Nothing to let go of."""

@@ -76,11 +76,14 @@ def noted_head(database: Path) -> Head | None:
 
 def make_private_directory(path: Path) -> None:
     """Make a directory for this user alone, parents included; refuse one that others may write into."""
-    missing = [part for part in (path, *path.parents) if not part.exists()]
-    for part in reversed(missing):
-        part.mkdir(mode=0o700, exist_ok=True)
-    if missing:
-        sync_directory(missing[-1].parent)
+    try:
+        missing = [part for part in (path, *path.parents) if not part.exists()]
+        for part in reversed(missing):
+            part.mkdir(mode=0o700, exist_ok=True)
+        if missing:
+            sync_directory(missing[-1].parent)
+    except OSError as error:
+        raise UserError(f"{path} cannot be a data directory: {error.strerror}", "Name another place for the data.") from error
     if not path.is_dir():
         raise UserError(f"{path} is not a directory", "Name another place for the data.")
     refuse_access(path, by_others=0o022, what="may be changed by other users of this machine")

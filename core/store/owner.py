@@ -8,12 +8,13 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import errno
+import json
 import os
 import socket
 import struct
 from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from core.errors import LeaseHeld, Unavailable, UserError
 from core.store.files import make_private_directory, refuse_access, sync_directory, write_durably
@@ -28,6 +29,7 @@ _HEADER = struct.Struct(">I")
 _PATH_BYTES = 100  # the system's limit on a socket's path is a little above
 _READ_SECONDS = 10.0  # for a request to arrive once somebody is connected
 _HANDLE_SECONDS = 120.0
+_REASON_BYTES = 4_096  # of a HALT file
 
 
 class OwnerServer:
@@ -131,6 +133,17 @@ async def ask_owner(path: Path, request: bytes, timeout_seconds: float, *, runti
         raise Unavailable("the running desk", why="it ended the connection without an answer") from error
 
 
+def read_answer(answer: bytes) -> dict[str, Any]:
+    """The object in a reply; raise Unavailable where it holds none: what listened was no desk."""
+    try:
+        found = json.loads(answer)
+    except (ValueError, RecursionError):
+        found = None
+    if not isinstance(found, dict):
+        raise Unavailable("the running desk", why="what listens there does not answer as a desk does")
+    return found
+
+
 def halt_file(directory: Path) -> Path:
     """Return where the HALT file of a data directory is."""
     return directory / "HALT"
@@ -140,25 +153,43 @@ def write_halt(directory: Path, reason: str) -> None:
     """Stop all sending by a file that is there when this returns, on the disk. The name alone counts: it needs no free space."""
     path = halt_file(directory)
     make_private_directory(directory)
-    os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600))
+    try:
+        os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC | os.O_NONBLOCK, 0o600))
+    except OSError:
+        if not os.path.lexists(path):
+            raise
     sync_directory(directory)
     with contextlib.suppress(OSError):  # a full disk may keep the reason out, not the halt
         write_durably(path, reason.encode("utf-8", "replace"))
 
 
 def read_halt(directory: Path) -> str | None:
-    """Return the reason in the HALT file, None where there is none; one that cannot be read halts all the same."""
+    """Return the reason in the HALT file, None where there is none; one that cannot be read halts all the same.
+
+    It is read before every send, so whatever goes by that name (a pipe, a device, a link that leads nowhere) must not hold anybody up.
+    """
+    path = halt_file(directory)
     try:
-        return halt_file(directory).read_bytes().decode("utf-8", "replace") or "no reason given"
+        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
     except FileNotFoundError:
-        return None
+        return "it is a link that leads nowhere" if path.is_symlink() else None
     except OSError as error:
         return f"it cannot be read ({error.strerror})"
+    try:
+        return os.read(fd, _REASON_BYTES).decode("utf-8", "replace") or "no reason given"
+    except OSError as error:
+        return f"it cannot be read ({error.strerror})"
+    finally:
+        os.close(fd)
 
 
 def clear_halt(directory: Path) -> None:
-    """Remove the HALT file, on the disk when this returns."""
-    halt_file(directory).unlink(missing_ok=True)
+    """Remove the HALT file, on the disk when this returns; raise UserError where what goes by that name cannot be removed."""
+    path = halt_file(directory)
+    try:
+        path.unlink(missing_ok=True)
+    except OSError as error:
+        raise UserError(f"{path} cannot be removed ({error.strerror}): the desk stays halted.", "Remove it by hand.") from error
     sync_directory(directory)
 
 
@@ -181,7 +212,7 @@ async def _connect(path: Path) -> tuple[asyncio.StreamReader, asyncio.StreamWrit
     except (FileNotFoundError, NotADirectoryError, ConnectionRefusedError):
         return None
     except OSError as error:
-        if error.errno == errno.ENOTSOCK:
+        if error.errno in (errno.ENOTSOCK, errno.ENAMETOOLONG, errno.ELOOP):
             return None
         raise Unavailable("the running desk", why=f"{path}: {error.strerror or error}") from error
 

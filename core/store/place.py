@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
-from core.errors import DeskError, UserError
+from core.errors import DeskError, Unavailable, UserError
 from core.store import sql
 from core.store.archive import SqliteArchive
 from core.store.files import LockFile, make_private_directory, sync_directory
@@ -160,7 +160,10 @@ async def owned(place: Place, *, clock: Clock, runtime: Runtime) -> AsyncIterato
     path = place.files / LOG_FILE if place.address is None else place.note
     if path is not None:
         make_private_directory(path.parent)
-    lock = None if path is None else LockFile(path)
+    try:
+        lock = None if path is None else LockFile(path)
+    except OSError as error:
+        raise Unavailable("storage", since=clock.now(), why=f"{error.filename or path}: {error.strerror or error}") from error
     try:
         if place.address is None:
             yield lock

@@ -12,7 +12,7 @@ from core.ports import Snapshot
 
 def part_digest(name: str, content: bytes) -> str:
     """What a stored part must hash to: its name is in it, so that one cannot stand for another."""
-    return sha256(name.encode() + b"\0" + content).hexdigest()
+    return sha256(name.encode("utf-8", "surrogatepass") + b"\0" + content).hexdigest()
 
 
 def whole_parts(rows: Iterable[tuple[str, Any, str]]) -> dict[str, bytes] | None:

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from core.errors import Corrupt
 from core.ports import Delete, Put
 
 Value = str | int | float | bytes | None
@@ -111,6 +112,15 @@ def checked(table: Table, values: Mapping[str, Any]) -> dict[str, Value]:
     if unknown:
         raise ArchiveError(f"the table {table.name} has no column {unknown[0]!r}; it has {', '.join(table.columns)}")
     return {name: _value(table, name, value) for name, value in values.items()}
+
+
+def as_stored(table: Table, row: Mapping[str, Any]) -> dict[str, Value]:
+    """A row as the database gave it; raise Corrupt where a value is not of its column's type, which a file does not prevent."""
+    for name, value in row.items():
+        if value is not None and type(value) is not table.columns[name]:
+            wanted, found = table.columns[name].__name__, type(value).__name__
+            raise Corrupt(f"a row of the table {table.name} holds {found} where {name} is {wanted}; restore a backup")
+    return dict(row)
 
 
 def check_selection(table: Table, order_by: str | None, limit: int | None) -> None:

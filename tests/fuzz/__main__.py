@@ -25,7 +25,7 @@ def shares(ports: Sequence[Port], inputs: int) -> list[tuple[Port, int]]:
     return [(port, max(1, -(-int(inputs * port.share * 1000) // int(whole * 1000)))) for port in ports]
 
 
-def main() -> int:
+def main(arguments: Sequence[str] | None = None) -> int:
     """Feed the inputs; returns 1 where an input was not survived."""
     parser = argparse.ArgumentParser(prog="python -m tests.fuzz", description=__doc__)
     parser.add_argument("--seed", type=int, default=1)
@@ -34,7 +34,7 @@ def main() -> int:
     parser.add_argument("--first", type=int, default=0, help="number of the first input")
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="processes; what comes of an input does not depend on it")
     parser.add_argument("--traces", action="store_true", help="show where each failure came from")
-    options = parser.parse_args()
+    options = parser.parse_args(arguments)
     ports = [PORTS[name] for name in options.port or PORTS]
     began = monotonic()
     print(f"{'port':<12} {'inputs':>9} {'failed':>7} {'cpu s':>8} {'a second':>9} {'slowest ms':>11}  what came of them")

@@ -58,7 +58,7 @@ class Conversation(Looped):
         self.failures.clear()
         if bugs:
             raise bugs[0]
-        render(shown.reply, shown.buttons)
+        held("Traceback (most recent" not in render(shown.reply, shown.buttons), f"{text!r} is answered with a trace")
         json.dumps(to_json(shown.reply, shown.buttons), allow_nan=False)
         if talk is self.talk:
             self.tokens = [*self.tokens, *(button.token for button in shown.buttons)][-50:]

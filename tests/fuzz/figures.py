@@ -9,6 +9,7 @@ from contextlib import suppress
 from dataclasses import replace
 from datetime import date
 from decimal import Decimal
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -57,6 +58,11 @@ CONFIG_TEXTS = tuple(text.encode() for text in (
     yaml.safe_dump(CONFIG), "accounts: [{name: a, broker: paper, id: A, env: paper, kind: cash}]\n", "? [a, b]\n: {c: d}\n", "&a [*a]\n",
     "settings: {rules.capital.max_fraction: 0.05, rules.capital.max_fraction: 0.2}\n", "!!python/object/apply:os.system ['true']\n",
     "market: {start: 2026-11-20, speed: .nan}\n<<: {fees: us_retail}\n", "accounts: &x\n- {name: 1e3, id: 0o17, kind: ~}\n- *x\n",
+    "a: &a [lol, lol, lol]\n" + "".join(f"{name}: &{name} [{', '.join([f'*{before}'] * 9)}]\n" for before, name in pairwise("abcdefghi")),
+    f"market: {{seed: 0x{'f' * 9_000}}}\n", f"market: {{seed: 1{':59' * 300}}}\n", f"fees: {'x' * 1_100}\n", "[" * 700, "{a: " * 400,
+    "watch_list: [S\u200bPX, \u202eYPS, ſPX]\n", "---\nfees: us_retail\n---\nfees: us_retail\n", "\ufefffees: us_retail\n", "fees: \0\n",
+    "watch_list: &w [SPX]\nwatch_list: *w\n", "market: {speed: 1e400}\n", "market: {speed: '٣'}\n", "settings: {desk.walk_steps: ٣}\n",
+    f"#{'x' * 100_001}\n",
 ))
 SPECS = setting_specs()
 PLAIN = parse_config({})
@@ -205,7 +211,12 @@ def feed_intent(source: Source) -> str:
     held(covered.plan.worst <= given.limit <= covered.plan.start and 1 <= given.quantity <= covered.quantity, f"{given} left its envelope")
     done = limit_at_step(covered, done=source.integer(), steps=1 + source.number(60))
     held(covered.plan.worst <= done <= covered.plan.start, f"the price walk left {covered.plan} for {done}")
-    steps_done(elapsed_seconds=source.rng.uniform(-1e9, 1e9), walk_seconds=1 + source.number(3600), steps=1 + source.number(60))
+    steps = 1 + source.number(60)
+    walked = steps_done(
+        elapsed_seconds=source.rng.uniform(-1e9, 1e9), walk_seconds=1 + source.number(3600), steps=steps,
+        patience_seconds=source.number(3600),
+    )
+    held(0 <= walked <= steps + 1, f"{walked} of {steps} steps")
     return "permitted"
 
 

@@ -1,7 +1,8 @@
 """Feeds malformed inputs to the ports one by one and writes down what came of each: a word, or an error nobody declared.
 
 Input `index` of a port is decided by seed, port and index alone, so any of them can be had again. A port with a state (a desk, a log)
-is opened anew every `episode` inputs. An input that takes longer than `MOST_CPU_SECONDS` of the processor has hung.
+is opened anew every `episode` inputs. An input that takes longer than `MOST_CPU_SECONDS` of the processor, or that waits for longer than
+`MOST_SECONDS`, has hung.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from typing import Protocol
 from tests.fuzz.source import Source
 
 MOST_CPU_SECONDS = 5.0
+MOST_SECONDS = 60.0  # of any clock: an input that waits for what never comes
 KEPT = 25  # different failures that are shown of a port
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -153,8 +155,19 @@ def _write_down(found: Outcome, index: int, error: BaseException) -> None:
 
 
 def _arm(seconds: float) -> None:
-    if threading.current_thread() is threading.main_thread():
-        signal.setitimer(signal.ITIMER_VIRTUAL, seconds)
+    if threading.current_thread() is not threading.main_thread():
+        return
+    signal.setitimer(signal.ITIMER_VIRTUAL, seconds)
+    if signal.getsignal(signal.SIGALRM) is _waited:
+        signal.setitimer(signal.ITIMER_REAL, MOST_SECONDS if seconds else 0)
+
+
+def _hung(number: int, frame: FrameType | None) -> None:
+    raise Hang(f"more than {MOST_CPU_SECONDS:g} seconds of the processor for one input")
+
+
+def _waited(number: int, frame: FrameType | None) -> None:
+    raise Hang(f"more than {MOST_SECONDS:g} seconds for one input")
 
 
 @contextmanager
@@ -163,12 +176,14 @@ def _watchdog() -> Iterator[None]:
         yield  # signals belong to the main thread; the caller's own time limit stands
         return
 
-    def hung(number: int, frame: FrameType | None) -> None:
-        raise Hang(f"more than {MOST_CPU_SECONDS:g} seconds of the processor for one input")
-
-    before = signal.signal(signal.SIGVTALRM, hung)
+    before = signal.signal(signal.SIGVTALRM, _hung)
+    alone = signal.getsignal(signal.SIGALRM) is signal.SIG_DFL  # else somebody has a clock of his own, such as the suite's
+    if alone:
+        signal.signal(signal.SIGALRM, _waited)
     try:
         yield
     finally:
-        signal.setitimer(signal.ITIMER_VIRTUAL, 0)
+        _arm(0)
         signal.signal(signal.SIGVTALRM, before)
+        if alone:
+            signal.signal(signal.SIGALRM, signal.SIG_DFL)

@@ -382,7 +382,8 @@ class Recordings(Looped):
             held(bool(str(error)) and str(folder.parent) not in str(error).replace(str(folder), ""), f"{error}")
             return "refused"
         clock.set(market.first_instant)
-        return self._looked(market)
+        look_at(self, market)
+        return "market"
 
     @staticmethod
     def _bent(source: Source, name: str, files: Mapping[str, bytes]) -> bytes:
@@ -396,25 +397,26 @@ class Recordings(Looped):
             lines[place] = ",".join(cells)
         return "\n".join(lines).encode("utf-8", "replace")
 
-    def _looked(self, market: recorded.RecordedProvider) -> str:
-        (market.capabilities, market.identity, market.notes, market.missing_sessions, market.snapshot_instants, market.next_snapshot())
-        for symbol in ("SPX", "ZZZ", "VIX"):
-            for ask in (
-                lambda symbol=symbol: market.chain(symbol, first=date.min, last=date.max), lambda symbol=symbol: market.expiries(symbol),
-                lambda symbol=symbol: market.bars(symbol, start=date(2000, 1, 1), end=date(2039, 1, 1)),
-                lambda symbol=symbol: market.dividends(symbol, start=date(2000, 1, 1), end=date(2039, 1, 1)),
-                lambda symbol=symbol: market.quotes([underlying_instrument(symbol)]),
-            ):
-                known(lambda ask=ask: self.run(ask()))
-        rate = known(lambda: self.run(market.rate(30)))
-        held(rate is None or math.isfinite(rate), f"rate {rate}")
-        instant = self.run(market.next_instant())
-        held(instant is None or instant > market.first_instant, f"next {instant}")
-        return "market"
-
     def close(self) -> None:
         super().close()
         self._folder.cleanup()
+
+
+def look_at(bench: Looped, market: recorded.RecordedProvider) -> None:
+    """Ask a recorded market for everything it may be asked."""
+    (market.capabilities, market.identity, market.notes, market.missing_sessions, market.snapshot_instants, market.next_snapshot())
+    for symbol in ("SPX", "ZZZ", "VIX"):
+        for ask in (
+            lambda symbol=symbol: market.chain(symbol, first=date.min, last=date.max), lambda symbol=symbol: market.expiries(symbol),
+            lambda symbol=symbol: market.bars(symbol, start=date(2000, 1, 1), end=date(2039, 1, 1)),
+            lambda symbol=symbol: market.dividends(symbol, start=date(2000, 1, 1), end=date(2039, 1, 1)),
+            lambda symbol=symbol: market.quotes([underlying_instrument(symbol)]),
+        ):
+            known(lambda ask=ask: bench.run(ask()))
+    rate = known(lambda: bench.run(market.rate(30)))
+    held(rate is None or math.isfinite(rate), f"rate {rate}")
+    instant = bench.run(market.next_instant())
+    held(instant is None or instant > market.first_instant, f"next {instant}")
 
 
 PORTS = (

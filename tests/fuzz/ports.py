@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from tests.fuzz import accounts, chats, figures, markets, stores, words
+from tests.fuzz import accounts, chats, doors, figures, judges, markets, stores, words
 from tests.fuzz.harness import Port
 
-PORTS: dict[str, Port] = {port.name: port for group in (words, chats, figures, stores, accounts, markets) for port in group.PORTS}
+GROUPS = (words, chats, figures, stores, accounts, markets, judges, doors)
+PORTS: dict[str, Port] = {port.name: port for group in GROUPS for port in group.PORTS}

@@ -28,6 +28,7 @@ PLAIN = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789 .,-_/=:#
 HOSTILE = (
     "\0\a\b\t\n\r\x1b\x7f\x85\xa0\xad\u200b\u200d\u200e\u202e\u2028\u2029\u2066\ufeff\ufffd\ufffe\ud800\udfff\U0010ffff½²٣१１０－−–"
     "éßıİſﬁ𝟏𝔘👩\u0301\u0489‰€Ω中ש"
+    "\u061c\u200f\u2067\u202a\u202d\u2060\u180e\u3164\u034f\ufe0f\U000e0041\udcff۳๓१٫٬∞\u212aЅ"
 )
 WORDS = (
     "nan", "NaN", "inf", "-inf", "Infinity", "1e3", "1e999999999", "-0", "0x10", "1_000", "1,000", "1.000", "1k", "ten", "½", "１０",
@@ -35,6 +36,8 @@ WORDS = (
     "true", "yes", "no", "all", "today", "SPX", "XSP", "SPXW  190517P02700000", "..", "../../etc/passwd", "%s%n", "{0}", "${HOME}",
     "'; DROP TABLE event;--", "<script>", "=1+1", "2026-02-30", "2019-05-17", "9999-12-31", "0001-01-01", "paper:PRACTICE:paper", "confirm",
     "open", "ticket=T1", "quantity=-1", "pin=0000", "--", '"', "'", "`", "",
+    "1e400", "-1e400", "1.7976931348623157e308", "0x1p-1074", "0b1", "٣", "१.५", "1٫5", "∞", "9" * 400, "1/0", "1:1:1:1",
+    "S\u200bPY", "ЅPY", "ＳＰＹ", "SPY\u202e", "\u202eYPS", "\u212aO", "ſPX", "confirm\u200b", "ｃonfirm", "\udcff\udcfe",
 )
 DECIMALS = tuple(map(Decimal, (
     "NaN", "-NaN", "sNaN", "Infinity", "-Infinity", "0", "-0", "0E-400", "1E-30", "1E-999999", "1E+30", "1E+308", "-1.7E308", "1E+999999",
@@ -97,7 +100,8 @@ class Source:
             return "".join(self.pick(PLAIN) for _ in range(self.number(40)))
         if kind < 0.98:
             return "".join(self.character() for _ in range(self.number(40)))
-        return self.pick((self.character(), self.pick(WORDS) or "x", "((((", "\\", "'\"")) * self.number(LONGEST // 2)
+        again = self.pick((self.character(), self.pick(WORDS) or "x", "((((", "\\", "'\""))
+        return again * (self.number(LONGEST) // len(again))
 
     def character(self) -> str:
         """Any character there is, the awkward ones more often."""

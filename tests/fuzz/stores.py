@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
+import re
 import shutil
 import struct
 import tempfile
@@ -60,6 +62,7 @@ def _samples() -> list[tuple[Row, Event]]:
 
 SAMPLES = _samples()
 ROWS = tuple(row for row, _ in SAMPLES)
+ODD_NUMBERS = ("1e400", "-0", "9" * 400, "1E2", "NaN", "01", "[]")
 HINTS = sorted(VERSIONS, key=lambda kind: kind.__name__)
 
 
@@ -73,7 +76,8 @@ def feed_row(source: Source) -> str:
     if name == "body" or source.chance(0.5):
         name, value = "body", _body(source, row.body)
     else:
-        value = source.pick((source.text, source.integer, source.float_, lambda: None, source.raw))()
+        later = row.version + 1 if name == "version" else 7
+        value = source.pick((source.text, source.integer, source.float_, lambda: None, source.raw, lambda: later))()
     changed = row._replace(**{name: value})
     _refused_by_chain(row, changed)
     try:
@@ -89,6 +93,10 @@ def feed_row(source: Source) -> str:
 def _body(source: Source, body: str) -> Any:
     if source.chance(0.3):
         return source.text((body,))
+    if source.chance(0.1):
+        return re.sub(r"-?[0-9]+", lambda _: source.pick(ODD_NUMBERS), body, count=source.number(3))
+    if source.chance(0.05):
+        return body[:-1] + "," + body[1:]  # every key twice
     if source.chance(0.02):
         return "[" * 100_000
     return json.dumps(source.bent_plain(json.loads(body)))
@@ -295,7 +303,9 @@ class Tables(Looped):
     def _books(self, source: Source) -> str:
         rows = [dict(row) for row in self._paper]
         row = source.pick(rows)
-        if source.chance(0.7):
+        if source.chance(0.1):
+            row[source.pick(("body", "key", "kind"))] = source.pick((None, 7, 7.5, b"\xff", ""))  # a file holds whatever was put into it
+        elif source.chance(0.7):
             body = str(row["body"])
             row["body"] = source.text((body,)) if source.chance(0.3) else json.dumps(source.bent_plain(json.loads(body)))
         else:
@@ -318,7 +328,7 @@ class Tables(Looped):
             "expires_at": NOW.isoformat(), "once": 0, "used_at": None,
         }
         key = source.pick([name for name in row if name != "hash"])
-        row[key] = source.pick((source.text, lambda: None, source.integer))()
+        row[key] = source.pick((source.text, lambda: None, source.integer, source.float_, source.raw))()
         archive = MemoryArchive(image=replace(self._image, rows={"buttons": (row,)}))
         try:
             self.run(Buttons(archive, self._desk.runtime.entropy).find("t"))
@@ -328,10 +338,15 @@ class Tables(Looped):
         return "found"
 
     def _meta(self, source: Source) -> str:
-        rows = ({"key": "default_account", "value": source.pick((source.text((str(self._account),)), None)), "at": NOW.isoformat()},)
+        value = source.pick((source.text((str(self._account),)), None, 7, b"\xff"))
+        rows = ({"key": "default_account", "value": value, "at": NOW.isoformat()},)
         self._desk.archive = MemoryArchive(image=replace(self._image, rows={"settings_meta": rows}))
         self._desk.default_account = None
-        self.run(load_default(self._desk))
+        try:
+            self.run(load_default(self._desk))
+        except Corrupt as error:
+            held(bool(str(error)), "a refusal without a sentence")
+            return "refused"
         held(self._desk.default_account in (None, self._account), "an account nobody configured")
         return "default" if self._desk.default_account else "none"
 
@@ -422,10 +437,16 @@ class HaltFiles(Looped):
         self._desk.halt_reason = lambda: read_halt(self._path)
 
     def one(self, source: Source) -> str:
+        path = self._path / "HALT"
+        if path.is_dir():
+            path.rmdir()
+        path.unlink(missing_ok=True)
+        if source.chance(0.05):
+            self._odd(source, path)
         if source.chance(0.05):
             write_halt(self._path, source.text(("kill",)))
-        else:
-            (self._path / "HALT").write_bytes(source.raw((b"kill from the command line", b"")))
+        elif not path.exists() and not path.is_symlink():
+            path.write_bytes(source.raw((b"kill from the command line", b"")))
         mode, reason = self._desk.mode(account=self._desk.config.accounts[0].id)
         held(mode is Mode.HALT and reason.startswith("HALT file: "), f"{mode} {reason!r}")
         if source.chance(0.1):
@@ -436,6 +457,22 @@ class HaltFiles(Looped):
     def close(self) -> None:
         super().close()
         self._folder.cleanup()
+
+
+    @staticmethod
+    def _odd(source: Source, path: Path) -> None:
+        """By that name, what is no file: the name alone counts."""
+        match int(source.rng.random() * 5):
+            case 0:
+                path.mkdir()
+            case 1:
+                os.mkfifo(path)
+            case 2:
+                path.symlink_to("/dev/zero")
+            case 3:
+                path.symlink_to("nowhere/at/all")
+            case _:
+                path.symlink_to(path.name)
 
 
 REQUESTS = (*(json.dumps(request).encode() for request in (

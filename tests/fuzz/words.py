@@ -12,7 +12,7 @@ from bot.buttons import Button
 from bot.intent.line import Typed, Unclear, parse, suggest
 from bot.render import render, to_json
 from core import plugins
-from core.command import ACCOUNT, Command, Kind, format_call, parse_args, read_value, split_line
+from core.command import ACCOUNT, Command, Kind, Parameter, format_call, parse_args, read_value, split_line
 from core.config import setting_specs
 from core.domain.accounts import AccountId
 from core.domain.instruments import InstrumentError, Right, combo_tick, occ_symbol, parse_occ, series_of, underlying_instrument
@@ -122,8 +122,12 @@ def _word(source: Source, command: Command) -> str:
     return f"{parameter.name}={value}" if source.chance(0.6) else value
 
 
-VALUES = ("1,000", "1.5", "-3", "50%", "480/470", "2026-11-20", "$1,234.50", "#T1", "yes", "SPY", "put_credit_spread", "1_000")
-KINDS = tuple(parameter for command in COMMANDS for parameter in command.parameters)
+VALUES = (
+    "10d", "2x", "ytd", "2026-11-01..2026-11-20", "10%", "0.16", "2h", "1,000,000,000", "480/470/460/450",
+    "1,000", "1.5", "-3", "50%", "480/470", "2026-11-20", "$1,234.50", "#T1", "yes", "SPY", "put_credit_spread",
+    "1_000",
+)
+KINDS = (*(parameter for command in COMMANDS for parameter in command.parameters), *(Parameter(name=kind, kind=kind) for kind in Kind))
 
 
 def feed_value(source: Source) -> str:
@@ -290,7 +294,10 @@ def feed_reply(source: Source) -> str:
         actions=tuple(Action(label=source.text(), line=source.text(LINES)) for _ in range(source.number(3))),
         cites=(1, source.integer()), data={source.text(): _cell(source)},
     )
-    buttons = tuple(Button(number=number, label=action.label, style="normal", token="t") for number, action in enumerate(reply.actions, 1))
+    buttons = tuple(
+        Button(number=number, label=action.label, style="normal", token="t", line=action.line)
+        for number, action in enumerate(reply.actions, 1)
+    )
     shown = render(reply, buttons, width=source.pick((80, 40, 20, 1, 200)))
     held(not any(sign in shown for sign in HOSTILE[:8].replace("\n", "") + "\u200b\u202e\u2066\ufeff"), "an unseen character is shown")
     json.dumps(to_json(reply, buttons), allow_nan=False)

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import io
 import json
 import math
 import os
 import shutil
 import tempfile
-import zipfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import date, time
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -34,7 +35,7 @@ from core.market.providers._reading import (
 from core.market.providers._sources import Source, find_sources, fingerprint
 from core.pricing.implied import forward_discount
 
-VERSION = 3  # of the compact form; raise it when the form or the reading of a layout changes
+VERSION = 4  # of the compact form; raise it when the form or the reading of a layout changes
 _INDEX = "index.json"
 _PRICES = ("open", "high", "low", "close")
 _PARITY_EXPIRIES = 6
@@ -203,9 +204,13 @@ def _store(place: Path, index: Mapping[str, Any], arrays: Mapping[str, Arrays]) 
     place.parent.mkdir(parents=True, exist_ok=True)
     beside = Path(tempfile.mkdtemp(prefix="recorded-unfinished-", dir=place.parent))
     try:
+        digests: dict[str, str] = {}
         for name, columns in arrays.items():
-            np.savez(beside / f"{name}.npz", **columns)  # type: ignore[arg-type]  # the stub wants allow_pickle spelled out
-        (beside / _INDEX).write_text(json.dumps(index), encoding="utf-8")
+            path = beside / f"{name}.npz"
+            np.savez(path, **columns)  # type: ignore[arg-type]  # the stub wants allow_pickle spelled out
+            digests[name] = sha256(path.read_bytes()).hexdigest()
+        text = json.dumps({**index, "digests": digests})
+        (beside / _INDEX).write_text(f"{sha256(text.encode()).hexdigest()}\n{text}", encoding="utf-8")
         try:
             os.replace(beside, place)
         except OSError:
@@ -216,22 +221,33 @@ def _store(place: Path, index: Mapping[str, Any], arrays: Mapping[str, Arrays]) 
 
 
 def _stored(place: Path) -> Recording:
-    def load(name: str) -> Arrays:
+    """What was stored, to the byte: every file is compared with its digest before anything in it is believed."""
+
+    def content_of(name: str, digest: str) -> bytes:
         try:
-            with (place / f"{name}.npz").open("rb") as raw, np.load(raw, allow_pickle=False) as stored:
-                return {key: stored[key] for key in stored.files}
-        except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
-            raise _damaged(place, error) from error
+            content = (place / name).read_bytes()
+        except OSError as error:
+            raise _damaged(place, error.strerror or str(error)) from error
+        if sha256(content).hexdigest() != digest:
+            raise _damaged(place, f"{name} is not what was written")
+        return content
+
+    def load(name: str) -> Arrays:
+        with np.load(io.BytesIO(content_of(f"{name}.npz", index["digests"][name])), allow_pickle=False) as stored:
+            return {key: stored[key] for key in stored.files}
 
     try:
-        index = json.loads((place / _INDEX).read_text(encoding="utf-8"))
-        return _recording(index, load)
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise _damaged(place, error) from error
+        digest, _, text = (place / _INDEX).read_bytes().partition(b"\n")
+    except OSError as error:
+        raise _damaged(place, error.strerror or str(error)) from error
+    if sha256(text).hexdigest().encode() != digest:
+        raise _damaged(place, f"{_INDEX} is not what was written")
+    index = json.loads(text)
+    return _recording(index, load)
 
 
-def _damaged(place: Path, error: Exception) -> UserError:
-    return UserError(f"the compact form of the recorded data is damaged ({error})", f"Delete the folder {place} and start again.")
+def _damaged(place: Path, why: str) -> UserError:
+    return UserError(f"the compact form of the recorded data is damaged ({why})", f"Delete the folder {place} and start again.")
 
 
 def _recording(index: Mapping[str, Any], load: Callable[[str], Arrays]) -> Recording:

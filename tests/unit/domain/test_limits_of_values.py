@@ -15,13 +15,15 @@ from core.domain import calendar
 from core.domain.accounts import AccountId, Env
 from core.domain.calendar import CalendarError
 from core.domain.encoding import EncodingError, canonical, from_plain
-from core.domain.events import OrderEnded
+from core.domain.events import Draft, Mode, ModeSet, NoteWritten, OrderEnded, Scope, ScopeKind
 from core.domain.instruments import Future, InstrumentError, occ_symbol
-from core.domain.money import Money, MoneyError, on_tick, to_cents, to_tick
+from core.domain.money import Money, MoneyError, exact, on_tick, to_cents, to_tick
 from core.domain.plans import Exits, Limit, Sliced, Slicing, StopTerms, VolatilityScale
 from core.fold import DeskFold
 from core.market.quote import session_age_seconds
+from core.store.codec import GENESIS, stored
 from tests.unit.risk.market import NOW, SPREAD, envelope, put
+from tests.unit.risk.test_mandate_rule import MANDATE
 
 HUGE, TINY, NAN, SNAN, INFINITE = map(Decimal, ("1E+999999", "1E-999999", "NaN", "sNaN", "Infinity"))
 CENT = Decimal("0.01")
@@ -146,3 +148,43 @@ def test_h5_state_when_its_books_are_bent_then_only_an_encoding_error() -> None:
 def test_i6_calendar_when_asked_beyond_its_years_then_calendar_error(ask: Callable[[], Any]) -> None:
     with pytest.raises(CalendarError):
         ask()
+
+
+@pytest.mark.parametrize("amount", [NAN, SNAN, INFINITE])
+def test_m1_plan_and_mandate_when_a_figure_is_no_amount_then_value_error(amount: Decimal) -> None:
+    with pytest.raises(ValueError, match="not NaN or infinite"):
+        Limit(start=Decimal(2), worst=Decimal(1), rest=amount)
+    for field in ("concession_points", "concession_fraction"):
+        with pytest.raises(ValueError, match="not NaN or infinite"):
+            replace(MANDATE, **{field: amount})
+
+
+def test_fold_when_a_text_holds_half_a_character_then_has_a_digest_and_survives_a_snapshot() -> None:
+    draft = Draft(body=NoteWritten(text="half \ud800 of it", symbol="\ud800"), stream="desk", at=NOW, actor="desk", dedupe=None)
+    fold = DeskFold()
+    fold.apply(stored(draft, seq=1, prev_hash=GENESIS, recorded_at=NOW)[1])
+    halted = ModeSet(scope=Scope(kind=ScopeKind.STRATEGY, name="\udfff"), mode=Mode.HALT, cause="x", reason="\ud800")
+    held = Draft(body=halted, stream="desk", at=NOW, actor="desk", dedupe=None)
+    fold.apply(stored(held, seq=2, prev_hash=fold.hash or "", recorded_at=NOW)[1])
+
+    assert len(fold.digest()) == 64
+
+
+@pytest.mark.parametrize("seq", [float("nan"), 1.5, "1", None, True])
+def test_h5_snapshot_when_its_books_are_at_no_event_then_is_none(seq: object) -> None:
+    saving = DeskFold().begin_saving()
+    saving.pack()
+    plain = json.loads(saving.state)
+    plain["books"]["seq"] = seq
+    with pytest.raises(EncodingError, match="no state of a desk"):
+        DeskFold.load(json.dumps(plain).encode(), saving.parts)
+
+
+def test_m1_amount_when_read_with_more_places_than_can_be_written_then_encoding_error() -> None:
+    for text in ("9" * 102, f"0.{'0' * 100}1", "-" + "1" * 4_000):
+        with pytest.raises(EncodingError, match="more than 100 places"):
+            from_plain(Decimal, text)
+    assert canonical(from_plain(Decimal, "9" * 101)) == f'"{"9" * 101}"'
+    with pytest.raises(MoneyError) as caught:
+        exact("9" * 4_000)
+    assert len(str(caught.value)) < 120

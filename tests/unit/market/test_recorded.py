@@ -545,6 +545,19 @@ async def test_compact_form_when_damaged_then_says_what_to_delete(folder: Path, 
         await provider.chain("SPX", first=EARLIEST, last=LATEST)
 
 
+@pytest.mark.parametrize(("pattern", "old", "new"), [("index.json", b'"SPX"', b'"SPY"'), ("bars *.npz", b"close", b"clone")])
+def test_compact_form_when_it_is_not_what_was_written_then_nothing_of_it_is_believed(
+    pattern: str, old: bytes, new: bytes, folder: Path, tmp_path: Path
+) -> None:
+    cache = tmp_path / "cache"
+    opened(folder, cache_dir=cache)
+    for stored in cache.rglob(pattern):
+        stored.write_bytes(stored.read_bytes().replace(old, new))
+
+    with pytest.raises(UserError, match="is not what was written.*Delete the folder"):
+        opened(folder, cache_dir=cache)
+
+
 def test_data_folder_when_read_then_nothing_is_written_to_it(folder: Path, tmp_path: Path) -> None:
     before = sorted(path.name for path in folder.rglob("*"))
 

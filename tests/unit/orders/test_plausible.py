@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from decimal import Decimal
 from typing import Any
 
@@ -11,14 +11,15 @@ import pytest
 
 from core.app import replay
 from core.domain.events import CashMoved, Mode, Settled
-from core.domain.instruments import Cash, Equity, Future, Index
+from core.domain.instruments import Cash, Equity, Future, Index, Instrument
 from core.domain.orders import Fill, OrderState
-from core.orders.plausible import LONGEST_WORDS, believed, sensible_snapshot, words
+from core.errors import Unavailable
+from core.orders.plausible import LONGEST_WORDS, believed, sensible_snapshot, sensible_updates, words
 from core.orders.ticket import _preview
 from core.ports import BrokerOrder, BrokerPosition, BrokerSnapshot, BrokerStatus, OrderReport, Preview
 from core.runtime import SimRuntime
 from tests.fake_broker import open_world, simulated
-from tests.unit.risk.market import NOW, PRACTICE, SPREAD, envelope
+from tests.unit.risk.market import NOW, PRACTICE, SPREAD, envelope, put
 
 FILL = Fill(
     exec_id="E1", account=PRACTICE, client_id="O1", instrument=SPREAD[0].instrument, side=SPREAD[0].side, quantity=1,
@@ -85,6 +86,37 @@ def test_m1_fill_when_it_has_more_digits_than_add_up_exactly_then_is_nonsense() 
 def test_words_when_a_broker_sends_a_page_then_are_cut() -> None:
     assert len(words("<html>" * 10_000)) == LONGEST_WORDS + 4
     assert words("no margin") == "no margin"
+
+
+def test_k2_words_when_a_secret_stands_where_they_are_cut_then_nothing_of_it_is_kept() -> None:
+    page = "x" * (LONGEST_WORDS - 5) + "hunter2-Hunter2"
+    kept, _ = believed(replace(ORDER, description=page), lambda text: text.replace("hunter2-Hunter2", "****"))
+    assert kept is not None and kept.description == "x" * (LONGEST_WORDS - 5) + "****"
+
+
+@pytest.mark.parametrize(
+    "instrument", [replace(put(2700), expiry=date(2041, 1, 18)), Future(root="ES", expiry=date(1997, 3, 20), multiplier=50)], ids=str
+)
+def test_f9_holding_when_no_calendar_says_when_it_ends_then_is_nonsense(instrument: Instrument) -> None:
+    assert "an expiry of" in believed(replace(HELD, instrument=instrument))[1]
+    assert "an expiry of" in believed(replace(FILL, instrument=instrument))[1]
+
+
+@pytest.mark.parametrize("answer", [None, 7, "no books", b"", {}, []])
+def test_f9_answer_when_it_is_of_another_kind_then_unavailable(answer: Any) -> None:
+    with pytest.raises(Unavailable, match="its answer is none"):
+        sensible_snapshot(answer)
+    with pytest.raises(Unavailable, match="its answer is none"):
+        sensible_updates([answer])
+
+
+def test_f9_books_when_their_orders_are_none_then_are_not_complete() -> None:
+    books = BrokerSnapshot(
+        account=PRACTICE, epoch=1, complete=True, at=NOW, cash=Decimal(7), orders=("an order", None), positions=(HELD,),  # type: ignore[arg-type]
+        fills=(), settlements=(), movements=(), cursor=4,
+    )
+    kept, wrong = sensible_snapshot(books)
+    assert wrong is not None and not kept.complete and not kept.orders and kept.positions == (HELD,)
 
 
 def test_f9_snapshot_when_a_part_is_nonsense_then_keeps_the_rest_and_is_not_complete() -> None:

@@ -285,3 +285,21 @@ async def test_open_when_the_archive_is_up_to_date_then_sqlite_utils_is_not_load
     await (await opened(path, runtime)).close()
 
     assert loaded_by_a_process_using(path) == "[]\n"
+
+
+@pytest.mark.parametrize("column", ["kind", "body"])
+async def test_archive_when_a_file_holds_a_value_of_another_type_then_is_corrupt(column: str, path: Path, runtime: SystemRuntime) -> None:
+    archive = await opened(path, runtime)
+    await archive.write([Put(table="paper", row={"kind": "k", "key": "1", "body": "{}"})])
+    await archive.close()
+    connection = sqlite3.connect(path)
+    connection.execute(f"UPDATE paper SET {column} = x'ff'")
+    connection.commit()
+    connection.close()
+    archive = await opened(path, runtime)
+
+    with pytest.raises(Corrupt, match=f"holds bytes where {column} is str"):
+        await archive.select("paper")
+    with pytest.raises(Corrupt, match=f"holds bytes where {column} is str"):
+        await archive.everything()
+    await archive.close()
