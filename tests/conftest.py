@@ -9,10 +9,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import settings
+from hypothesis import Phase, settings
 
-# No deadline: the machine may be busy. Nothing random: a red run is red again. `HYPOTHESIS_PROFILE=explore` looks further.
+# No deadline: the machine may be busy. Nothing random: a red run is red again. `HYPOTHESIS_PROFILE=explore` looks further, `unshrunk`
+# says only whether something is wrong, without the minutes that a small example costs.
 settings.register_profile("ci", derandomize=True, deadline=None, database=None, print_blob=True)
+settings.register_profile("unshrunk", settings.get_profile("ci"), phases=(Phase.explicit, Phase.generate))
 settings.register_profile("explore", deadline=None, max_examples=2_000, print_blob=True)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci"))
 

@@ -103,7 +103,7 @@ def _tested(tree: Path, look: Sequence[str]) -> str:
 
 
 def _run(tree: Path, arguments: Sequence[str]) -> subprocess.CompletedProcess[str]:
-    environment = {**os.environ, "PYTHONPATH": str(tree), "PYTHONDONTWRITEBYTECODE": "1"}
+    environment = {**os.environ, "PYTHONPATH": str(tree), "PYTHONDONTWRITEBYTECODE": "1", "HYPOTHESIS_PROFILE": "unshrunk"}
     command = [sys.executable, *arguments]
     try:
         return subprocess.run(
