@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from bot.auth import PIN_FORM, Person, Pins
 from bot.buttons import Button, Buttons, Stored
 from bot.intent.line import Typed, Unclear, parse
-from core.command import Access, Call, Caller, Kind, Role, Via
+from core.command import Access, Call, Caller, Kind, Role, Via, repeated
 from core.desk import Desk
 from core.dispatch import call_line, command_of, dispatch, stamped
 from core.domain.encoding import digest
@@ -401,7 +401,8 @@ def _which(buttons: list[Button]) -> Button:
 
 
 def _unclear(read: Unclear) -> Reply:
-    said = f"I do not know {read.text.split()[0]!r} as a command." if read.text.split() else "Say what you would like to know or do."
+    words = read.text.split()
+    said = f"I do not know {repeated(words[0])} as a command." if words else "Say what you would like to know or do."
     actions = tuple(_suggestion(name) for name in read.suggestions)
     return Reply(blocks=(Text(text=f"{said} Did you mean one of these? `help` lists everything."),), actions=actions, ok=False)
 

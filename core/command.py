@@ -187,7 +187,7 @@ def parse_args(command: Command, words: list[str]) -> dict[str, Any]:
                 raise UserError(f"{name} is given twice.", "Give it once.")
             args[name] = read_value(known[name], value)
         elif found and re.fullmatch(r"[a-z_]+", name) and not _takes_text(open_slots):
-            raise UserError(f"{command.name} has no parameter {name!r}.", f"It takes: {_names(command)}.")
+            raise UserError(f"{command.name} has no parameter {repeated(name)}.", f"It takes: {_names(command)}.")
         else:
             loose.append(word)
     _place(command, loose, [slot for slot in open_slots if slot.name not in args], args)
@@ -211,7 +211,8 @@ def _place(command: Command, loose: list[str], slots: list[Parameter], args: dic
             continue  # an optional parameter that this word does not fit is skipped; a later one may fit
         loose.pop(0)
     if loose:
-        raise UserError(f"{command.name} does not understand {' '.join(loose)!r}.", f"It takes: {_names(command)}. {_example(command)}")
+        said = repeated(" ".join(loose))
+        raise UserError(f"{command.name} does not understand {said}.", f"It takes: {_names(command)}. {_example(command)}")
 
 
 def read_value(parameter: Parameter, text: str) -> Any:
@@ -219,8 +220,12 @@ def read_value(parameter: Parameter, text: str) -> Any:
     try:
         return _READERS[parameter.kind](parameter, text)
     except (MoneyError, ValueError) as error:
-        said = text if len(text) <= LONGEST_SAID else f"{text[:LONGEST_SAID]}..."
-        raise UserError(f"{parameter.name} cannot be {said!r}: {error}.") from error
+        raise UserError(f"{parameter.name} cannot be {repeated(text)}: {error}.") from error
+
+
+def repeated(text: str) -> str:
+    """What somebody said and was not understood, as it is repeated to them: quoted, and not endless."""
+    return repr(text if len(text) <= LONGEST_SAID else f"{text[:LONGEST_SAID]}...")
 
 
 def format_call(command: Command, args: Mapping[str, Any]) -> str:

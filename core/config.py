@@ -19,6 +19,7 @@ from core import plugins
 from core.config_file import ConfigError as ConfigError
 from core.config_file import read_yaml, shown
 from core.domain.accounts import Account, AccountId, AccountKind, Charter, Env
+from core.domain.holidays import FIRST_YEAR, LAST_YEAR
 from core.domain.money import MoneyError, exact
 from core.exits import exit_settings
 from core.settings import Kind, Loosens, Parameters, Setting, Value
@@ -470,7 +471,9 @@ def speed_of(value: object) -> float:
 
 def _option_errors(provider: str, options: Mapping[str, Any]) -> list[str]:
     """Options the provider does not have, or of another type than theirs."""
-    declared = {item.name: item.default for item in fields(plugins.load("providers", provider).PARAMETERS)}
+    parameters = fields(plugins.load("providers", provider).PARAMETERS)
+    declared = {item.name: item.default for item in parameters}
+    bounds = {item.name: item.metadata["bounds"] for item in parameters if "bounds" in item.metadata}
     declared.pop("cache_dir", None)
     errors = [
         f"market: {provider} has no option {shown(key)}; it has {', '.join(sorted({*declared, 'speed'}))}"
@@ -479,8 +482,12 @@ def _option_errors(provider: str, options: Mapping[str, Any]) -> list[str]:
     for key, value in options.items():
         if isinstance(declared.get(key), int) and (not isinstance(value, int) or isinstance(value, bool)):
             errors.append(f"market: {key} must be a whole number, not {shown(value)}")
-        if key == "start" and not isinstance(value, date):
+        elif key in bounds and not bounds[key][0] <= value <= bounds[key][1]:
+            errors.append(f"market: {key} must be from {bounds[key][0]:,} to {bounds[key][1]:,}, not {shown(value)}")
+        if key == "start" and type(value) is not date:
             errors.append(f"market: start must be a day such as 2026-11-20, not {shown(value)}")
+        elif key == "start" and not FIRST_YEAR <= value.year <= LAST_YEAR:
+            errors.append(f"market: start must be a day from {FIRST_YEAR} to {LAST_YEAR}, which the exchange calendar covers, not {value}")
     return errors
 
 

@@ -11,7 +11,7 @@ from dataclasses import replace
 from typing import Any
 
 from core import plugins
-from core.command import Access, Call, Caller, Command, Kind, Role, Via, format_call
+from core.command import Access, Call, Caller, Command, Kind, Role, Via, format_call, repeated
 from core.commands._planned import planned
 from core.desk import Desk
 from core.domain.accounts import AccountId
@@ -33,7 +33,7 @@ def command_of(name: str) -> Command:
     if name in planned():
         raise UserError(f"`{name}` is planned and not available yet ({planned()[name]}).", "`help` lists what there is.")
     if name not in plugins.names("commands"):
-        raise UserError(f"There is no command {name!r}.", "`help` lists what there is.")
+        raise UserError(f"There is no command {repeated(name)}.", "`help` lists what there is.")
     command: Command = plugins.load("commands", name).COMMAND
     return command
 

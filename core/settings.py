@@ -57,11 +57,11 @@ class Setting:
         word = text.strip()
         if self.kind is Kind.FLAG:
             if word.lower() not in ("yes", "no", "on", "off", "true", "false"):
-                raise ValueError(f"{self.name} is yes or no, not {text!r}")
+                raise ValueError(f"{self.name} is yes or no, not {text!r:.60}")
             return word.lower() in ("yes", "on", "true")
         if self.kind in (Kind.TEXT, Kind.CHOICE):
             if self.choices and word not in self.choices:
-                raise ValueError(f"{self.name} must be one of {', '.join(self.choices)}, not {text!r}")
+                raise ValueError(f"{self.name} must be one of {', '.join(self.choices)}, not {text!r:.60}")
             return word
         try:
             number = exact(word.removesuffix("%").replace("_", "")) / (100 if word.endswith("%") else 1)

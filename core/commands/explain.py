@@ -8,7 +8,7 @@ from __future__ import annotations
 import difflib
 
 from core import plugins
-from core.command import Access, Call, Command, Kind, Parameter
+from core.command import Access, Call, Command, Kind, Parameter, repeated
 from core.commands._glossary import ALIASES, TERMS
 from core.commands._trades import priced_holdings
 from core.desk import Desk
@@ -36,9 +36,9 @@ async def run(desk: Desk, call: Call) -> Reply:
         return Reply(blocks=(Text(text=f"`help {name}` explains it."),), actions=(Action(label=f"Help {name}", line=f"help topic={name}"),))
     near = difflib.get_close_matches(term, [*TERMS, *ALIASES], n=NEAR)
     if not near:
-        raise UserError(f"I have no explanation of {topic!r}.", "`explain delta` is one I have; `help` lists the commands.")
+        raise UserError(f"I have no explanation of {repeated(topic)}.", "`explain delta` is one I have; `help` lists the commands.")
     actions = tuple(Action(label=item, line=f'explain topic="{item}"') for item in near)
-    return Reply(blocks=(Text(text=f"I have no explanation of {topic!r}. Did you mean one of these?"),), actions=actions, ok=False)
+    return Reply(blocks=(Text(text=f"I have no explanation of {repeated(topic)}. Did you mean one of these?"),), actions=actions, ok=False)
 
 
 async def _trade(desk: Desk, trade: Trade) -> Reply:

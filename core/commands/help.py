@@ -5,7 +5,7 @@ from __future__ import annotations
 from types import ModuleType
 
 from core import plugins
-from core.command import ACCOUNT, Access, Call, Command, Kind, Parameter
+from core.command import ACCOUNT, Access, Call, Command, Kind, Parameter, repeated
 from core.commands._planned import planned
 from core.desk import Desk
 from core.errors import UserError
@@ -51,7 +51,7 @@ def _topic(name: str, said: str) -> Reply:
             return _about_plugin(f"{kind} {name}", plugins.load(family, name), f"{family}.{name}")
     if name in planned():
         return Reply(blocks=(Text(text=f"{name}: {planned()[name]}. It is planned and not available yet."),), ok=False)
-    raise UserError(f"There is no help on {said!r}.", "`help` lists the commands; `explain` knows the terms.")
+    raise UserError(f"There is no help on {repeated(said)}.", "`help` lists the commands; `explain` knows the terms.")
 
 
 def _about_command(command: Command) -> Reply:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from core.command import Access, Call, Command, Kind, Parameter, Role
+from core.command import Access, Call, Command, Kind, Parameter, Role, repeated
 from core.commands._exits import due_blocks
 from core.commands._modes import actor_of
 from core.desk import Desk
@@ -81,7 +81,7 @@ def _named(desk: Desk, key: str | None) -> tuple[str, Setting]:
     if len(found) != 1:
         near = ", ".join(found or [name for name in desk.settings.specs if key in name][:5])
         raise UserError(
-            f"{key!r} names {len(found)} settings." if found else f"There is no setting {key!r}.",
+            f"{repeated(key)} names {len(found)} settings." if found else f"There is no setting {repeated(key)}.",
             f"Did you mean {near}?" if near else "`settings` lists them all.",
         )
     return found[0], desk.settings.specs[found[0]]
@@ -99,7 +99,7 @@ def _shown(desk: Desk, key: str | None) -> Reply:
     exact = key in specs
     names = [name for name in specs if key is None or (name == key if exact else key in name)]
     if not names:
-        raise UserError(f"There is no setting {key!r}.", "`settings` lists them all.")
+        raise UserError(f"There is no setting {repeated(key)}.", "`settings` lists them all.")
     rows: list[tuple[Cell, ...]] = [row_of(desk, name) for name in sorted(names)]
     blocks: list[Table | Text | Notice] = [Table(title="Settings", columns=COLUMNS, rows=tuple(rows))]
     if len(names) == 1:

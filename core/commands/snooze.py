@@ -9,7 +9,7 @@ import re
 from datetime import timedelta
 
 from core.clock import exchange_time
-from core.command import Access, Call, Command, Kind, Parameter
+from core.command import Access, Call, Command, Kind, Parameter, repeated
 from core.commands._exits import told_exit
 from core.commands._modes import actor_of
 from core.desk import Desk
@@ -35,7 +35,7 @@ def span(text: str) -> timedelta:
     """How long `30m`, `2h` or `1d` is; raise UserError with what would be right."""
     found = re.fullmatch(r"(\d{1,4})([mhd])", text.strip().lower())
     if found is None or not timedelta(0) < (gone := timedelta(**{UNITS[found[2]]: int(found[1])})) <= LONGEST:
-        raise UserError(f"{text!r} is no time to put it off by.", "Say 30m, 2h or 1d; 30d at most.")
+        raise UserError(f"{repeated(text)} is no time to put it off by.", "Say 30m, 2h or 1d; 30d at most.")
     return gone
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
-from datetime import date, datetime
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -29,6 +29,7 @@ LARGEST_DIVIDEND = 10_000  # a share
 _EXPIRIES = (date(2000, 1, 1).toordinal(), date(2099, 12, 31).toordinal())
 _STRIKES = (1, 10**8 - 1)  # in thousandths, as a contract's symbol can hold them
 _LONGEST_ROOT = 6
+_BEHIND = timedelta(hours=5)
 _COLUMNS: Mapping[str, npt.DTypeLike] = {
     "root": np.object_, "expiry": np.int64, "right": np.int8, "strike_milli": np.int64, "bid": np.float64, "ask": np.float64,
     "bid_size": np.int64, "ask_size": np.int64, "open_interest": np.int64, "volume": np.int64, "vendor_iv": np.float64,
@@ -144,7 +145,10 @@ def _is_day(day: object) -> bool:
 
 
 def _is_time(at: object) -> bool:
-    return isinstance(at, datetime) and at.tzinfo is not None and FIRST_YEAR < at.year < LAST_YEAR
+    if not isinstance(at, datetime) or at.tzinfo is None or not FIRST_YEAR <= at.year <= LAST_YEAR:
+        return False
+    everywhere = at.astimezone(UTC)  # and in New York, whose day must be one of the calendar's
+    return (everywhere - _BEHIND).year >= FIRST_YEAR and everywhere.year <= LAST_YEAR
 
 
 def _is_amount(value: object, *, most: Decimal) -> bool:

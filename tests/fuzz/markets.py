@@ -354,6 +354,12 @@ SMALL = {
 }  # a chain of some rows is enough, and read quickly
 
 
+MANIFESTS = tuple(f"- {{role: chain, file: {word}}}\n".encode() for word in (
+    "/dev/zero", "../../../etc/passwd", f"0x{'f' * 9_000}", "x" * 5_000, '"a\\0b"', "[a, b]", "{a: b}", "2026-02-30", "1:1:1", "on", "~", "*a",
+    ".", "&a [*a]", "\u202ea", "''",
+))
+
+
 class Recordings(Looped):
     """Folders of recorded data whose files and manifest may hold anything: a market, or a UserError that says what is wrong."""
 
@@ -387,6 +393,8 @@ class Recordings(Looped):
 
     @staticmethod
     def _bent(source: Source, name: str, files: Mapping[str, bytes]) -> bytes:
+        if name == "manifest.yaml" and source.chance(0.3):
+            return source.pick(MANIFESTS)
         if source.chance(0.3):
             return source.raw(tuple(SMALL.values()))
         lines = files[name].decode("utf-8", "replace").split("\n")

@@ -29,6 +29,7 @@ _ROLES: Mapping[str, tuple[frozenset[str], str | None]] = {
     "settlements": (frozenset({SETTLEMENTS}), None),
 }
 _KEYS = frozenset({"role", "file", "layout", "symbol", "time"})
+_LONGEST_WORD = 200
 _HELP = "See docs/recorded-data.md for the form of a manifest."
 
 
@@ -109,6 +110,9 @@ def _listed(folder: Path, number: int, entry: object) -> Source:
     unknown = sorted(str(key) for key in entry.keys() - _KEYS)
     if unknown:
         raise UserError(f"{where} has {', '.join(unknown)}, which means nothing here", f"Known are {', '.join(sorted(_KEYS))}.")
+    for key, value in entry.items():
+        if not _is_word(value):
+            raise UserError(f"{where}: {key} is no word", "Put it in quotes where it is one. " + _HELP)
     if entry["role"] not in _ROLES:
         raise UserError(f"{where} has the role {entry['role']!r}", f"Known are {', '.join(sorted(_ROLES))}.")
     roles, symbol = _ROLES[entry["role"]]
@@ -127,6 +131,13 @@ def _listed(folder: Path, number: int, entry: object) -> Source:
         path=path, layout=layout, symbol=None if said is None else str(said).upper(), time=_time(where, entry.get("time")),
         only_dividends=entry["role"] == "dividends",
     )
+
+
+def _is_word(value: object) -> bool:
+    """A short text, or what YAML reads from one: a number, or nothing."""
+    if isinstance(value, str):
+        return len(value) <= _LONGEST_WORD and value.isprintable()
+    return value is None or (type(value) is int and abs(value) < 10**9)
 
 
 def _time(where: str, value: object) -> time | None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from functools import partial
@@ -39,6 +39,7 @@ SET_DELAY = timedelta(minutes=15)  # the morning settlement value is published t
 LATE_CLOSE = timedelta(minutes=15)  # index and ETF options trade this much longer than shares
 STEP_TO = time(10, 0)  # exchange time
 AFTER_CLOSE = timedelta(minutes=1)
+HISTORY = (2, 2520)  # sessions of back-history
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,7 +50,7 @@ class Parameters:
     """
 
     seed: int = 1
-    history_sessions: int = 504
+    history_sessions: int = field(default=504, metadata={"bounds": HISTORY})
     start: date = date(2026, 11, 2)
 
 
@@ -58,8 +59,8 @@ PARAMETERS = Parameters
 
 def build(parameters: Parameters, *, clock: Clock, runtime: Runtime | None = None) -> SimulatedProvider:
     """Make the market of these parameters. With a runtime, work is done in its threads."""
-    if not 2 <= parameters.history_sessions <= 2520:
-        raise UserError(f"history_sessions must be from 2 to 2,520, not {parameters.history_sessions}")
+    if not HISTORY[0] <= parameters.history_sessions <= HISTORY[1]:
+        raise UserError(f"history_sessions must be from {HISTORY[0]} to {HISTORY[1]:,}, not {parameters.history_sessions}")
     try:
         return SimulatedProvider(parameters, clock=clock, runtime=runtime)
     except CalendarError as error:

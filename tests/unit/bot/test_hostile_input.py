@@ -13,6 +13,7 @@ import pytest
 from bot.__main__ import _handler
 from bot.buttons import Buttons, hash_of
 from bot.render import render, to_json
+from core import plugins
 from core.config import ConfigError, load_config
 from core.errors import Corrupt, UserError
 from core.logs import Level, Logs
@@ -113,13 +114,46 @@ def test_k1_file_when_yaml_gives_something_odd_then_is_refused_with_a_sentence(t
     assert caught.value.errors[0].startswith("config.yaml")
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "market: {start: 9999-12-31}\n", "market: {start: 0001-01-01}\n", "market: {start: 2026-11-20 10:00:00}\n",
+        "market: {history_sessions: 1}\n", "market: {history_sessions: 1000000000}\n",
+    ],
+)
+def test_k1_market_when_it_cannot_be_then_is_a_mistake_of_the_file_and_the_desk_still_starts(text: str, tmp_path: Path) -> None:
+    path = tmp_path / "config.yaml"
+    path.write_text(text)
+    with pytest.raises(ConfigError, match="market: "):
+        load_config(path)
+
+
 def test_manifest_when_it_is_no_text_then_is_refused_with_a_sentence(tmp_path: Path) -> None:
     (tmp_path / "manifest.yaml").write_bytes(b"\xff\xfe\x00")
     with pytest.raises(UserError, match=r"manifest\.yaml is not valid"):
         find_sources(tmp_path, lambda text: None)
 
 
+@pytest.mark.parametrize("word", ["[a]", "{a: b}", f"0x{'f' * 9_000}", "x" * 5_000, '"a\\0b"', "on", "7.5"])
+@pytest.mark.parametrize("key", ["role", "file", "layout", "symbol", "time"])
+def test_manifest_when_a_value_is_no_word_then_is_refused_with_a_sentence(key: str, word: str, tmp_path: Path) -> None:
+    entry = {"role": "chain", "file": "a.csv", key: word}
+    (tmp_path / "manifest.yaml").write_text("- {" + ", ".join(f"{name}: {value}" for name, value in entry.items()) + "}\n")
+    with pytest.raises(UserError, match=f"{key} is no word") as caught:
+        find_sources(tmp_path, lambda text: None)
+    assert len(str(caught.value)) < 200
+
+
 def test_record_when_a_field_is_absurd_then_is_written_in_a_few_characters() -> None:
     logs = Logs()
     logs.write(Level.INFO, "x", at=datetime.max.replace(tzinfo=UTC), first=datetime(1, 1, 1, tzinfo=UTC), amount=Decimal("1E+999999"))
     assert len(json.dumps(logs.records())) < 300
+
+
+@pytest.mark.parametrize("name", plugins.names("commands"))
+@pytest.mark.parametrize("word", ["x" * 3_900, "9" * 3_900, "�" * 3_900], ids=["letters", "digits", "no text"])
+async def test_a8_line_when_a_word_of_it_is_endless_then_it_is_not_repeated_whole(name: str, word: str) -> None:
+    talk = session(await open_desk())
+    for line in (f"{name} {word}", f"{name} {word[:1900]} {word[:1900]}", f"{name} {word}=1", f"{word} {name}", f"{name} account={word}"):
+        shown = render((await talk.hear(line)).reply)
+        assert max(map(len, shown.split("\n"))) <= 500, line[:40]
