@@ -355,8 +355,8 @@ SMALL = {
 
 
 MANIFESTS = tuple(f"- {{role: chain, file: {word}}}\n".encode() for word in (
-    "/dev/zero", "../../../etc/passwd", f"0x{'f' * 9_000}", "x" * 5_000, '"a\\0b"', "[a, b]", "{a: b}", "2026-02-30", "1:1:1", "on", "~", "*a",
-    ".", "&a [*a]", "\u202ea", "''",
+    "/dev/zero", "../../../etc/passwd", f"0x{'f' * 9_000}", "x" * 5_000, '"a\\0b"', "[a, b]", "{a: b}", "2026-02-30", "1:1:1",
+    "on", "~", "*a", ".", "&a [*a]", "\u202ea", "''",
 ))
 
 
