@@ -84,11 +84,16 @@ def endings(book: Book, snapshot: BrokerSnapshot, *, sent_now: Collection[str]) 
             # Every execution of it is in the book by now; that not all of it counts is a correction's work, or a bust's.
             reason = f"the broker's books show it done; {order.filled} of {order.quantity} count after its corrections"
             found.append((None, OrderEnded(client_id=order.client_id, outcome="cancelled", reason=reason)))
-        elif reported is None and snapshot.complete and order.broker_ref is None and order.client_id not in sent_now:
-            # Evidence of absence: a complete answer names every order since the cursor, and this one was never acknowledged.
+        elif reported is None and snapshot.complete and not _was_there(order) and order.client_id not in sent_now:
+            # Evidence of absence: a complete answer names every order since the cursor, and this one was never heard of.
             reason = "the broker's complete books never had this order"
             found.append((None, OrderEnded(client_id=order.client_id, outcome="denied", reason=reason)))
     return found
+
+
+def _was_there(order: Order) -> bool:
+    """The broker once had it: it said so, or it reported an execution, be it one that was taken back since."""
+    return order.broker_ref is not None or bool(order.fills)
 
 
 def differences(book: Book, snapshot: BrokerSnapshot, *, sent_now: Collection[str]) -> tuple[Difference, ...]:
@@ -102,7 +107,7 @@ def differences(book: Book, snapshot: BrokerSnapshot, *, sent_now: Collection[st
         found.append(_difference("cash", text, at=at, theirs=snapshot.cash, ours=book.cash))
     by_client = {order.client_id for order in snapshot.orders if order.client_id}
     for order in book.live.values():
-        if order.client_id not in by_client and order.broker_ref is not None and order.client_id not in sent_now:
+        if order.client_id not in by_client and _was_there(order) and order.client_id not in sent_now:
             keys = tuple(leg.instrument.key for leg in order.envelope.legs)
             text = f"order {order.client_id} works in the book, the broker does not have it"
             units = Decimal(order.quantity - order.filled)

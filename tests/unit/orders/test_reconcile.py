@@ -191,6 +191,24 @@ async def test_e1_order_when_lost_then_a_person_writes_it_off_and_can_close_the_
 
 
 @simulated
+async def test_e1_order_when_never_acknowledged_and_its_fills_are_busted_then_its_absence_does_not_say_it_never_was(
+    runtime: SimRuntime,
+) -> None:
+    world = await open_world(runtime)
+    world.broker.fault("submit", BrokerTimeout("submit"), after=True)
+    await world.send()
+    world.broker.fill_spread()
+    world.broker.orders.clear()
+    await world.sender.pump(0)
+    assert (world.state(), world.order().broker_ref) == (OrderState.FILLED, None)
+    for leg, name, price in ((SPREAD[0], "E0", "30"), (SPREAD[1], "E1", "25")):
+        world.broker.fill(leg, 1, price, exec_id=f"{name}b", corrects=name, busted=True)
+    await world.sender.connect()
+    assert world.state() is OrderState.UNKNOWN
+    assert world.mode(*SPREAD) is Mode.HALT
+
+
+@simulated
 async def test_unhalt_when_the_books_still_differ_then_refused_and_later_possible(runtime: SimRuntime) -> None:
     world = await open_world(runtime)
     world.run_accounts()
