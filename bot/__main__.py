@@ -27,6 +27,7 @@ SOCKET = "desk.sock"
 OWNER_SECONDS = 60.0
 KILL_SECONDS = 10.0
 SETTLE_SECONDS = 5.0
+PROOF_SECONDS = 15.0  # a process that only kills waits so long for the brokers' books; the next start goes on
 LINE_WIDTH = 100
 LONGEST_NAME, LONGEST_PATH = 255, 4_000  # bytes that a file system takes
 DESCRIPTION = "An options desk you talk to. Without a command: the terminal chat on a simulated market with paper money."
@@ -231,12 +232,35 @@ async def _here(options: argparse.Namespace, line: str, *, say: Callable[[str], 
     app, pins, _ = opened
     try:
         await app.start()
+        before = app.desk.fold.kill
         answer = await _answer(app.desk, pins, line, chat="do")
         await _settle(app.desk)
+        if app.desk.fold.kill not in (None, before):
+            answer["text"] += await _proof(app)
         return answer
     finally:
         await app.stop()
         await app.desk.runtime.aclose()
+
+
+async def _proof(app: Any) -> str:
+    """What the brokers' complete books prove after a kill, in words; the next start goes on where they do not."""
+    from bot.render import render
+    from core.announce import announce
+    from core.domain.events import KillChecked
+
+    desk, found = app.desk, list[str]()
+
+    def heard(event: Any, outcomes: Any) -> None:
+        news = announce(event, outcomes, desk.books) if isinstance(event.body, KillChecked) else None
+        found.extend([] if news is None else [render(news.reply)])
+
+    stop = desk.listen(heard)
+    try:
+        await app.prove_kill(PROOF_SECONDS)
+    finally:
+        stop()
+    return "".join(f"\n\n{text}" for text in found)
 
 
 async def _settle(desk: Any) -> None:
@@ -302,6 +326,9 @@ async def _kill(options: argparse.Namespace) -> int:
     except (DeskError, OSError, TimeoutError) as error:
         write_out(options.redaction.redact(f"[!] {error}\n"))
         answer = None
+    except Exception as error:  # noqa: BLE001 - whatever is wrong with the desk, the HALT file does without it
+        write_out(_bug(options, error))
+        answer = None
     finally:
         await asking.aclose()
     if answer is not None:
@@ -313,7 +340,11 @@ async def _kill(options: argparse.Namespace) -> int:
             why = str(error).rstrip(".")
             write_out(f"[x] No HALT file could be written: {why}. Nothing was stopped; end the desk's process, cancel at the broker.\n")
             return 1
-        write_out("[!] A HALT file was written: no process on this directory sends anything any more. Working orders were not cancelled.\n")
+        orders = "Working orders were not cancelled." if answer is None else "What is named above may still fill."
+        write_out(
+            f"[!] A HALT file was written: no process on this directory sends anything any more. {orders} A desk that runs on it, now or "
+            "later, cancels them and tells you what is proved; until then cancel them at the broker.\n"
+        )
         return 0 if answer is None else 1
     return 0
 

@@ -11,6 +11,7 @@ from decimal import Decimal
 from enum import StrEnum
 
 from core.autonomy import exit_key
+from core.domain.calendar import EXCHANGE
 from core.domain.events import (
     Adjusted,
     AlertRaised,
@@ -19,6 +20,8 @@ from core.domain.events import (
     ExitDue,
     ExternalOrder,
     Filled,
+    KillChecked,
+    KilledOrder,
     MandateGranted,
     MandateRevoked,
     Mode,
@@ -124,6 +127,8 @@ def _told(event: Event, outcomes: Sequence[Outcome], books: Books) -> Announceme
         return _acted(event, body, books) if body.mandate is not None else None
     if isinstance(body, MandateGranted | MandateRevoked):
         return _mandate(event, body)
+    if isinstance(body, KillChecked):
+        return _kill_checked(event, body, books)
     return _reconciled(event, body) if isinstance(body, Reconciled) else None
 
 
@@ -355,6 +360,53 @@ def _mode(event: Event, body: ModeSet) -> Announcement:
     actions = _LOOK if body.mode is Mode.REDUCING and body.cause.startswith(("stale data:", "bug:")) else ()
     text = f"{scope} is {_MODE_WORDS[body.mode]}. Reason: {_sentence(body.reason)}"
     return _news(event, f"mode:{event.seq}", loud, text, actions=actions)
+
+
+def _kill_checked(event: Event, body: KillChecked, books: Books) -> Announcement:
+    """What a kill came to at one account: proved by the broker's complete books, or what may still fill."""
+    where, filled = body.account.id, [item for item in body.ended if item.filled]
+    ended = "; ".join(_ended_words(item) for item in body.ended)
+    parts = [f"Ended: {ended}."] if ended else []
+    if body.external:
+        parts.append(f"EXTERNAL and left alone, they may still fill: {', '.join(body.external)}.")
+    if body.confirmed_since:
+        parts.append(f"You confirmed since, and it goes on: {', '.join(body.confirmed_since)}.")
+    actions = [
+        Action(label=f"Cancel {ref} at the broker", line=f"cancel order_id={ref}", style="danger") for ref in body.external
+    ]
+    if body.proved:
+        read = "" if body.read_at is None else f" Its complete books of {body.read_at.astimezone(EXCHANGE):%H:%M:%S} ET say so."
+        text = " ".join((f"Proved: no order of the desk is working at {where}.{read}", *parts))
+        urgency = Urgency.HIGH if filled else Urgency.MEDIUM
+        return _news(event, f"kill:{event.seq}", urgency, text, actions=tuple(actions))
+    named = "; ".join(_working_words(name, books) for name in body.pending)
+    if body.pending:
+        said = f"NOT proved at {where}: these may still fill: {named}. Cancel them at the broker."
+    else:
+        said = f"NOT proved at {where}: the desk knows of no order that works there, and the broker's complete books have not said so."
+    why = [_sentence(body.reason[:1].upper() + body.reason[1:])] if body.reason else []
+    if body.lost:
+        why.append(f"The broker's complete books do not have {', '.join(body.lost)}: look there, then write it off.")
+        actions += [Action(label=f"Write off {name}", line=f"cancel order_id={name}") for name in body.lost]
+    text = " ".join((said, *why, *parts, "The desk goes on asking."))
+    return _news(event, f"kill:{event.seq}", Urgency.CRITICAL, text, actions=(*actions, Action(label="Status", line="status")))
+
+
+def _ended_words(item: KilledOrder) -> str:
+    if item.outcome == "filled":
+        return f"{item.client_id} FILLED before its cancel, {item.filled} of {item.quantity}"
+    if item.outcome == "denied":
+        return f"{item.client_id} was not sent"
+    done = f" after {item.filled} of {item.quantity} filled" if item.filled else ""
+    return f"{item.client_id} {item.outcome}{done}"
+
+
+def _working_words(name: str, books: Books) -> str:
+    order = books.order(name)
+    if order is None:
+        return name
+    ref = f", the broker's number {order.broker_ref}" if order.broker_ref else ""
+    return f"{name} ({order.leaves} x {describe_legs(order.envelope.legs)}{ref})"
 
 
 def _reconciled(event: Event, body: Reconciled) -> Announcement | None:

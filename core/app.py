@@ -28,6 +28,7 @@ from core.logs import FILE_NAME, FileLogs, Level, Logs
 from core.market.reader import Reader
 from core.marks import mark_session
 from core.orders.exit_loop import ExitLoop
+from core.orders.kill import DIED_YOUNG, KillCheck
 from core.orders.lookout import Lookout
 from core.orders.sender import AccountSender
 from core.orders.steward import Steward
@@ -87,6 +88,8 @@ class App:
         if self.starts is not None:
             desk.runtime.spawn(self._outlive(self.starts), name="a minute of life")
         if self.config_errors:
+            if self.background:
+                self._keep_kill_checks()
             return  # recovery: read-only, nothing is connected
         if self.wait_seconds:
             await desk.runtime.sleep(self.wait_seconds)
@@ -100,7 +103,7 @@ class App:
                 desk.notes.append(f"{account.id}: its link failed ({identity}). Nothing is sent for it until it answers.")
         if not self.background:
             return
-        keeper = desk.keeper = Keeper(desk, on_ill=self._reducing)
+        keeper = self._keep_kill_checks()
         for account, steward in desk.stewards.items():
             try:
                 await steward.turn()  # stops before anything else: what was passed meanwhile is told first
@@ -114,12 +117,27 @@ class App:
         keeper.keep("marks and snapshots", self._tick)
         keeper.keep("exits", self._watch_exits)
         keeper.keep("watchdog", Watchdog(desk).run)
-        desk.runtime.spawn(keeper.run(), name="keeper")
         if self.home is not None:
             from core import warming
 
             if warming.wanted():
                 desk.runtime.spawn(warming.warm_up(desk.runtime, self.home), name="compiled pricing")
+
+    def _keep_kill_checks(self) -> Keeper:
+        """Start the keeper, with the checks of a kill: they need neither market data nor a sound configuration."""
+        keeper = self.desk.keeper = Keeper(self.desk, on_ill=self._reducing)
+        for account, check in self.desk.kill_checks.items():
+            keeper.keep(f"kill check {account.id}", check.run)
+        self.desk.runtime.spawn(keeper.run(), name="keeper")
+        return keeper
+
+    async def prove_kill(self, limit_seconds: float) -> None:
+        """In a process without background work: hear the brokers until the kill in force is proved, or so long, and record which."""
+        runtime = self.desk.runtime
+        if not self.config_errors:
+            for account, sender in self.desk.senders.items():
+                runtime.spawn(sender.run(), name=f"account {account}")
+        await runtime.gather(*(check.prove(limit_seconds) for check in self.desk.kill_checks.values()))
 
     async def stop(self, *, failed: bool = False) -> None:
         """End the background work, keep a snapshot, give up the lease and close everything. Safe to call twice.
@@ -326,11 +344,11 @@ def _slow_down(app: App, died: int, note: Callable[[str], None] | None) -> None:
     desk, limit = app.desk, app.desk.settings.desk.whole("crash_starts")
     app.wait_seconds = wait_seconds(died, limit=limit)
     if died >= limit and desk.halt_reason() is None and desk.write_halt is not None:
-        desk.write_halt(f"{died} starts in a row died within a minute")
+        desk.write_halt(f"{died} {DIED_YOUNG}")
     if not app.wait_seconds:
         return
     halted = " The desk is HALTED; `unhalt` lifts it with the PIN." if died >= limit else ""
-    text = f"{died} starts in a row died within a minute.{halted} `{FILE_NAME}` says what went wrong."
+    text = f"{died} {DIED_YOUNG}.{halted} `{FILE_NAME}` says what went wrong."
     desk.notes.append(text)
     desk.log(Level.ERROR, "crash loop", died=died, wait_seconds=app.wait_seconds, halted=died >= limit)
     if note is not None:
@@ -395,6 +413,8 @@ async def assemble(
         desk.senders[account_id] = AccountSender(desk, account_id, broker)
         desk.stewards[account_id] = Steward(desk, desk.senders[account_id])
         desk.lookouts[account_id] = Lookout(desk, desk.senders[account_id])
+    for account_id in desk.books.accounts:
+        desk.kill_checks[account_id] = KillCheck(desk, account_id, desk.senders.get(account_id))
     return desk
 
 

@@ -17,6 +17,8 @@ from core.domain.events import (
     Event,
     ExitDue,
     Filled,
+    KillChecked,
+    KilledOrder,
     Marked,
     Mode,
     ModeSet,
@@ -47,6 +49,8 @@ def event_level(event: Event) -> str:
         return "info" if body.mode is Mode.ACTIVE else "warning"
     if isinstance(body, OrderEnded):
         return "warning" if body.outcome in ("denied", "rejected") else "info"
+    if isinstance(body, KillChecked):
+        return "info" if body.proved else "warning"
     if isinstance(body, OrderUnknown | ReplaceRefused):
         return "warning"
     if isinstance(body, ExitDue):
@@ -139,6 +143,8 @@ def _fact(value: Any) -> Any:
         return value
     if isinstance(value, tuple):
         return tuple(_fact(item) for item in value)
+    if isinstance(value, KilledOrder):
+        return f"{value.client_id} {value.outcome} {value.filled}/{value.quantity}"
     key = getattr(value, "key", None)  # an instrument
     if isinstance(key, str):
         return key.strip()

@@ -35,6 +35,7 @@ from core.runtime import Overdue, Runtime
 
 if TYPE_CHECKING:
     from core.keeper import Keeper
+    from core.orders.kill import KillCheck
     from core.orders.lookout import Lookout
     from core.orders.sender import AccountSender
     from core.orders.steward import Steward
@@ -90,18 +91,21 @@ class Desk:
     senders: dict[AccountId, AccountSender] = field(default_factory=dict)
     stewards: dict[AccountId, Steward] = field(default_factory=dict)
     lookouts: dict[AccountId, Lookout] = field(default_factory=dict)
+    kill_checks: dict[AccountId, KillCheck] = field(default_factory=dict)
     keeper: Keeper | None = None  # of the background parts; None where a process has none
     default_account: AccountId | None = None
     ticket_seconds: dict[str, float] = field(default_factory=dict)  # ticket -> the clock's own seconds when drawn, whatever the wall says
     cards: dict[str, Reply] = field(default_factory=dict)  # the newest cards the clock drew, for whoever is told of them
     cards_in_hand: int = 0  # being priced and drawn, not recorded yet
     notes: list[str] = field(default_factory=list)  # what start-up wants a person to know
+    only_halts_by_file: bool = False  # the HALT file there is was written by this process, and cancels nothing
     write_halt: Callable[[str], None] | None = None  # makes the HALT file; None where the desk has no directory (tests, simulation)
     clear_halt: Callable[[], None] | None = None  # removes it
     step_clock: Callable[[date | None], Awaitable[tuple[str, ...]]] | None = None  # moves a simulated or recorded clock
 
     def __post_init__(self) -> None:
         self.lanes = Lanes(self.runtime)
+        self.halting = self.runtime.lock()  # held while the HALT file is written down, and while HALT is lifted
         self._log = self.runtime.lock()
         self._unanswered = False  # an append is under way of which nobody knows what becomes
         self._lanes: dict[AccountId, asyncio.Lock] = {}
@@ -276,13 +280,15 @@ class Desk:
             if await self._catch_up():
                 self.trouble = ""
 
-    async def halt_by_file(self, reason: str) -> bool:
+    async def halt_by_file(self, reason: str, *, only_halts: bool = False) -> bool:
         """Halt by the HALT file, where the log cannot be written; False where the disk does not answer: the file comes when it does.
 
-        Until then nothing is sent either, for a desk that nothing can be written down for is halted.
+        Until then nothing is sent either, for a desk that nothing can be written down for is halted. Such a file also has every order
+        cancelled, but for one that `only_halts`.
         """
         if self.write_halt is None:
             raise Unavailable("the HALT file", why="this desk has no directory")
+        self.only_halts_by_file = only_halts
         try:
             await self.runtime.wait_for(self.runtime.in_thread(self.write_halt, reason), APPEND_SECONDS)
         except TimeoutError:

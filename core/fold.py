@@ -23,6 +23,7 @@ from core.domain.events import (
     ClockMoved,
     ConfigSeen,
     Event,
+    KillChecked,
     MandateOffered,
     Marked,
     Mode,
@@ -40,12 +41,13 @@ from core.domain.events import (
     strictest,
 )
 from core.domain.mandates import MandateState
+from core.domain.modes import KILL
 from core.domain.shelf import PACK, Keeping, Shelf
 from core.orders.states import Outcome
 from core.portfolio.account import PACKS, SHELVES, AccountState
 from core.portfolio.book import BookFold, Books
 
-MEANING = 8  # raise when a fold comes to mean something else; snapshots of another meaning or shape are rebuilt from the log
+MEANING = 9  # raise when a fold comes to mean something else; snapshots of another meaning or shape are rebuilt from the log
 ALERTS_KEPT = timedelta(days=60)  # longer than anything an alert is about stays open between two of its alerts
 
 
@@ -93,6 +95,16 @@ class ModeEntry:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Kill:
+    """A kill in force: what worked then, what people confirmed since, and the last word on it for each account."""
+
+    seq: int
+    orders: tuple[str, ...] = ()  # live when the desk was killed, in every account
+    since: tuple[str, ...] = ()
+    checked: Mapping[str, KillChecked] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Note:
     """A journal note."""
 
@@ -115,6 +127,7 @@ class _Desk:
     reconciled: dict[str, Reconciled] = field(default_factory=dict)
     alerts: dict[str, Alert] = field(default_factory=dict)
     autonomy: Autonomy = field(default_factory=Autonomy)
+    kill: Kill | None = None
     clock: datetime | None = None
     last_at: datetime | None = None
     seq: int = 0
@@ -253,6 +266,11 @@ class DeskFold:
         """The last reconciliation of an account."""
         return self._desk.reconciled.get(str(account))
 
+    @property
+    def kill(self) -> Kill | None:
+        """The kill that is in force, None where there is none."""
+        return self._desk.kill
+
     def marks(self, account: AccountId) -> tuple[Marked, ...]:
         """End-of-session values, oldest first."""
         return tuple(self._marks[str(account)].values()) if str(account) in self._marks else ()
@@ -388,6 +406,8 @@ class DeskFold:
             key = f"{body.scope.kind.value}:{body.scope.name}:{body.cause}"
             if body.mode is Mode.HALT:
                 desk.policy_version += 1  # every card drawn before a halt is dead, also after it was lifted
+            if body.cause == KILL and body.scope == Scope():
+                desk.kill = self._killed(event) if body.mode is Mode.HALT else None
             if body.mode is Mode.ACTIVE:
                 desk.modes.pop(key, None)
             else:
@@ -404,12 +424,26 @@ class DeskFold:
             self._notes[str(event.seq)] = Note(at=event.at, text=body.text, symbol=body.symbol)
         elif isinstance(body, Reconciled):
             desk.reconciled[str(body.account)] = body
+        elif isinstance(body, Submitting | KillChecked):
+            self._since_the_kill(body)
         elif isinstance(body, Marked):
             self._marks.setdefault(str(body.account), Shelf(Marked))[str(event.seq)] = body
         elif isinstance(body, ClockMoved):
             desk.clock = body.to
         elif isinstance(body, AlertRaised | AlertAnswered):
             self._alert(body, event.at)
+
+    def _killed(self, event: Event) -> Kill:
+        return Kill(seq=event.seq, orders=tuple(name for book in self.books.accounts.values() for name in book.live))
+
+    def _since_the_kill(self, body: Submitting | KillChecked) -> None:
+        kill = self._desk.kill
+        if kill is None:
+            return
+        if isinstance(body, Submitting):
+            self._desk.kill = replace(kill, since=(*kill.since, body.client_id))
+        elif body.kill == kill.seq:
+            self._desk.kill = replace(kill, checked={**kill.checked, str(body.account): body})
 
     def _alert(self, body: AlertRaised | AlertAnswered, at: datetime) -> None:
         alerts = self._desk.alerts

@@ -15,7 +15,6 @@ from core.errors import UserError
 from core.fold import ModeEntry
 from core.reply import Cell, Column, Format, Table
 
-KILLED = "kill"
 HALTED = "halt"
 PAUSED = "pause"
 AFTER_AN_ERROR = "bug:"

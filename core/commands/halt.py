@@ -12,19 +12,22 @@ from core.desk import Desk
 from core.domain.events import Mode, Scope, ScopeKind
 from core.domain.modes import scope_names
 from core.errors import Unavailable
+from core.orders.kill import HALTED_BY, kills
 from core.orders.states import Order
 from core.reply import Action, Notice, Reply, Text, Tone
 
 
 async def run(desk: Desk, call: Call) -> Reply:
     """Record the halt; where the log cannot be written, leave the HALT file instead, which halts the whole desk."""
-    scope, reason, written = scope_of(desk, call), f"halted by {call.caller.person}", True
+    scope, reason, written = scope_of(desk, call), f"{HALTED_BY}{call.caller.person}", True
     try:
         cites = (await set_mode(desk, call, Mode.HALT, cause=HALTED, reason=reason, scope=scope)).seqs
     except Unavailable:
         if desk.write_halt is None:
             raise
-        written = await desk.halt_by_file(reason)
+        there = desk.halt_reason()
+        if there is None or not kills(desk, there):  # one that kills says more
+            written = await desk.halt_by_file(reason, only_halts=True)
         cites, scope = (), Scope()
     working = sum(_concerns(scope, order) for book in desk.books.accounts.values() for order in book.live.values())
     blocks = [Notice(text=standing_words(desk, scope), tone=Tone.WARNING)]

@@ -1,7 +1,8 @@
 """Stop everything: no order leaves any more, and every working order is cancelled, in every account. Works in any mode.
 
 With `flatten` also a closing ticket for every position; each still needs your press. An order counts as cancelled only when the broker
-says so; the others are named.
+says so; the others are named. After that the desk goes on by itself until the broker's complete books prove that no order of it works, and
+tells you so, or names what may still fill.
 """
 
 from __future__ import annotations
@@ -11,21 +12,20 @@ from dataclasses import replace
 from core import plugins
 from core.command import Access, Call, Command, Kind, Parameter
 from core.commands._external import left_alone
-from core.commands._modes import KILLED, NOT_WRITTEN, actor_of, set_mode
+from core.commands._modes import NOT_WRITTEN, actor_of, set_mode
 from core.commands._standing import armed
 from core.desk import Desk
 from core.domain.events import Mode
+from core.domain.modes import KILL
 from core.errors import DeskError, Unavailable, UserError
 from core.orders.sender import Cancelled, cancel_all
 from core.reply import Action, Block, Notice, Reply, Tone
-
-REASON = "kill"
 
 
 async def run(desk: Desk, call: Call) -> Reply:
     """Halt first, durably; then cancel; then, if asked, draft what would close everything."""
     cites, written = await _halt(desk, call)
-    cancelled = await cancel_all(desk, tuple(desk.senders.values()), reason=REASON, actor=actor_of(call))
+    cancelled = await cancel_all(desk, tuple(desk.senders.values()), reason=KILL, actor=actor_of(call))
     blocks: list[Block] = [Notice(text="HALTED. Nothing is sent but cancels and closing orders you confirm.", tone=Tone.BAD)]
     if not written:
         blocks.append(Notice(text=NOT_WRITTEN, tone=Tone.BAD))
@@ -51,7 +51,7 @@ async def _halt(desk: Desk, call: Call) -> tuple[tuple[int, ...], bool]:
     """In the log; where the log cannot be written, by the HALT file that every send looks at. False where neither is written yet."""
     reason = f"killed by {call.caller.person}"
     try:
-        return (await set_mode(desk, call, Mode.HALT, cause=KILLED, reason=reason)).seqs, True
+        return (await set_mode(desk, call, Mode.HALT, cause=KILL, reason=reason)).seqs, True
     except (Unavailable, DeskError):
         if desk.write_halt is None:
             raise
@@ -65,7 +65,7 @@ def _cancel_words(cancelled: Cancelled) -> list[Block]:
     if cancelled.done:
         blocks.append(Notice(text=f"No longer working, by the broker's word: {', '.join(cancelled.done)}.", tone=Tone.GOOD))
     if cancelled.pending:
-        text = f"NOT YET CANCELLED, they may still fill: {', '.join(cancelled.pending)}. `status` shows when they are."
+        text = f"NOT YET CANCELLED, they may still fill: {', '.join(cancelled.pending)}. The desk goes on and tells you what it proves."
         blocks.append(Notice(text=text, tone=Tone.BAD))
     return blocks
 

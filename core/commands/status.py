@@ -87,6 +87,7 @@ async def _account(desk: Desk, account: Account) -> Facts:
     facts += _worth(await day_result(desk, account))
     facts.append(Fact(label="cash", value=book.cash, format=Format.MONEY, unit="USD"))
     facts.append(_compared(desk, account))
+    facts += _killed(desk, account)
     return Facts(title=title, facts=tuple(facts))
 
 
@@ -98,6 +99,18 @@ def _compared(desk: Desk, account: Account) -> Fact:
     count = 0 if state is None else len(state.differences)
     note = "agree with the broker's" if not count else f"{count} differ from the broker's; see `account books=yes account={account.name}`"
     return Fact(label="books compared", value=age_seconds, format=Format.AGE, note=note if at is not None else "not yet")
+
+
+def _killed(desk: Desk, account: Account) -> list[Fact]:
+    """Whether it is proved that nothing works any more; nothing where there was no kill."""
+    kill = desk.fold.kill
+    if kill is None:
+        return []
+    checked = kill.checked.get(str(account.id))
+    if checked is None or not checked.proved:
+        pending = "" if checked is None else ", ".join(checked.pending)
+        return [Fact(label="after the kill", value="NOT proved yet", note=pending or "the broker is being asked")]
+    return [Fact(label="after the kill", value="no order works", note="proved by the broker's complete books")]
 
 
 def _worth(day: DayResult) -> list[Fact]:

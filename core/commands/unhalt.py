@@ -17,6 +17,11 @@ from core.reply import Block, Notice, Reply, Text, Tone
 
 async def run(desk: Desk, call: Call) -> Reply:
     """Lift every HALT in scope that a person may lift, and the HALT file with the desk's."""
+    async with desk.halting:
+        return await _lifted(desk, call)
+
+
+async def _lifted(desk: Desk, call: Call) -> Reply:
     scope = scope_of(desk, call)
     everything = scope.kind is ScopeKind.DESK
     halts = [entry for entry in desk.fold.all_modes() if entry.mode is Mode.HALT and (everything or in_scope(entry, scope))]

@@ -544,6 +544,33 @@ class Reconciled:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class KilledOrder:
+    """How an order that worked when the desk was killed ended, by the broker's word."""
+
+    client_id: str
+    outcome: str  # cancelled | filled | rejected | denied | expired
+    filled: int
+    quantity: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KillChecked:
+    """After a kill: what the broker's books say of one account's orders. Only complete books that show none working prove it."""
+
+    account: AccountId
+    kill: int  # the event that killed
+    proved: bool
+    read_at: datetime | None  # when the books were asked for on which this rests; None where none came
+    ended: tuple[KilledOrder, ...] = ()
+    pending: tuple[str, ...] = ()  # what may still fill
+    lost: tuple[str, ...] = ()  # those of them that the broker's complete books do not have
+    external: tuple[str, ...] = ()  # orders from elsewhere that were seen working, by the broker's reference
+    confirmed_since: tuple[str, ...] = ()  # live orders that a person confirmed after the kill
+    reason: str = ""  # why nothing is proved
+    times: int = 0  # how often it was told before that nothing is proved
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Marked:
     """End-of-session value of an account at mids: opinions, kept for P&L by day and drawdown."""
 
@@ -584,6 +611,7 @@ Body = (
     | Adjusted
     | CashMoved
     | Reconciled
+    | KillChecked
     | Marked
     | MandateOffered
     | MandateGranted
@@ -624,6 +652,7 @@ VERSIONS: dict[type, int] = {
     Adjusted: 1,
     CashMoved: 1,
     Reconciled: 1,
+    KillChecked: 1,
     Marked: 1,
     MandateOffered: 1,
     MandateGranted: 1,

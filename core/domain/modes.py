@@ -20,6 +20,8 @@ from core.domain.events import Mode
 from core.domain.instruments import Option
 from core.domain.orders import Leg
 
+KILL = "kill"  # cause of the HALT that also cancels every order
+
 
 def lets_through(mode: Mode, *, reducing: bool, exits: bool, automation: bool = False) -> bool:
     """Whether an order may be sent in a mode.

@@ -209,15 +209,16 @@ class AccountSender(BrokerLink):
         else:
             await self._one(OrderAcknowledged(client_id=order.client_id, broker_ref=order.broker_ref or "", limit=permitted.limit))
 
-    async def cancel(self, client_id: str, reason: str, *, actor: str = "desk") -> Order:
+    async def cancel(self, client_id: str, reason: str, *, actor: str = "desk", writes_off: bool = True) -> Order:
         """Ask the broker to cancel. Works in every mode, with a full disk too; the order is cancelled only when the broker says so.
 
-        An order that the broker's complete books do not have is written off by a person's cancel: that is the signed end of an UNKNOWN.
+        An order that the broker's complete books do not have is written off by a person's cancel of that very order: that is the signed
+        end of an UNKNOWN. A cancel of everything signs nothing.
         """
         order = self._order(client_id)
         if order.state.terminal:
             return order
-        if client_id in self._lost and actor.startswith("person:"):
+        if writes_off and client_id in self._lost and actor.startswith("person:"):
             reason = "not in the broker's complete books; written off by a person"
             await self._one(OrderEnded(client_id=client_id, outcome="cancelled", reason=reason), actor=actor)
             return self._order(client_id)
@@ -398,6 +399,10 @@ class AccountSender(BrokerLink):
         """Whether the broker's complete books were compared in this connection and the desk can write down what it does."""
         return self._reconciled_now() and not self._desk.trouble and not self._desk.lease_lost
 
+    def is_lost(self, client_id: str) -> bool:
+        """Whether the broker's complete books did not have an order when they were last compared."""
+        return client_id in self._lost
+
     async def reducing_after(self, identity: str) -> None:
         """After a bug with that id only orders that reduce risk pass in this account, until a person has looked."""
         await self._reducing(identity)
@@ -478,7 +483,7 @@ async def cancel_all(desk: Desk, senders: Sequence[AccountSender], *, reason: st
     async def one_account(sender: AccountSender) -> None:
         for client_id in wanted[sender.account]:
             try:
-                await sender.cancel(client_id, reason, actor=actor)
+                await sender.cancel(client_id, reason, actor=actor, writes_off=False)
             except Exception as error:  # noqa: BLE001 - one order's trouble must not keep the others from being cancelled
                 desk.runtime.report(f"cancel of {client_id}", error)
 

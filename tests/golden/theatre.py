@@ -17,6 +17,8 @@ for word. Stage directions stand beside what is said:
     > !hold the wire                the last check before the next order leaves takes half a minute
     > !elsewhere T1A2B3C at 0.90    somebody enters that card's order at the broker's own screen, with this limit
     > !the broker has 12.50 more    from now on the broker's books show so much more cash, and it does not say why
+    > !the broker goes silent       nothing that is asked of the broker is answered any more
+    > !the broker is back           until this
     > !events                       what the log took down since the last time
 
 With `cards: short` a card shows what is ordered, at which price, and its buttons; the stories that are about the card show all of it.
@@ -138,6 +140,8 @@ class Theatre:
             return str(self._run(lambda: self._enter(entered[1], Decimal(entered[2]))))
         if richer := RICHER.fullmatch(order):
             return str(self._run(lambda: self._enrich(Decimal(richer[1]))))
+        if order in ("the broker goes silent", "the broker is back"):
+            return str(self._run(lambda: self._silence(silent=order.endswith("silent"))))
         if order == "hold the wire":
             return self._hold()
         raise ValueError(f"there is no stage direction {order!r}")
@@ -225,6 +229,19 @@ class Theatre:
             broker.snapshot = richer
         return ""
 
+    async def _silence(self, *, silent: bool) -> str:
+        assert self.app is not None
+        for broker in self.app.desk.brokers.values():
+            for name in ("connect", "poll", "updates", "snapshot", "cancel", "submit", "replace"):
+                if silent:
+                    setattr(broker, name, self._never)
+                else:
+                    delattr(broker, name)
+        return ""
+
+    async def _never(self, *about: object, **more: object) -> None:
+        await self.runtime.sleep(3600)
+
     def _killed(self) -> str:
         """The process ends, and a new one finds what was on the disk."""
         self.runtime.kill()
@@ -298,6 +315,8 @@ def _event_words(event: Event) -> str:
         return f"Filled {fill.client_id}: {fill.side.value} {fill.quantity} {name} at {fill.price:.2f}"
     if event.kind == "ModeSet":
         return f"ModeSet {body.mode.value}: {body.reason}"
+    if event.kind == "KillChecked":
+        return f"KillChecked {body.account.id}: {'proved' if body.proved else 'not proved'}"
     if event.kind == "Settled":
         return f"Settled {abs(body.quantity)} x {body.instrument.label}: {body.outcome.replace('_', ' ')}"
     values = [getattr(body, name, None) for name in NAMED if name != "trade_id" or event.kind.startswith("Exit")]

@@ -39,6 +39,7 @@ from tests.sim.checks_desk import (
     Secrets,
     Separation,
 )
+from tests.sim.checks_kill import KillProved
 from tests.sim.checks_orders import Confirmed, Identity, NoDuplicate, NoGuess, Seen, States, WriteAhead
 from tests.sim.exchange import Exchange, Resting, Wire
 from tests.sim.faults import CANARY
@@ -62,6 +63,7 @@ KINDS: tuple[type[Checker], ...] = (
     States,
     Machines,
     Modes,
+    KillProved,
     ReconciledFirst,
     SaidDurable,
     Log,

@@ -57,7 +57,8 @@ async def test_h1_tick_when_the_disk_was_full_at_the_close_then_marked_once_ther
     await runtime.sleep(120)
     assert len(world.desk.fold.marks(PRACTICE)) == 1
     assert set(runtime.running()) == {
-        "account PRACTICE", "standing orders PRACTICE", "lookout PRACTICE", "marks and snapshots", "exits", "watchdog", "keeper"
+        "account PRACTICE", "standing orders PRACTICE", "lookout PRACTICE", "kill check PRACTICE", "marks and snapshots", "exits",
+        "watchdog", "keeper",
     }
     assert world.mode() is Mode.ACTIVE
 
