@@ -269,7 +269,7 @@ def _whole(text: str) -> int:
 
 def _read_symbol(parameter: Parameter, text: str) -> str:
     symbol = text.upper()
-    if not re.fullmatch(r"/?[A-Z][A-Z0-9]{0,5}(\.[A-Z])?", symbol):
+    if not text.isascii() or not re.fullmatch(r"/?[A-Z][A-Z0-9]{0,5}(\.[A-Z])?", symbol):
         raise ValueError("a symbol is one to six letters, such as SPY")
     return symbol
 
@@ -277,7 +277,7 @@ def _read_symbol(parameter: Parameter, text: str) -> str:
 def _read_choice(parameter: Parameter, text: str) -> str:
     choice = text.lower().replace("-", "_").replace(" ", "_")
     choices = STRATEGIES if parameter.kind is Kind.STRATEGY else parameter.choices
-    if choice not in choices:
+    if choice not in choices or not text.isascii():
         raise ValueError(f"it must be one of {', '.join(choices)}")
     return choice
 
@@ -332,7 +332,7 @@ def _read_fraction(parameter: Parameter, text: str) -> Decimal:
 
 def _read_period(parameter: Parameter, text: str) -> str:
     period = text.lower()
-    if period in _PERIODS:
+    if period in _PERIODS and text.isascii():
         return period
     for part in period.split("..", 1):
         try:

@@ -34,6 +34,7 @@ from core.store.place import (
     open_log,
     owned,
     put_in_place,
+    refuse_scratch,
     set_aside,
     settle,
 )
@@ -136,9 +137,13 @@ def _draft(folder: Path) -> Path:
     """The empty directory in which a backup is made before it gets its name."""
     if folder.exists():
         raise UserError(f"{folder} exists already; a backup is never written over another.", "Name a new directory.")
+    refuse_scratch(folder)
     draft = folder.with_name(folder.name + ".partial")
-    if draft.exists():
-        shutil.rmtree(draft)
+    try:
+        if draft.exists():
+            shutil.rmtree(draft)
+    except OSError as error:
+        raise UserError(f"{draft} is in the way ({error.strerror}).", "Remove it, or name another directory.") from error
     make_private_directory(draft)
     return draft
 
@@ -200,7 +205,9 @@ def _read_sheet(folder: Path) -> Backup:
         return Backup(
             folder=folder, contents=Contents(head=head, **contents), made_at=made_at, code_version=str(plain["code_version"]),
         )
-    except FileNotFoundError as error:
-        raise UserError(f"{folder} is not a backup: it has no {SHEET}.", "Name the directory that `backup` made.") from error
+    except OSError as error:
+        gone = isinstance(error, FileNotFoundError | NotADirectoryError)
+        why = f"it has no {SHEET}" if gone else f"{SHEET} cannot be read ({error.strerror})"
+        raise UserError(f"{folder} is not a backup: {why}.", "Name the directory that `backup` made.") from error
     except (ValueError, TypeError, KeyError, RecursionError) as error:
         raise Corrupt(f"{folder / SHEET} cannot be read; use another backup") from error

@@ -77,7 +77,16 @@ def place_of(home: Path, database: str | None) -> Place:
 
 def place_named(text: str) -> Place:
     """The place a person names: a directory, or the address of a database."""
-    return Place(home=None, address=read_address(text)) if is_address(text) else Place(home=Path(text))
+    if is_address(text):
+        return Place(home=None, address=read_address(text))
+    refuse_scratch(Path(text))
+    return Place(home=Path(text))
+
+
+def refuse_scratch(path: Path) -> None:
+    """Raise UserError for the name under which something is made, and removed where the attempt was killed."""
+    if path.name == INCOMING:
+        raise UserError(f"{path} would be removed by the next move or restore beside it.", "Name another directory.")
 
 
 async def open_log(place: Place, *, clock: Clock, runtime: Runtime) -> Log:

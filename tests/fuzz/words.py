@@ -130,6 +130,9 @@ VALUES = (
 KINDS = (*(parameter for command in COMMANDS for parameter in command.parameters), *(Parameter(name=kind, kind=kind) for kind in Kind))
 
 
+_FREE = (Kind.TEXT, Kind.SECRET)  # words of a person; of anything else a lookalike letter or digit is none
+
+
 def feed_value(source: Source) -> str:
     """One value of one kind of parameter, and of one setting."""
     text = source.text(VALUES)
@@ -151,6 +154,7 @@ def feed_value(source: Source) -> str:
         return "refused"
     held(not isinstance(value, Decimal) or value.is_finite(), f"{parameter.name} is {value}")
     held(parameter.kind is not Kind.QUANTITY or 1 <= value <= 10_000, f"a quantity of {value}")
+    held(parameter.kind in _FREE or text.strip().isascii(), f"{text!r} was taken for the {parameter.kind} {value!r}")
     return "value"
 
 

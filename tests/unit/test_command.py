@@ -119,3 +119,16 @@ def test_read_when_a_wrong_value_is_endless_then_only_its_beginning_is_repeated(
     with pytest.raises(UserError) as caught:
         parse_args(NOTE, ["x" * 3_000])
     assert len(str(caught.value)) < 200
+
+
+@pytest.mark.parametrize(
+    ("kind", "text"),
+    [
+        (Kind.SYMBOL, "ßo"), (Kind.SYMBOL, "ſpx"), (Kind.SYMBOL, "\u212ao"), (Kind.SYMBOL, "ЅPY"), (Kind.SYMBOL, "S\u200bPY"),
+        (Kind.CHOICE, "stoc\u212a"), (Kind.PERIOD, "wee\u212a"), (Kind.QUANTITY, "٣"), (Kind.STRIKES, "４８０/４７０"), (Kind.DATE, "２０２６-11-20"),
+        (Kind.ID, "T１"), (Kind.FLAG, "ｙes"), (Kind.FRACTION, "٥%"), (Kind.MONEY, "１００"), (Kind.DELTA, "०.16"),
+    ],
+)  # fmt: skip
+def test_a8_value_when_a_letter_or_digit_is_a_lookalike_then_is_refused(kind: Kind, text: str) -> None:
+    with pytest.raises(UserError, match="cannot be"):
+        read_value(Parameter(name="x", kind=kind, choices=("stock",)), text)

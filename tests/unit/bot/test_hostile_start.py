@@ -103,6 +103,21 @@ def test_move_when_the_lock_is_a_directory_then_is_refused(tmp_path: Path, capsy
     assert "desk.db.lock: Is a directory" in capsys.readouterr().err
 
 
+def test_places_when_they_can_be_none_then_nothing_is_moved_and_nothing_lost(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    home = tmp_path / "home"
+    (tmp_path / "taken.partial").write_bytes(b"")
+    assert main(["--home", str(home), "do", "note hello"]) == 0
+    for words in (
+        ("move", "--from", str(home), "--to", str(home / "incoming")), ("backup", str(home / "incoming")),
+        ("restore", "/dev/null", "--force"),
+        ("restore", str(tmp_path), "--force"), ("backup", str(tmp_path / "taken")), ("backup", "/dev/null/x"),
+    ):
+        capsys.readouterr()
+        assert main([*words, "--home", str(home)]) == 1
+        assert "wrong on our side" not in capsys.readouterr().err
+    assert main(["--home", str(home), "doctor", "--audit"]) == 0
+
+
 # --- HALT ---------------------------------------------------------------------------------------------------------------------
 
 
