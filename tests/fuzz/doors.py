@@ -19,6 +19,7 @@ from typing import Any
 from unittest import mock
 
 import bot.auth
+import bot.doctor
 import core.store.owner
 from bot.__main__ import _config_path, _database, _home, _parser, _secrets, main
 from bot.auth import local_owner
@@ -161,7 +162,8 @@ class Commands:
             stack.enter_context(mock.patch.dict(os.environ, around))
             if source.chance(0.15):
                 answer = source.raw((b'{"ok": true, "text": "x", "json": {}}', b'{"pid": 7}', b"[]", b"[" * 100_000))
-                stack.enter_context(mock.patch.object(core.store.owner, "ask_owner", _answering(answer)))
+                for module in (core.store.owner, bot.doctor):
+                    stack.enter_context(mock.patch.object(module, "ask_owner", _answering(answer)))
             shown = stack.enter_context(screens())
             try:
                 return main(words), shown.getvalue()

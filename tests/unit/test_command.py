@@ -125,7 +125,8 @@ def test_read_when_a_wrong_value_is_endless_then_only_its_beginning_is_repeated(
     ("kind", "text"),
     [
         (Kind.SYMBOL, "ßo"), (Kind.SYMBOL, "ſpx"), (Kind.SYMBOL, "\u212ao"), (Kind.SYMBOL, "ЅPY"), (Kind.SYMBOL, "S\u200bPY"),
-        (Kind.CHOICE, "stoc\u212a"), (Kind.PERIOD, "wee\u212a"), (Kind.QUANTITY, "٣"), (Kind.STRIKES, "４８０/４７０"), (Kind.DATE, "２０２６-11-20"),
+        (Kind.CHOICE, "stoc\u212a"), (Kind.PERIOD, "wee\u212a"), (Kind.QUANTITY, "٣"), (Kind.STRIKES, "４８０/４７０"),
+        (Kind.DATE, "２０２６-11-20"),
         (Kind.ID, "T１"), (Kind.FLAG, "ｙes"), (Kind.FRACTION, "٥%"), (Kind.MONEY, "１００"), (Kind.DELTA, "०.16"),
     ],
 )  # fmt: skip

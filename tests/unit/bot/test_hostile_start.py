@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+import bot.doctor
 import core.store.owner
 from bot.__main__ import main
 from bot.auth import open_pins
@@ -174,7 +175,8 @@ def test_f9_command_when_something_else_listens_then_ends_with_a_sentence(
     async def ask(*args: Any, **kwargs: Any) -> bytes:
         return answer
 
-    monkeypatch.setattr(core.store.owner, "ask_owner", ask)
+    for module in (core.store.owner, bot.doctor):
+        monkeypatch.setattr(module, "ask_owner", ask)
     home = tmp_path / "home"
     home.mkdir(mode=0o700)
     assert main([*words, "--home", str(home)]) in (0, 1)
