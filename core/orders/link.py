@@ -349,6 +349,8 @@ class BrokerLink(Lifeline):
                     await self._stop_overfilled(order)
                 elif order is None:
                     self._look_soon = True  # an execution from elsewhere: its order and the money are in the broker's books
+                elif event.body.fill.corrects is not None and not order.state.terminal:
+                    self._look_soon = True  # it was filled, maybe to its end: whether the rest works again the broker's books say
                 elif order.ended in NEVER_WORKED and order.filled < order.quantity:
                     self._find_out()  # it fills although it should not exist: what is left of it may still work
 

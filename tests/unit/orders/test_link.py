@@ -409,6 +409,19 @@ async def test_fill_when_it_is_nobodys_order_then_it_is_measured_against_nothing
     assert (body.mid_at_decision, body.mid_at_arrival) == (None, None)
 
 
+@simulated
+async def test_bust_when_it_takes_a_filled_order_back_then_the_books_soon_say_that_nothing_of_it_works(runtime: SimRuntime) -> None:
+    world = await open_world(runtime)
+    world.run_accounts()
+    await world.send()
+    world.broker.fill_spread()
+    await runtime.sleep(10)
+    world.broker.fill(SHORT, exec_id="E0.B", corrects="E0", busted=True)
+    await runtime.sleep(10)
+    assert (world.state(), world.order().filled_contracts) == (OrderState.CANCELLED, {SHORT.instrument.key: 0, LONG.instrument.key: 1})
+    assert world.desk.book(PRACTICE).live == {}
+
+
 # --- away and back -------------------------------------------------------------------------------------------------------
 
 
