@@ -180,7 +180,7 @@ class MemoryStore:
 
     def _append(self, drafts: Sequence[Draft], expected_seq: int | None, token: int | None) -> tuple[Event, ...]:
         disk = self.disk
-        if token is not None and token != disk.valid_token:
+        if token is not None and token != (disk.valid_token or None):  # nobody's is no token
             raise LeaseLost()
         head = disk.head
         if expected_seq is not None and expected_seq != head.seq:

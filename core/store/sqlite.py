@@ -104,7 +104,7 @@ class SqliteStore(SqliteLog):
         connection = self._connection
         with sql.transaction(connection):
             head, lease = schema.read_head_and_lease(connection)
-            if token is not None and token != _valid_token(lease):
+            if token is not None and token != (_valid_token(lease) or None):  # nobody's is no token
                 raise LeaseLost()
             if expected_seq is not None and expected_seq != head.seq:
                 raise Conflict(expected_seq=expected_seq, actual_seq=head.seq)

@@ -244,6 +244,8 @@ async def test_lease_when_released_then_its_token_is_no_longer_valid(place: Plac
     assert await store.lease_token() == 0
     with pytest.raises(LeaseLost):
         await store.append([note("late")], token=token)
+    with pytest.raises(LeaseLost):
+        await store.append([note("nobody's")], token=0)
     assert await store.acquire_lease("desk") == token + 1
 
 

@@ -294,7 +294,7 @@ class PostgresStore(PostgresLog):
             locked = await self._notes.ask(connection, "head", "lease", lock=True)
             asked = await connection.execute(_KNOWN, (keys,)) if keys else None
             notes = await self._notes.answer(locked)
-            if token is not None and token != _valid_token(lease_of(notes)):
+            if token is not None and token != (_valid_token(lease_of(notes)) or None):  # nobody's is no token
                 raise LeaseLost()
             head = head_of(notes)
             if expected_seq is not None and expected_seq != head.seq:
