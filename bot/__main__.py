@@ -430,13 +430,15 @@ def _session(desk: Any, pins: Any, *, chat: str, one_line: bool = False) -> Any:
 
 
 async def _ask(options: argparse.Namespace, runtime: Runtime, request: dict[str, Any], seconds: float) -> dict[str, Any] | None:
-    from core.store.owner import ask_owner, read_answer
+    from core.store.owner import ask_owner, no_desk, read_answer
 
     answer = await ask_owner(_home(options) / SOCKET, json.dumps(request).encode(), seconds, runtime=runtime)
     if answer is None:
         return None
     found = read_answer(answer)
-    return {"ok": found.get("ok") is True, "text": str(found.get("text", "")), "json": found.get("json")}
+    if type(found.get("ok")) is not bool or not isinstance(found.get("text"), str) or not found["text"].strip():
+        raise no_desk()
+    return {"json": None, **found}
 
 
 def _secrets(options: argparse.Namespace) -> Redaction:

@@ -172,7 +172,8 @@ class RotatingFile:
             status = None
         if status is None:
             self._close()
-            flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW
+            # Without waiting: of a pipe by that name, which nobody reads, a record is lost and the desk goes on.
+            flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
             self._fd = os.open(self._path, flags, 0o600)
             if stat.S_IMODE(os.fstat(self._fd).st_mode) != 0o600:
                 os.fchmod(self._fd, 0o600)

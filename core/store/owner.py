@@ -140,8 +140,13 @@ def read_answer(answer: bytes) -> dict[str, Any]:
     except (ValueError, RecursionError):
         found = None
     if not isinstance(found, dict):
-        raise Unavailable("the running desk", why="what listens there does not answer as a desk does")
+        raise no_desk()
     return found
+
+
+def no_desk() -> Unavailable:
+    """What to raise where something answers, and not as a desk does."""
+    return Unavailable("the running desk", why="what listens there does not answer as a desk does")
 
 
 def halt_file(directory: Path) -> Path:

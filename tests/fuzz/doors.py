@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 from unittest import mock
 
+import bot.__main__
 import bot.auth
 import bot.doctor
 import core.store.owner
@@ -119,7 +120,7 @@ class Commands:
         self._path = Path(self._folder.name)
         self._handlers = list(logging.getLogger().handlers)
         self._patches = (
-            mock.patch.object(bot.auth, "_COST", CHEAP),
+            mock.patch.object(bot.auth, "_COST", CHEAP), mock.patch.object(bot.__main__, "PROOF_SECONDS", 0.0),
             mock.patch.dict(os.environ, {"DESK_COMPILED": "0", "DESK_PIN": "", "DESK_HOME": ""}),
         )
         for patch in self._patches:
@@ -171,7 +172,7 @@ class Commands:
                 return int(str(ended.code)), shown.getvalue()
 
     def _bend(self, source: Source, home: Path) -> None:
-        """One or two of its files damaged, gone, a directory, or a link that leads nowhere or in a circle."""
+        """One or two of its files damaged, gone, a directory, or a link that leads nowhere or in a circle; the log a pipe, too."""
         for _ in range(1 + source.number(1)):
             path = home / source.pick(self._names)
             content = self._files.get(path.name, b"")
@@ -179,6 +180,8 @@ class Commands:
                 continue
             path.unlink(missing_ok=True)
             match int(source.rng.random() * 8):
+                case 0 if path.name in (FILE_NAME, "HALT", "desk.sock") and source.chance(0.5):
+                    os.mkfifo(path)
                 case 0:
                     path.mkdir()
                 case 1:

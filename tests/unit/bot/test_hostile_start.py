@@ -167,7 +167,7 @@ def test_f9_owner_when_its_answer_is_none_then_unavailable(answer: bytes) -> Non
         read_answer(answer)
 
 
-@pytest.mark.parametrize("answer", [b"[]", b"{}", b'{"ok": "yes", "text": 7}'])
+@pytest.mark.parametrize("answer", [b"[]", b"{}", b'{"ok": "yes", "text": 7}', b'{"ok": true, "text": " "}'])
 @pytest.mark.parametrize("words", [("do", "status"), ("doctor",), ("kill",)], ids=lambda words: words[0])
 def test_f9_command_when_something_else_listens_then_ends_with_a_sentence(
     words: tuple[str, ...], answer: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
@@ -182,6 +182,7 @@ def test_f9_command_when_something_else_listens_then_ends_with_a_sentence(
     assert main([*words, "--home", str(home)]) in (0, 1)
     shown = capsys.readouterr()
     assert "wrong on our side" not in shown.out + shown.err
+    assert (shown.out + shown.err).strip()
     assert words[0] != "kill" or read_halt(home) == "kill from the command line"
 
 
@@ -195,3 +196,11 @@ async def test_line_when_it_has_no_end_then_only_its_beginning_is_kept_and_the_n
         assert second == "halt"
         assert await lines() is None
     await runtime.aclose()
+
+
+def test_log_when_it_is_a_pipe_then_no_answer_waits_for_a_reader(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    home = tmp_path / "home"
+    home.mkdir(mode=0o700)
+    os.mkfifo(home / "desk.log")
+    assert main(["--home", str(home), "do", "note hello"]) == 0
+    assert "Noted: hello" in capsys.readouterr().out
