@@ -27,7 +27,8 @@ SOCKET = "desk.sock"
 OWNER_SECONDS = 60.0
 KILL_SECONDS = 10.0
 SETTLE_SECONDS = 5.0
-PROOF_SECONDS = 15.0  # a process that only kills waits so long for the brokers' books; the next start goes on
+PROOF_SECONDS = 15.0  # `kill` waits so long for the brokers' books; whatever desk runs then goes on
+PROOF_AGAIN_SECONDS = 0.5
 LINE_WIDTH = 100
 LONGEST_NAME, LONGEST_PATH = 255, 4_000  # bytes that a file system takes
 DESCRIPTION = "An options desk you talk to. Without a command: the terminal chat on a simulated market with paper money."
@@ -236,31 +237,36 @@ async def _here(options: argparse.Namespace, line: str, *, say: Callable[[str], 
         answer = await _answer(app.desk, pins, line, chat="do")
         await _settle(app.desk)
         if app.desk.fold.kill not in (None, before):
-            answer["text"] += await _proof(app)
+            await app.prove_kill(PROOF_SECONDS)
+            answer = _with_proof(answer, _proof(app.desk))
         return answer
     finally:
         await app.stop()
         await app.desk.runtime.aclose()
 
 
-async def _proof(app: Any) -> str:
-    """What the brokers' complete books prove after a kill, in words; the next start goes on where they do not."""
-    from bot.render import render
-    from core.announce import announce
-    from core.domain.events import KillChecked
+def _proof(desk: Any) -> dict[str, Any]:
+    """How far it is proved that a kill left nothing working: `ok` where all of it is, and what is known in words."""
+    from core.announce import kill_words
 
-    desk, found = app.desk, list[str]()
+    kill = desk.fold.kill
+    checked = {} if kill is None else dict(kill.checked)
+    proved = kill is not None and all(body.proved for body in checked.values()) and checked.keys() >= {str(name) for name in desk.senders}
+    lines = [f"[{'i' if body.proved else 'x'}] {kill_words(body, desk.books)}" for body in checked.values()]
+    return {"ok": proved, "text": desk.redaction.redact("\n".join(lines)), "json": {"kill": kill is not None}}
 
-    def heard(event: Any, outcomes: Any) -> None:
-        news = announce(event, outcomes, desk.books) if isinstance(event.body, KillChecked) else None
-        found.extend([] if news is None else [render(news.reply)])
 
-    stop = desk.listen(heard)
-    try:
-        await app.prove_kill(PROOF_SECONDS)
-    finally:
-        stop()
-    return "".join(f"\n\n{text}" for text in found)
+def _with_proof(answer: dict[str, Any], found: dict[str, Any] | None) -> dict[str, Any]:
+    if found is None or not _kill_known(found):
+        return answer
+    open_still = "[!] The brokers' complete books have not proved all of it yet; whatever desk runs here goes on asking."
+    lines = (answer["text"], "", found["text"], "" if found["ok"] else open_still)
+    return {**answer, "ok": answer["ok"] or found["ok"], "text": "\n".join(lines).rstrip()}
+
+
+def _kill_known(found: dict[str, Any]) -> bool:
+    """Whether the answer speaks of a kill in the log: one that only the HALT file holds is proved once it can be written down."""
+    return isinstance(found["json"], dict) and found["json"].get("kill") is True
 
 
 async def _settle(desk: Any) -> None:
@@ -300,6 +306,8 @@ def _handler(desk: Any, pins: Any) -> Callable[[bytes], Any]:
             return json.dumps({"ok": False, "text": "[x] That request was not understood.", "json": None}).encode()
         if asked.get("ping"):
             return json.dumps({"pid": os.getpid()}).encode()
+        if asked.get("proof"):
+            return json.dumps(_proof(desk)).encode()
         line = str(asked.get("do", ""))
         try:
             async with lane.turn(line):
@@ -323,6 +331,8 @@ async def _kill(options: argparse.Namespace) -> int:
         answer = await _ask(options, asking, {"do": line}, KILL_SECONDS)
         if answer is None:
             answer = await _here(options, line, say=write_out)
+        else:
+            answer = _with_proof(answer, await _proof_of_owner(options, asking))
     except (DeskError, OSError, TimeoutError) as error:
         write_out(options.redaction.redact(f"[!] {error}\n"))
         answer = None
@@ -347,6 +357,20 @@ async def _kill(options: argparse.Namespace) -> int:
         )
         return 0 if answer is None else 1
     return 0
+
+
+async def _proof_of_owner(options: argparse.Namespace, asking: Runtime) -> dict[str, Any] | None:
+    """What the running desk proves within a while; None where it does not say."""
+    until, found = asking.seconds() + PROOF_SECONDS, None
+    while asking.seconds() < until:
+        try:
+            found = await _ask(options, asking, {"proof": True}, KILL_SECONDS)
+        except Unavailable:
+            return found  # the kill itself was answered; what became of it the desk tells
+        if found is None or found["ok"] or not _kill_known(found):
+            return found
+        await asking.sleep(PROOF_AGAIN_SECONDS)
+    return found
 
 
 async def _doctor(options: argparse.Namespace) -> int:

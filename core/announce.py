@@ -363,33 +363,35 @@ def _mode(event: Event, body: ModeSet) -> Announcement:
 
 
 def _kill_checked(event: Event, body: KillChecked, books: Books) -> Announcement:
+    actions = [Action(label=f"Cancel {ref} at the broker", line=f"cancel order_id={ref}", style="danger") for ref in body.external]
+    if body.proved:
+        loud = Urgency.HIGH if any(item.filled for item in body.ended) else Urgency.MEDIUM
+        return _news(event, f"kill:{event.seq}", loud, kill_words(body, books), actions=tuple(actions))
+    actions += [Action(label=f"Write off {name}", line=f"cancel order_id={name}") for name in body.lost]
+    actions.append(Action(label="Status", line="status"))
+    return _news(event, f"kill:{event.seq}", Urgency.CRITICAL, kill_words(body, books), actions=tuple(actions))
+
+
+def kill_words(body: KillChecked, books: Books) -> str:
     """What a kill came to at one account: proved by the broker's complete books, or what may still fill."""
-    where, filled = body.account.id, [item for item in body.ended if item.filled]
-    ended = "; ".join(_ended_words(item) for item in body.ended)
-    parts = [f"Ended: {ended}."] if ended else []
+    where = body.account.id
+    parts = [f"Ended: {'; '.join(_ended_words(item) for item in body.ended)}."] if body.ended else []
     if body.external:
         parts.append(f"EXTERNAL and left alone, they may still fill: {', '.join(body.external)}.")
     if body.confirmed_since:
         parts.append(f"You confirmed since, and it goes on: {', '.join(body.confirmed_since)}.")
-    actions = [
-        Action(label=f"Cancel {ref} at the broker", line=f"cancel order_id={ref}", style="danger") for ref in body.external
-    ]
     if body.proved:
-        read = "" if body.read_at is None else f" Its complete books of {body.read_at.astimezone(EXCHANGE):%H:%M:%S} ET say so."
-        text = " ".join((f"Proved: no order of the desk is working at {where}.{read}", *parts))
-        urgency = Urgency.HIGH if filled else Urgency.MEDIUM
-        return _news(event, f"kill:{event.seq}", urgency, text, actions=tuple(actions))
-    named = "; ".join(_working_words(name, books) for name in body.pending)
+        read = [] if body.read_at is None else [f"Its complete books of {body.read_at.astimezone(EXCHANGE):%H:%M:%S} ET say so."]
+        return " ".join((f"Proved: no order of the desk is working at {where}.", *read, *parts))
     if body.pending:
+        named = "; ".join(_working_words(name, books) for name in body.pending)
         said = f"NOT proved at {where}: these may still fill: {named}. Cancel them at the broker."
     else:
         said = f"NOT proved at {where}: the desk knows of no order that works there, and the broker's complete books have not said so."
     why = [_sentence(body.reason[:1].upper() + body.reason[1:])] if body.reason else []
     if body.lost:
         why.append(f"The broker's complete books do not have {', '.join(body.lost)}: look there, then write it off.")
-        actions += [Action(label=f"Write off {name}", line=f"cancel order_id={name}") for name in body.lost]
-    text = " ".join((said, *why, *parts, "The desk goes on asking."))
-    return _news(event, f"kill:{event.seq}", Urgency.CRITICAL, text, actions=(*actions, Action(label="Status", line="status")))
+    return " ".join((said, *why, *parts, "The desk goes on asking."))
 
 
 def _ended_words(item: KilledOrder) -> str:

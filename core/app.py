@@ -28,7 +28,7 @@ from core.logs import FILE_NAME, FileLogs, Level, Logs
 from core.market.reader import Reader
 from core.marks import mark_session
 from core.orders.exit_loop import ExitLoop
-from core.orders.kill import DIED_YOUNG, KillCheck
+from core.orders.kill import DIED_YOUNG, TURN_SECONDS, KillCheck
 from core.orders.lookout import Lookout
 from core.orders.sender import AccountSender
 from core.orders.steward import Steward
@@ -134,7 +134,9 @@ class App:
     async def prove_kill(self, limit_seconds: float) -> None:
         """In a process without background work: hear the brokers until the kill in force is proved, or so long, and record which."""
         runtime = self.desk.runtime
-        if not self.config_errors:
+        if self.config_errors:
+            limit_seconds = min(limit_seconds, 2 * TURN_SECONDS)  # nothing is connected: there is nobody to wait for
+        else:
             for account, sender in self.desk.senders.items():
                 runtime.spawn(sender.run(), name=f"account {account}")
         await runtime.gather(*(check.prove(limit_seconds) for check in self.desk.kill_checks.values()))
