@@ -14,7 +14,7 @@ import numba
 import numpy as np
 from numba import types
 
-from core.pricing._machine import exp, inlined, kernel, log_ratio, tail
+from core.pricing._machine import exp, inlined, kernel, log_ratio, tail, workspace
 from core.pricing.bsm import DAYS_PER_YEAR, MAX_TOTAL_VOL, NARROW, NEAR, POINT
 
 BLOCK = 256
@@ -190,7 +190,7 @@ def narrow(buffer: Any, n: int, on_spot: bool, greeks: bool) -> None:
 @inlined
 def some(given: Any, steps: Any, width: int, on_spot: bool, out: Any, marks: Any, start: int, stop: int) -> int:
     """Do the lanes from `start` to `stop`; return how many were left to numpy, marked with 1."""
-    buffer = np.empty(COLUMNS * BLOCK)
+    buffer = workspace(COLUMNS * BLOCK)
     results, left, at = out.shape[0], 0, start
     while at < stop:
         row, place = at // width, at % width

@@ -12,7 +12,7 @@ import numpy as np
 from numba import types
 
 from core.pricing._kernels import FLAT, INV_SQRT_2PI, ROWS
-from core.pricing._machine import exp, inlined, kernel, log_ratio, tail
+from core.pricing._machine import exp, inlined, kernel, log_ratio, tail, workspace
 from core.pricing.american import EXPIRIES, ORDERS, QD_STEPS, rule
 
 NODES, INNER, STEPS, OUTER = ORDERS
@@ -202,7 +202,7 @@ def premium(buffer: Any, n: int, place: int) -> None:
 @inlined
 def some(puts: Any, out: Any, start: int, stop: int) -> None:
     """Value the puts from `start` to `stop`; rows as in core.pricing.american, one alone for the value only."""
-    buffer = np.empty(COLUMNS * LANES)
+    buffer = workspace(COLUMNS * LANES)
     slopes = out.shape[0] > 1
     at = start
     while at < stop:

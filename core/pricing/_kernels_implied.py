@@ -13,7 +13,7 @@ import numpy as np
 from numba import types
 
 from core.pricing._kernels import BLOCK, FLAT, INT, LARGEST, LEAST_YEARS, MARKS, MOST_YEARS, ROWS, SMALLEST, STEPS, fill, narrow_gap
-from core.pricing._machine import inlined, kernel, log_ratio, tail
+from core.pricing._machine import inlined, kernel, log_ratio, tail, workspace
 from core.pricing.bsm import MAX_TOTAL_VOL, NARROW, NEAR
 from core.pricing.implied import (
     CONVERGED,
@@ -194,7 +194,7 @@ def scatter(buffer: Any, n: int) -> None:
 @inlined
 def some(given: Any, steps: Any, width: int, out: Any, marks: Any, start: int, stop: int) -> int:
     """Do the lanes from `start` to `stop`; return how many were left to numpy, marked with 1."""
-    buffer = np.empty(COLUMNS * BLOCK)
+    buffer = workspace(COLUMNS * BLOCK)
     left, at = 0, start
     while at < stop:
         row, place = at // width, at % width
