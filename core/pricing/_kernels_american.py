@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 from numba import types
 
-from core.pricing._kernels import FLAT, INV_SQRT_2PI, ROWS
+from core.pricing._kernels import FLAT, INT, INV_SQRT_2PI, ROWS
 from core.pricing._machine import exp, inlined, kernel, log_ratio, tail, workspace
-from core.pricing.american import EXPIRIES, ORDERS, QD_STEPS, rule
+from core.pricing.exercise import EXPIRIES, ORDERS, QD_STEPS, rule
 
 NODES, INNER, STEPS, OUTER = ORDERS
 assert NODES == 6, "the sums over the nodes below are written out"
@@ -200,53 +200,84 @@ def premium(buffer: Any, n: int, place: int) -> None:
 
 
 @inlined
-def some(puts: Any, out: Any, start: int, stop: int) -> None:
-    """Value the puts from `start` to `stop`; rows as in core.pricing.american, one alone for the value only."""
-    buffer = workspace(COLUMNS * LANES)
-    slopes = out.shape[0] > 1
-    at = start
-    while at < stop:
-        n = min(LANES, stop - at)
-        for column, each in enumerate(puts):
-            for i in range(n):
-                buffer[column * LANES + i] = each[at + i]
-        prepare(buffer, n)
-        for node in range(NODES):
-            qd_plus(buffer, n, node)
-        for _ in range(STEPS):
-            for node in range(NODES):
-                for i in range(n):
-                    buffer[(SQUARE + node) * LANES + i] = buffer[(LOG + node) * LANES + i] * buffer[(LOG + node) * LANES + i]
-            for node in range(NODES):
-                improve(buffer, n, node)
-            for node in range(NODES):
-                for i in range(n):
-                    buffer[(LOG + node) * LANES + i] = buffer[(MOVED + node) * LANES + i]
-        for node in range(NODES):
-            for i in range(n):
-                buffer[(SQUARE + node) * LANES + i] = buffer[(LOG + node) * LANES + i] * buffer[(LOG + node) * LANES + i]
-        premium(buffer, n, 0)
+def load(buffer: Any, puts: Any, start: int, step: int, n: int) -> None:
+    """Take every `step`-th put into a block."""
+    for column, each in enumerate(puts):
         for i in range(n):
-            intrinsic = buffer[STRIKE * LANES + i] - buffer[SPOT * LANES + i]
-            due = buffer[SPOT * LANES + i] <= buffer[TOP * LANES + i] * exp(buffer[LOG * LANES + i])
-            out[0, at + i] = intrinsic if due else max(buffer[VALUE * LANES + i], intrinsic)
-            if slopes:
-                out[1, at + i] = buffer[DELTA * LANES + i]
-                out[2, at + i] = buffer[GAMMA * LANES + i] / buffer[SPOT * LANES + i]
-                out[3, at + i] = 1.0 if due else 0.0
+            buffer[column * LANES + i] = each[start + i * step]
+
+
+@inlined
+def square(buffer: Any, n: int) -> None:
+    """The squares of the boundary's logarithms, which is what is interpolated."""
+    for node in range(NODES):
+        for i in range(n):
+            buffer[(SQUARE + node) * LANES + i] = buffer[(LOG + node) * LANES + i] * buffer[(LOG + node) * LANES + i]
+
+
+@inlined
+def solve(buffer: Any, n: int) -> None:
+    """Find the boundaries of a block."""
+    for node in range(NODES):
+        qd_plus(buffer, n, node)
+    for _ in range(STEPS):
+        square(buffer, n)
+        for node in range(NODES):
+            improve(buffer, n, node)
+        for node in range(NODES):
+            for i in range(n):
+                buffer[(LOG + node) * LANES + i] = buffer[(MOVED + node) * LANES + i]
+
+
+@inlined
+def read(buffer: Any, n: int, out: Any, at: int) -> None:
+    """Value a block from its boundaries; rows as in core.pricing.exercise, one alone for the value only."""
+    slopes = out.shape[0] > 1
+    square(buffer, n)
+    premium(buffer, n, 0)
+    for i in range(n):
+        intrinsic = buffer[STRIKE * LANES + i] - buffer[SPOT * LANES + i]
+        due = buffer[SPOT * LANES + i] <= buffer[TOP * LANES + i] * exp(buffer[LOG * LANES + i])
+        out[0, at + i] = intrinsic if due else max(buffer[VALUE * LANES + i], intrinsic)
         if slopes:
-            for place in range(1, 3):
-                premium(buffer, n, place)
-                for i in range(n):
-                    out[3 + place, at + i] = buffer[DELTA * LANES + i]
-                    out[5 + place, at + i] = buffer[VALUE * LANES + i]
-        at += n
+            out[1, at + i] = buffer[DELTA * LANES + i]
+            out[2, at + i] = buffer[GAMMA * LANES + i] / buffer[SPOT * LANES + i]
+            out[3, at + i] = 1.0 if due else 0.0
+    if slopes:
+        for place in range(1, 3):
+            premium(buffer, n, place)
+            for i in range(n):
+                out[3 + place, at + i] = buffer[DELTA * LANES + i]
+                out[5 + place, at + i] = buffer[VALUE * LANES + i]
 
 
-AMERICAN = types.void(types.UniTuple(FLAT, 6), ROWS)
+AMERICAN = types.void(types.UniTuple(FLAT, 6), INT, ROWS)
 
 
 @kernel(AMERICAN)
-def american(puts: Any, out: Any) -> None:
-    """Value every put."""
-    some(puts, out, 0, out.shape[1])
+def american(puts: Any, shared: int, out: Any) -> None:
+    """Value every put; every `shared` ones that follow each other have one boundary."""
+    buffer, kept = workspace(COLUMNS * LANES), workspace(NODES * LANES)
+    options, first = out.shape[1] // shared, 0
+    while first < options:
+        count = min(LANES, options - first)
+        load(buffer, puts, first * shared, shared, count)
+        prepare(buffer, count)
+        solve(buffer, count)
+        if shared == 1:
+            read(buffer, count, out, first)
+        else:
+            for i in range(NODES * LANES):
+                kept[i] = buffer[LOG * LANES + i]
+            for option in range(count):
+                at, stop = (first + option) * shared, (first + option + 1) * shared
+                while at < stop:
+                    n = min(LANES, stop - at)
+                    load(buffer, puts, at, 1, n)
+                    prepare(buffer, n)
+                    for node in range(NODES):
+                        for i in range(n):
+                            buffer[(LOG + node) * LANES + i] = kept[node * LANES + option]
+                    read(buffer, n, out, at)
+                    at += n
+        first += count

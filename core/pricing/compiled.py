@@ -62,8 +62,8 @@ def ready() -> bool:
 
 # The files whose text the compiled code follows from.
 SOURCES = (
-    "_lanes.py", "_machine.py", "_kernels.py", "_kernels_implied.py", "_kernels_american.py", "_kernels_grid.py", "american.py", "bsm.py",
-    "dividends.py", "implied.py",
+    "_lanes.py", "_machine.py", "_kernels.py", "_kernels_implied.py", "_kernels_american.py", "_kernels_grid.py", "bsm.py", "dividends.py",
+    "exercise.py", "implied.py",
 )
 
 
@@ -113,12 +113,12 @@ def implied(right: ArrayLike, given: Sequence[ArrayLike]) -> Found | None:
     return Found(laid, out, marks, _LOADED.kernels["implied"](laid.columns, laid.steps, laid.width, out, marks))
 
 
-def american(puts: Sequence[Floats], *, slopes: bool) -> Floats | None:
-    """Value American puts with the compiled kernels, rows as in `core.pricing.american`; None where they are not ready."""
+def american(puts: Sequence[Floats], *, slopes: bool, shared: int) -> Floats | None:
+    """Value American puts with the compiled kernels, as `core.pricing.exercise.points` does; None where they are not ready."""
     if "american" not in _LOADED.kernels or not len(puts[0]):
         return None
     out = np.empty((8 if slopes else 1, len(puts[0])))
-    _LOADED.kernels["american"](tuple(puts), out)
+    _LOADED.kernels["american"](tuple(puts), shared, out)
     return out
 
 
