@@ -93,8 +93,11 @@ def load_forward(buffer: Any, n: int) -> None:
 
 
 @inlined
-def judge(buffer: Any, n: int) -> None:
-    """Set the state of each lane: 1 to be done here, 0 to be left to numpy, -1 impossible and so NaN."""
+def judge(buffer: Any, n: int, at_expiry: bool) -> None:
+    """Set the state of each lane: 1 to be done here, 0 to be left to numpy, -1 impossible and so NaN.
+
+    at_expiry: whether lanes without time, of which scenarios have many, are done here.
+    """
     for i in range(n):
         sign, price, strike = buffer[SIGN * BLOCK + i], buffer[PRICE * BLOCK + i], buffer[STRIKE * BLOCK + i]
         years, vol, discount = buffer[YEARS * BLOCK + i], buffer[VOL * BLOCK + i], buffer[DISCOUNT * BLOCK + i]
@@ -102,7 +105,8 @@ def judge(buffer: Any, n: int) -> None:
         total = vol * math.sqrt(years)
         possible = (price >= 0.0) & (strike >= 0.0) & (years >= 0.0) & (vol >= 0.0) & (given == given)
         usual = (price > SMALLEST) & (price < LARGEST) & (strike > SMALLEST) & (strike < LARGEST)
-        usual &= (years > LEAST_YEARS) & (years < MOST_YEARS) & (total > LEAST_TOTAL_VOL) & (total < MAX_TOTAL_VOL)
+        timed = (years > LEAST_YEARS) & (years < MOST_YEARS) & (total > LEAST_TOTAL_VOL) & (total < MAX_TOTAL_VOL)
+        usual &= timed | (at_expiry & (years == 0.0) & (vol >= 0.0) & (vol < LARGEST))
         usual &= (discount > SMALLEST) & (discount < LARGEST) & (abs(buffer[RATE * BLOCK + i] * years) < MOST_DRIFT)
         usual &= abs(buffer[DRIFT * BLOCK + i]) < MOST_DRIFT
         known = abs(sign) == 1.0
@@ -122,8 +126,9 @@ def values(buffer: Any, n: int) -> None:
         near_tail, far_tail = scale * tail(abs(high)), scale * tail(h + half)
         lower = min(forward, strike)
         gap = (lower - near_tail if high > 0.0 else near_tail) - far_tail
-        worth = max(sign * (forward - strike), 0.0) + min(max(gap, 0.0), lower)
-        buffer[OUT * BLOCK + i] = discount * worth
+        intrinsic = max(sign * (forward - strike), 0.0)
+        worth = intrinsic + min(max(gap, 0.0), lower)
+        buffer[OUT * BLOCK + i] = discount * (worth if total > 0.0 else intrinsic)
 
 
 @inlined
@@ -201,7 +206,7 @@ def some(given: Any, steps: Any, width: int, on_spot: bool, out: Any, marks: Any
             load_spot(buffer, n)
         else:
             load_forward(buffer, n)
-        judge(buffer, n)
+        judge(buffer, n, on_spot and results == 1)
         if results == 1:
             values(buffer, n)
         else:
