@@ -180,7 +180,7 @@ def narrow(buffer: Any, n: int, on_spot: bool, greeks: bool) -> None:
     for i in range(n):
         total = buffer[VOL * BLOCK + i] * math.sqrt(buffer[YEARS * BLOCK + i])
         distance = abs(buffer[LOG * BLOCK + i])
-        if distance < NEAR and total * total < NARROW * (total + distance) and buffer[STATE * BLOCK + i] == 1.0:
+        if distance < NEAR and 0.0 < total * total < NARROW * (total + distance) and buffer[STATE * BLOCK + i] == 1.0:
             h, half, strike = distance / total, 0.5 * total, buffer[STRIKE * BLOCK + i]
             forward, discount = buffer[PRICE * BLOCK + i] * buffer[GROWTH * BLOCK + i], buffer[DISCOUNT * BLOCK + i]
             gap = math.sqrt(forward * strike) * exp(-0.5 * (h * h + half * half)) * narrow_gap(h, half)

@@ -28,7 +28,7 @@ from core.pricing.bsm import FIELDS, Floats, Greeks
 from core.pricing.dividends import CashDividend, Model
 
 Shape = tuple[int, ...]
-CHUNK, NUMPY_CHUNK = 32_768, 8_192  # values worked out at once, so that the arrays in between stay in the processor's memory
+CHUNK, NUMPY_CHUNK = 24_576, 8_192  # values worked out at once, so that the arrays in between stay in the processor's memory
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
