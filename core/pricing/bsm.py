@@ -239,7 +239,7 @@ def _terms(sign: NDArray[np.int8], market: _Market) -> _Terms:
         near_tail, far_tail = scale * tail(np.abs(high)), scale * tail(h + half)
         lower, upper = np.minimum(forward, strike), np.maximum(forward, strike)
         gap = np.where(high > 0.0, lower - near_tail, near_tail) - far_tail
-        narrow = (total * total < NARROW * (total + distance)) & (distance < NEAR) & (total > 0.0)
+        narrow = (total * total < NARROW * (total + distance)) & (distance < NEAR) & (total > 0.0) & (fade > 0.0)
         if narrow.any():
             gap = np.where(narrow, root * fade * narrow_gap(h, half), gap)
         moneyness = sign * (forward - strike)

@@ -230,6 +230,8 @@ class _Pieces:
         return float(np.sum((self.curve.result - self.slope * self.curve.price) * self.chance + self.slope * self.mean))
 
     def above(self, amount: float) -> float:
+        if np.isnan(self.curve.result).any():
+            return math.nan
         return float(np.clip(1.0 - self._at_most(np.array([amount]))[0], 0.0, 1.0))
 
     def exactly(self, amount: Decimal | None) -> float:

@@ -144,9 +144,10 @@ def profits(legs: Legs, scenarios: Scenarios, *, worth_now: ArrayLike | None = N
     """
     now = np.sum(values(legs, listed())) if worth_now is None else np.sum(np.asarray(worth_now, dtype=np.float64))
     then = np.zeros(scenarios.shape)
-    for start, stop in _parts(legs, scenarios):
-        then += np.sum(_run(legs.part(start, stop), scenarios, ("value",))[0], axis=0)
-    return np.asarray(then - now)
+    with np.errstate(all="ignore"):
+        for start, stop in _parts(legs, scenarios):
+            then += np.sum(_run(legs.part(start, stop), scenarios, ("value",))[0], axis=0)
+        return np.asarray(then - now)
 
 
 # --- one kind of leg after the other -----------------------------------------------------------------------------------------------
@@ -175,8 +176,9 @@ def _parts(legs: Legs, scenarios: Scenarios) -> list[tuple[int, int]]:
 
 def _rows(legs: Legs, scenarios: Scenarios, names: Sequence[str]) -> Floats:
     result = np.empty((len(names), len(legs), *scenarios.shape))
-    for start, stop in _parts(legs, scenarios):
-        result[:, start:stop] = _run(legs.part(start, stop), scenarios, names)
+    with np.errstate(all="ignore"):
+        for start, stop in _parts(legs, scenarios):
+            result[:, start:stop] = _run(legs.part(start, stop), scenarios, names)
     return result
 
 
@@ -214,11 +216,10 @@ def _terms(legs: Legs, scenarios: Scenarios, place: NDArray[np.intp] | slice = s
         chosen = each[place]
         return _column(chosen[:1] if (chosen == chosen[0]).all() else chosen, scenarios)  # one for all keeps what follows small
 
-    with np.errstate(invalid="ignore"):
-        moved = column(legs.price) * (1.0 + scenarios.spot_move * column(legs.spot_share))
-        left = np.maximum(column(legs.t_years) - scenarios.years, 0.0)
-        vol = column(legs.vol) + scenarios.vol_shift * column(legs.vol_share)
-        np.maximum(vol, 0.0, out=vol)
+    moved = column(legs.price) * (1.0 + scenarios.spot_move * column(legs.spot_share))
+    left = np.maximum(column(legs.t_years) - scenarios.years, 0.0)
+    vol = np.asarray(column(legs.vol) + scenarios.vol_shift * column(legs.vol_share))
+    np.maximum(vol, 0.0, out=vol)
     if not (scenarios.years >= 0.0).all():  # nobody goes back in time
         left = np.where(scenarios.years >= 0.0, left, np.nan)
     if np.isnan(vol).any():  # an option without time needs none

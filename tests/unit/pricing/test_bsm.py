@@ -240,3 +240,9 @@ def test_import_when_only_the_payoff_is_wanted_then_numpy_is_not_loaded() -> Non
     code = "import sys, core.pricing.payoff; sys.exit('numpy' in sys.modules)"
 
     assert subprocess.run([sys.executable, "-c", code], cwd=Path(__file__).parents[3], check=False).returncode == 0
+
+
+def test_value_when_next_to_no_time_is_left_then_intrinsic_value() -> None:
+    worth = bsm.value(right=[1, -1], spot=[90.0, 90.0], strike=100.0, t_years=1e-187, rate=0.0, dividend=0.0, vol=1.0)
+
+    assert worth.tolist() == [0.0, 10.0]

@@ -13,7 +13,7 @@ import pytest
 
 from core.pricing import american, bsm, dividends, scenarios
 from core.pricing.dividends import CashDividend
-from core.pricing.scenarios import grid, greeks, listed, make_legs, profits, values
+from core.pricing.scenarios import greeks, grid, listed, make_legs, profits, values
 
 MOVES, SHIFTS = np.array([-0.2, -0.05, 0.0, 0.1]), np.array([-0.05, 0.0, 0.1])
 DAYS = np.array([0, 10, 40])
