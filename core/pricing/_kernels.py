@@ -65,9 +65,9 @@ def fill(buffer: Any, column: int, given: Any, start: int, step: int, n: int) ->
 
 
 @inlined
-def load_spot(buffer: Any, n: int) -> None:
-    """FIRST and SECOND are rate and dividend."""
-    for i in range(n):
+def load_spot(buffer: Any, n: int, same: bool) -> None:
+    """FIRST and SECOND are rate and dividend; same: they and the time are those of the first lane all along."""
+    for i in range(1 if same else n):
         rate, dividend, years = buffer[FIRST * BLOCK + i], buffer[SECOND * BLOCK + i], buffer[YEARS * BLOCK + i]
         drift = (rate - dividend) * years
         buffer[RATE * BLOCK + i] = rate
@@ -75,7 +75,18 @@ def load_spot(buffer: Any, n: int) -> None:
         buffer[DISCOUNT * BLOCK + i] = exp(-rate * years)
         buffer[GROWTH * BLOCK + i] = exp(drift)
         buffer[DRIFT * BLOCK + i] = drift
-        buffer[LOG * BLOCK + i] = log_ratio(buffer[PRICE * BLOCK + i], buffer[STRIKE * BLOCK + i]) + drift
+    if same:
+        rate, dividend, drift = buffer[RATE * BLOCK], buffer[DIVIDEND * BLOCK], buffer[DRIFT * BLOCK]
+        discount, growth = buffer[DISCOUNT * BLOCK], buffer[GROWTH * BLOCK]
+        for i in range(n):
+            buffer[RATE * BLOCK + i] = rate
+            buffer[DIVIDEND * BLOCK + i] = dividend
+            buffer[DISCOUNT * BLOCK + i] = discount
+            buffer[GROWTH * BLOCK + i] = growth
+            buffer[DRIFT * BLOCK + i] = drift
+    for i in range(n):
+        log = log_ratio(buffer[PRICE * BLOCK + i], buffer[STRIKE * BLOCK + i])
+        buffer[LOG * BLOCK + i] = log + buffer[DRIFT * BLOCK + i]
 
 
 @inlined
@@ -203,7 +214,7 @@ def some(given: Any, steps: Any, width: int, on_spot: bool, out: Any, marks: Any
         for column, each in enumerate(given):
             fill(buffer, column, each, row * steps[column, 0] + place * steps[column, 1], steps[column, 1], n)
         if on_spot:
-            load_spot(buffer, n)
+            load_spot(buffer, n, (steps[YEARS, 1] == 0) & (steps[FIRST, 1] == 0) & (steps[SECOND, 1] == 0))
         else:
             load_forward(buffer, n)
         judge(buffer, n, on_spot and results == 1)

@@ -403,7 +403,8 @@ def _scenarios() -> Iterator[dict[str, Any]]:
     right, strike = np.where(draw.random(200) < 0.5, 1, -1), 3000.0 * np.exp(draw.uniform(-0.2, 0.2, 200))
     t_years, vol = draw.uniform(0.02, 1.0, 200), draw.uniform(0.1, 0.4, 200)
     units = draw.choice([-300.0, -100.0, 100.0, 200.0], 200)
-    book = {"right": right, "units": units, "price": 3000.0, "strike": strike, "t_years": t_years, "rate": 0.03, "dividend": 0.015, "vol": vol}
+    book = {"right": right, "units": units, "price": 3000.0, "strike": strike, "t_years": t_years, "vol": vol, "rate": 0.03,
+            "dividend": 0.015}
     moves, shifts = np.exp(draw.uniform(-0.25, 0.25, 1000)) - 1.0, draw.uniform(-0.05, 0.3, 1000)
     made = {
         "list": scenarios.listed(spot_move=moves, vol_shift=shifts),
@@ -430,7 +431,9 @@ def _scenarios() -> Iterator[dict[str, Any]]:
                 peer = _module("fast_vollib")
                 return lambda: np.asarray(peer.fast_black_scholes_merton(flags, *columns, return_as="numpy"))
 
-            def apart(values: np.ndarray, reference: np.ndarray = _by("numpy", ours)(), each: scenarios.Scenarios = each) -> str:
+            reference = _by("numpy", ours)()
+
+            def apart(values: np.ndarray, reference: np.ndarray = reference, each: scenarios.Scenarios = each) -> str:
                 worth = values if values.shape == reference.shape else values.reshape(reference.shape) * _along(units, each)
                 return f"{np.max(np.abs(worth - reference)):.1e} apart"
 
