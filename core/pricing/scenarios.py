@@ -28,7 +28,8 @@ from core.pricing.bsm import FIELDS, Floats, Greeks
 from core.pricing.dividends import CashDividend, Model
 
 Shape = tuple[int, ...]
-CHUNK, NUMPY_CHUNK = 24_576, 8_192  # values worked out at once, so that the arrays in between stay in the processor's memory
+# Values worked out at once: a bound on memory, and for numpy what keeps its arrays in between in the processor's own.
+CHUNK, NUMPY_CHUNK = 200_000, 8_192
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -146,7 +147,7 @@ def profits(legs: Legs, scenarios: Scenarios, *, worth_now: ArrayLike | None = N
     then = np.zeros(scenarios.shape)
     with np.errstate(all="ignore"):
         for start, stop in _parts(legs, scenarios):
-            then += np.sum(_run(legs.part(start, stop), scenarios, ("value",))[0], axis=0)
+            then += np.tensordot(legs.units[start:stop], _run(legs.part(start, stop), scenarios, ("value",))[0], axes=1)
         return np.asarray(then - now)
 
 
@@ -178,12 +179,13 @@ def _rows(legs: Legs, scenarios: Scenarios, names: Sequence[str]) -> Floats:
     result = np.empty((len(names), len(legs), *scenarios.shape))
     with np.errstate(all="ignore"):
         for start, stop in _parts(legs, scenarios):
-            result[:, start:stop] = _run(legs.part(start, stop), scenarios, names)
+            part = legs.part(start, stop)
+            np.multiply(_run(part, scenarios, names), _column(part.units, scenarios), out=result[:, start:stop])
     return result
 
 
 def _run(legs: Legs, scenarios: Scenarios, names: Sequence[str]) -> Floats:
-    """One row a name, value first, of the shape (names, legs, *scenarios)."""
+    """One row a name, value first, per unit, of the shape (names, legs, *scenarios)."""
     to_come = np.array([any(day.t_years > 0.0 and day.amount > 0.0 for day in each) for each in legs.paid], dtype=np.bool_)
     options = legs.right != 0.0
     cash, early = options & to_come, options & legs.american & ~to_come
@@ -203,7 +205,6 @@ def _run(legs: Legs, scenarios: Scenarios, names: Sequence[str]) -> Floats:
     if len(names) > 1:
         over = (_column(legs.t_years, scenarios) <= scenarios.years) & _column(options, scenarios)
         result[1:] = np.where(over & ~np.isnan(result[0]), 0.0, result[1:])
-    result *= _column(legs.units, scenarios)
     return result
 
 
@@ -231,6 +232,8 @@ def _european(terms: _Terms, names: Sequence[str], legs: int, shape: Shape) -> F
     flat = {name: _flat(each, shape) for name, each in terms.named().items()}
     size = math.prod(shape)
     step = legs if compiled.ready() else max(1, NUMPY_CHUNK // max(size, 1))
+    if len(names) == 1 and step >= legs:
+        return np.broadcast_to(bsm.value(**flat), (legs, size)).reshape(1, legs, *shape)
     found = np.empty((len(names), legs, size))
     for start in range(0, legs, step):
         part = {name: each if len(each) == 1 else each[start : start + step] for name, each in flat.items()}
