@@ -173,7 +173,7 @@ class Ledger:
                 story.fees += deal.fees
                 story.times.append(deal.at)
         apart: list[tuple[datetime, str, Instrument, int, Fraction]] = []
-        for key in {row.item.key for row in (*deals, *ends)}:
+        for key in {deal.item.key for deal in deals} | {end.item.key for end in ends}:
             apart += _share_out(key, stories, [deal for deal in _and_delivered(deals, ends) if deal.item.key == key],
                                 [end for end in ends if end.item.key == key])
         held: dict[str, tuple[int, Fraction]] = {}

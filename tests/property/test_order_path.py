@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import random
 from collections import Counter
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from typing import Any, TypeVar
@@ -17,9 +17,11 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
+from core.domain.events import Filled
 from core.domain.orders import Leg, OrderState
 from core.errors import BrokerRejected, BrokerTimeout, Unavailable
 from core.fold import DeskFold
+from core.orders.states import ORDER_BODIES, Order, OrderBody, step
 from core.orders.ticket import Confirmed
 from core.ports import BrokerOrder, BrokerStatus, OrderReport
 from core.runtime import SimLoop, SimRuntime
@@ -248,7 +250,21 @@ class OrderPath(RuleBasedStateMachine):
             assert {key: count for key, count in order.filled_contracts.items() if count} == {
                 key: count for key, count in self._filled(name).items() if count
             }
+        bodies = [event.body for event in await self.world.store.read() if isinstance(event.body, ORDER_BODIES)]
+        for order in book.orders.values():
+            assert _heard_otherwise(order, bodies) == order
         assert not any(entry.cause.startswith("bug:") for entry in self.world.desk.fold.all_modes())
+
+
+def _heard_otherwise(order: Order, bodies: Sequence[OrderBody]) -> Order:
+    """The order as it were, had its executions been heard last, the newest first, and all of them twice."""
+    fills = [body for body in bodies if isinstance(body, Filled) and body.fill.client_id == order.client_id]
+    others = [body for body in bodies if not isinstance(body, Filled) and body.client_id == order.client_id]
+    again: Order | None = None
+    for body in (*others, *reversed(fills), *fills):
+        again, _ = step(again, body, at=order.submitted_at)
+    assert again is not None
+    return replace(again, updated_at=order.updated_at)
 
 
 TestOrderPath = OrderPath.TestCase

@@ -138,11 +138,11 @@ class Log(RuleBasedStateMachine):
             self._stored(items, self.run(self.store.read(after=len(self.events))))
 
     def _new(self, items: Sequence[tuple[str, str | None]]) -> list[str]:
-        known, new = {event.dedupe for event in self.events if event.dedupe is not None}, []
+        known, new = {event.dedupe for event in self.events}, []
         for text, key in items:
             if key is None or key not in known:
                 new.append(text)
-                known |= {key} - {None}
+                known.add(key)
         return new
 
     def _stored(self, items: Sequence[tuple[str, str | None]], written: tuple[Event, ...]) -> None:

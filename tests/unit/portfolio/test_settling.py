@@ -77,7 +77,7 @@ def results(book: Book) -> dict[str, Any]:
     return {name: (trade.open_units, trade.premium, trade.closing_cash, trade.fees, trade.closed_at) for name, trade in book.trades.items()}
 
 
-def test_settlement_when_a_leg_is_heard_of_after_it_then_the_trade_ends() -> None:
+def test_e3_settlement_when_a_leg_is_heard_of_after_it_then_the_trade_ends() -> None:
     book = in_every_order(
         opening(2, legs=SPREAD),
         filled(SHORT, 2, "30.00", exec_id="E1", fees="1.30"),
@@ -91,7 +91,7 @@ def test_settlement_when_a_leg_is_heard_of_after_it_then_the_trade_ends() -> Non
     assert not book.positions
 
 
-def test_settlement_when_a_fill_is_busted_after_it_then_the_younger_trade_gives_its_part() -> None:
+def test_e4_settlement_when_a_fill_is_busted_after_it_then_the_younger_trade_gives_its_part() -> None:
     book = in_every_order(
         opening(2, 2),
         sold(2, "0.80", of="O1", exec_id="E1"),
@@ -104,7 +104,7 @@ def test_settlement_when_a_fill_is_busted_after_it_then_the_younger_trade_gives_
     assert not book.outside
 
 
-def test_settlement_when_a_fill_is_corrected_after_it_then_the_correction_alone_is_settled() -> None:
+def test_e4_settlement_when_a_fill_is_corrected_after_it_then_the_correction_alone_is_settled() -> None:
     book = in_every_order(
         opening(3),
         sold(3, "0.80", of="O1", exec_id="E1", fees="1.95"),
@@ -114,7 +114,7 @@ def test_settlement_when_a_fill_is_corrected_after_it_then_the_correction_alone_
     assert results(book) == {"PO1": (0, Decimal(140), Decimal(-100), Decimal("1.30"), ENDED)}
 
 
-def test_settlement_when_an_assignment_is_partial_and_trades_share_the_contract_then_the_oldest_gives_first() -> None:
+def test_n1_settlement_when_an_assignment_is_partial_and_trades_share_the_contract_then_the_oldest_gives_first() -> None:
     book = in_every_order(
         opening(1, 3),
         sold(1, "0.80", of="O1", exec_id="E1"),
@@ -204,7 +204,7 @@ def test_settlement_when_an_adopted_holding_ends_then_its_result_is_told_outside
     assert [item.gross for item in closed_outside(fills=fills, settlements=settlements)] == [Decimal(0), Decimal(60)]
 
 
-def test_settlement_when_shares_of_a_trade_are_split_then_the_old_ones_leave_the_trade_at_cost() -> None:
+def test_n5_settlement_when_shares_of_a_trade_are_split_then_the_old_ones_leave_the_trade_at_cost() -> None:
     book = in_every_order(
         opening(1, legs=(buy(KO, ratio=100),)),
         filled(buy(KO), 100, "48.00", exec_id="E1"),
@@ -212,7 +212,7 @@ def test_settlement_when_shares_of_a_trade_are_split_then_the_old_ones_leave_the
         adopted(KO, 200, cash="-4800", name="J2"),
     )
     assert book.trades["PO1"].realized == 0
-    assert (book.positions["KO"].quantity, book.positions["KO"].average_price) == (200, 24)
+    assert (book.positions["KO"].quantity, book.positions["KO"].average_price) == (200, Decimal(24))
     assert book.cash == Decimal(-4800)
 
 
