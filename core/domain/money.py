@@ -108,7 +108,7 @@ def exact(value: str | int | Decimal) -> Decimal:
     elif isinstance(value, int) and not isinstance(value, bool):
         number = Decimal(value)
     elif isinstance(value, str):
-        text = value.strip()
+        text = value.strip(" \t\r\n")
         if not text or len(text) > _LONGEST or not text.isascii() or not set(text) <= set("0123456789.-+"):
             raise MoneyError(f"{value!r:.60} is not a plain number such as 1.25")
         try:

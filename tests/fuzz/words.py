@@ -154,7 +154,7 @@ def feed_value(source: Source) -> str:
         return "refused"
     held(not isinstance(value, Decimal) or value.is_finite(), f"{parameter.name} is {value}")
     held(parameter.kind is not Kind.QUANTITY or 1 <= value <= 10_000, f"a quantity of {value}")
-    held(parameter.kind in _FREE or text.strip().isascii(), f"{text!r} was taken for the {parameter.kind} {value!r}")
+    held(parameter.kind in _FREE or text.isascii(), f"{text!r} was taken for the {parameter.kind} {value!r}")
     return "value"
 
 

@@ -128,6 +128,7 @@ def test_read_when_a_wrong_value_is_endless_then_only_its_beginning_is_repeated(
         (Kind.CHOICE, "stoc\u212a"), (Kind.PERIOD, "wee\u212a"), (Kind.QUANTITY, "٣"), (Kind.STRIKES, "４８０/４７０"),
         (Kind.DATE, "２０２６-11-20"),
         (Kind.ID, "T１"), (Kind.FLAG, "ｙes"), (Kind.FRACTION, "٥%"), (Kind.MONEY, "１００"), (Kind.DELTA, "०.16"),
+        (Kind.STRIKES, "480/\x85470"),
     ],
 )  # fmt: skip
 def test_a8_value_when_a_letter_or_digit_is_a_lookalike_then_is_refused(kind: Kind, text: str) -> None:
