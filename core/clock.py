@@ -10,7 +10,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta, tzinfo
 from typing import Protocol
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
@@ -217,7 +217,30 @@ _KNOWN_CHANGES = (
 )
 
 
-def check_zone_data(zone: ZoneInfo | None = None) -> None:
+class _Absent(tzinfo):
+    """Stands for a zone without data: the program starts far enough to say so and to halt, and every question of the hour is refused."""
+
+    def __init__(self, error: UserError) -> None:
+        self._error = error
+
+    def utcoffset(self, at: datetime | None) -> timedelta:
+        raise self._error
+
+    def dst(self, at: datetime | None) -> timedelta:
+        raise self._error
+
+    def tzname(self, at: datetime | None) -> str:
+        raise self._error
+
+
+def _exchange_zone() -> tzinfo:
+    try:
+        return load_zone("America/New_York")
+    except UserError as error:
+        return _Absent(error)
+
+
+def check_zone_data(zone: tzinfo | None = None) -> None:
     """Raise UserError unless the exchange zone changes the hour when it is known to: stale data moves every expiry."""
     exchange = zone or EXCHANGE_ZONE
     for change, hours_before, hours_after in _KNOWN_CHANGES:
@@ -225,12 +248,12 @@ def check_zone_data(zone: ZoneInfo | None = None) -> None:
         after = change.astimezone(exchange).utcoffset()
         if before != timedelta(hours=hours_before) or after != timedelta(hours=hours_after):
             raise UserError(
-                f"the time zone data of this machine is wrong or out of date: {exchange.key} does not change the hour on {change.date()}",
+                f"the time zone data of this machine is wrong or out of date: {exchange} does not change the hour on {change.date()}",
                 "Update the tzdata package and start again; no scheduled job runs until then.",
             )
 
 
-EXCHANGE_ZONE = load_zone("America/New_York")
+EXCHANGE_ZONE = _exchange_zone()
 
 
 def exchange_time(at: datetime) -> datetime:

@@ -7,10 +7,10 @@ answer in every mode. What a root lists is in `core.domain.expiries`, whose name
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import UTC, date, datetime, time, timedelta, tzinfo
 from functools import lru_cache
 from typing import Final
-from zoneinfo import ZoneInfo
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from core.domain.expiries import (
     expires_on,
@@ -31,7 +31,29 @@ __all__ = [
     "session", "session_date", "sessions", "settlement_at", "third_friday", "trading_expiry", "vix_expiry", "years_to",
 ]
 
-EXCHANGE: Final = ZoneInfo("America/New_York")
+
+
+class _Absent(tzinfo):
+    """Stands for the exchange's zone where this machine has no data of it: no start gets further, and no hour is guessed."""
+
+    def utcoffset(self, at: datetime | None) -> timedelta:
+        raise CalendarError("this machine has no time zone data of the exchange")
+
+    def dst(self, at: datetime | None) -> timedelta:
+        raise CalendarError("this machine has no time zone data of the exchange")
+
+    def tzname(self, at: datetime | None) -> str:
+        raise CalendarError("this machine has no time zone data of the exchange")
+
+
+def _exchange() -> tzinfo:
+    try:
+        return ZoneInfo("America/New_York")
+    except (ZoneInfoNotFoundError, OSError):
+        return _Absent()
+
+
+EXCHANGE: Final = _exchange()
 DAYS_PER_YEAR: Final = 365
 _OPEN, _CLOSE, _HALF_CLOSE = time(9, 30), time(16, 0), time(13, 0)
 _LATE: Final = timedelta(minutes=15)  # late-close series trade this much longer, on half days too

@@ -17,7 +17,7 @@ import pip
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-LOCKS = ("base", "dev", "fast")
+LOCKS = ("base", "dev", "fast", "postgres")
 
 
 def _requirements(lock: str) -> list[str]:
@@ -48,7 +48,7 @@ def _tracked() -> list[Path]:
 
 
 @pytest.mark.parametrize("lock", LOCKS)
-def test_lock_when_read_then_every_requirement_is_pinned_with_hashes(lock: str) -> None:
+def test_k5_lock_when_read_then_every_requirement_is_pinned_with_hashes(lock: str) -> None:
     lines = _requirements(lock)
 
     assert len(lines) >= len(_asked(lock)) > 0
@@ -56,23 +56,24 @@ def test_lock_when_read_then_every_requirement_is_pinned_with_hashes(lock: str) 
     assert len(_pins(lock)) == len(lines)
 
 
-@pytest.mark.parametrize("name", ["base.in", "base.txt", "dev.in", "dev.txt", "fast.in", "fast.txt"])
-def test_lock_when_read_then_names_no_index_or_address(name: str) -> None:
+@pytest.mark.parametrize("name", [f"{lock}.{end}" for lock in LOCKS for end in ("in", "txt")])
+def test_k5_lock_when_read_then_names_no_index_or_address(name: str) -> None:
     text = (ROOT / "requirements" / name).read_text(encoding="utf-8")
 
     assert not re.search(r"https?:|://|--(extra-)?index|--find-links|\s@\s", text)
 
 
 @pytest.mark.parametrize("lock", LOCKS)
-def test_lock_when_compared_with_its_input_then_holds_everything_asked_for(lock: str) -> None:
+def test_k5_lock_when_compared_with_its_input_then_holds_everything_asked_for(lock: str) -> None:
     assert set(_asked(lock)) <= {name for name, _, _ in _pins(lock)}
 
 
-@pytest.mark.parametrize("lock", ["dev", "fast"])
+@pytest.mark.parametrize("lock", ["dev", "fast", "postgres"])
 def test_lock_when_it_shares_a_package_with_base_then_has_the_same_versions(lock: str) -> None:
-    base_names = {name for name, _, _ in _pins("base")}
+    base = {pin[:2] for pin in _pins("base")}
+    names = {name for name, _ in base}
 
-    assert {pin for pin in _pins(lock) if pin[0] in base_names} <= _pins("base")
+    assert {pin[:2] for pin in _pins(lock) if pin[0] in names} <= base
 
 
 def test_locked_packages_when_installed_then_none_is_under_a_viral_licence() -> None:
@@ -108,7 +109,7 @@ def test_install_when_no_python_fits_then_says_what_is_needed(tmp_path: Path) ->
 
 
 @pytest.mark.parametrize("written", ["", " --hash=sha256:" + "0" * 64], ids=["none", "another"])
-def test_install_when_the_hash_is_not_the_locked_one_then_nothing_is_installed(tmp_path: Path, written: str) -> None:
+def test_k5_install_when_the_hash_is_not_the_locked_one_then_nothing_is_installed(tmp_path: Path, written: str) -> None:
     _environment(tmp_path / "venv")
     lock = tmp_path / "lock.txt"
     lock.write_text(f"tiny @ {_wheel(tmp_path).as_uri()}{written}\n", encoding="utf-8")
@@ -119,6 +120,34 @@ def test_install_when_the_hash_is_not_the_locked_one_then_nothing_is_installed(t
     assert "hash" in done.stderr.lower()
     assert not list((tmp_path / "venv").glob("lib/*/site-packages/tiny*"))
     assert not (tmp_path / "venv" / ".installed").exists()
+
+
+def test_k5_install_when_a_wheel_was_swapped_for_another_of_the_same_name_and_version_then_nothing_is_installed(tmp_path: Path) -> None:
+    _environment(tmp_path / "venv")
+    wheel = _wheel(tmp_path)
+    lock = tmp_path / "lock.txt"
+    lock.write_text(f"tiny==1.0 --hash=sha256:{sha256(wheel.read_bytes()).hexdigest()}\n", encoding="utf-8")
+    with zipfile.ZipFile(wheel, "a") as swapped:
+        swapped.writestr("evil.py", "import os\n")
+
+    done = _install(tmp_path / "venv", str(lock), links=tmp_path)
+
+    assert done.returncode != 0
+    assert "do not match the hashes" in " ".join(done.stderr.split()).lower()
+    assert not list((tmp_path / "venv").glob("lib/*/site-packages/tiny*"))
+    assert not list((tmp_path / "venv").glob("lib/*/site-packages/evil*"))
+
+
+def test_k5_install_when_a_requirement_of_a_locked_package_is_not_locked_itself_then_nothing_is_installed(tmp_path: Path) -> None:
+    _environment(tmp_path / "venv")
+    wheel = _wheel(tmp_path, needs="other")
+    lock = tmp_path / "lock.txt"
+    lock.write_text(f"tiny==1.0 --hash=sha256:{sha256(wheel.read_bytes()).hexdigest()}\n", encoding="utf-8")
+
+    done = _install(tmp_path / "venv", str(lock), links=tmp_path)
+
+    assert done.returncode != 0
+    assert not list((tmp_path / "venv").glob("lib/*/site-packages/tiny*"))
 
 
 def test_install_when_the_lock_is_unchanged_then_a_second_run_does_nothing_and_a_changed_one_installs(tmp_path: Path) -> None:
@@ -144,23 +173,25 @@ def _environment(folder: Path) -> None:
     (site_packages / "borrowed.pth").write_text(str(Path(pip.__file__).parents[1]) + "\n", encoding="utf-8")
 
 
-def _wheel(folder: Path) -> Path:
+def _wheel(folder: Path, *, needs: str = "") -> Path:
     """The smallest package there is, so that nothing is asked of an index."""
     path = folder / "tiny-1.0-py3-none-any.whl"
-    info = "tiny-1.0.dist-info"
+    info, requires = "tiny-1.0.dist-info", f"Requires-Dist: {needs}\n" if needs else ""
     with zipfile.ZipFile(path, "w") as wheel:
         wheel.writestr("tiny.py", "")
-        wheel.writestr(f"{info}/METADATA", "Metadata-Version: 2.1\nName: tiny\nVersion: 1.0\n")
+        wheel.writestr(f"{info}/METADATA", f"Metadata-Version: 2.1\nName: tiny\nVersion: 1.0\n{requires}")
         wheel.writestr(f"{info}/WHEEL", "Wheel-Version: 1.0\nGenerator: test\nRoot-Is-Purelib: true\nTag: py3-none-any\n")
         wheel.writestr(f"{info}/RECORD", "")
     return path
 
 
-def _install(environment: Path, lock: str, *, python: str = sys.executable) -> subprocess.CompletedProcess[str]:
+def _install(
+    environment: Path, lock: str, *, python: str = sys.executable, links: Path | None = None
+) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         ["requirements/install.sh", str(environment), lock],
         cwd=ROOT,
-        env={**os.environ, "PYTHON": python, "PIP_NO_INDEX": "1"},
+        env={**os.environ, "PYTHON": python, "PIP_NO_INDEX": "1", **({"PIP_FIND_LINKS": str(links)} if links else {})},
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
