@@ -10,6 +10,7 @@ from core.commands._external import cancel_external, left_alone
 from core.commands._orders import Heard, order_blocks
 from core.commands._standing import armed, cancel_actions, disarm, standing_table
 from core.desk import Desk
+from core.domain.events import Role as StandingRole
 from core.domain.orders import OrderState
 from core.domain.structures import describe_legs
 from core.errors import UserError
@@ -32,10 +33,15 @@ async def run(desk: Desk, call: Call) -> Reply:
 
 
 async def _several(desk: Desk, senders: Sequence[AccountSender], actor: str, *, everything: bool) -> Reply:
-    """Every working order of this desk, or the list of them."""
+    """Every working order of this desk, or the list of them.
+
+    What would send again by itself, a target or an order in parts, ends with them; a stop that is not touched stays armed, and is named.
+    """
     working = [order for sender in senders for order in desk.book(sender.account).live.values()]
     waiting = [item for item in armed(desk) if item.account in {sender.account for sender in senders}]
-    if not working:
+    sending = {order.standing_id for order in working}
+    ended = [item for item in waiting if item.id in sending or item.role is not StandingRole.STOP] if everything else []
+    if not working and not ended:
         words = " What waits at the desk is not sent; cancel it by its own button." if waiting else ""
         blocks: tuple[Block, ...] = (Notice(text=f"No order is working; there is nothing to cancel.{words}"),)
         return Reply(blocks=(*blocks, *((standing_table(desk, waiting),) if waiting else ())), actions=cancel_actions(waiting))
@@ -43,24 +49,29 @@ async def _several(desk: Desk, senders: Sequence[AccountSender], actor: str, *, 
         return _which(working, desk, waiting)
     heard = Heard(desk, *(order.client_id for order in working))
     try:
-        for order in working:
-            standing = desk.books.find_standing(order.standing_id or "")
-            if standing is not None and standing.is_live:
-                heard.seqs += await disarm(desk, standing, actor=actor, reason="cancelled by a person")
+        for item in ended:
+            heard.seqs += await disarm(desk, item, actor=actor, reason="cancelled by a person")
         result = await cancel_all(desk, senders, reason="cancelled by a person", actor=actor)
     finally:
         heard.stop()
-    return _summary(desk, result, tuple(heard.seqs))
+    return _summary(desk, result, tuple(heard.seqs), ended=ended, left=[item for item in waiting if item not in ended])
 
 
-def _summary(desk: Desk, result: Cancelled, cites: tuple[int, ...]) -> Reply:
+def _summary(desk: Desk, result: Cancelled, cites: tuple[int, ...], *, ended: Sequence[Standing], left: Sequence[Standing]) -> Reply:
     orders = [found for name in (*result.done, *result.pending) if (found := desk.books.order(name)) is not None]
     cancelled = sum(1 for order in orders if order.state is OrderState.CANCELLED)
     text = f"{cancelled} of {len(orders)} cancelled."
     if result.pending:
         text += f" Not yet, by the broker's word: {', '.join(result.pending)}."
     tone = Tone.WARNING if result.pending else Tone.INFO
-    return Reply(blocks=(Notice(text=text, tone=tone), _table(orders)), ok=not result.pending, cites=cites)
+    blocks: list[Block] = [Notice(text=text, tone=tone), _table(orders)] if orders else []
+    if ended:
+        words = "sends nothing any more" if len(ended) == 1 else "send nothing any more"
+        blocks.append(Notice(text=f"Ended too: {', '.join(item.id for item in ended)}; {words}."))
+    if left:
+        blocks.append(Notice(text="Still armed: what is not touched yet sends nothing until it is.", tone=Tone.WARNING))
+        blocks.append(standing_table(desk, left))
+    return Reply(blocks=tuple(blocks), actions=cancel_actions(left), ok=not result.pending, cites=cites)
 
 
 async def _one(desk: Desk, client_id: str, actor: str) -> Reply:

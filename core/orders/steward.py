@@ -317,6 +317,9 @@ class Steward:
         if press is None or press.confirmed is None:
             raise Unavailable(f"the confirmation of {item.id}", why="it is not in the log")
         async with desk.lane(self._account):
+            item = self._book.standing[item.id]
+            if units > standings.left_to_send(item, self._book.orders):
+                return  # it was cancelled, or sent for, while the lane was taken
             intent = Intent(
                 account=self._account, legs=envelope.legs, quantity=units, plan=Limit(start=limit, worst=limit), strategy=envelope.strategy,
                 trade_id=envelope.trade_id or item.trade_id, quantity_said=True,

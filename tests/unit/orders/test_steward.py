@@ -11,6 +11,9 @@ from typing import Any
 
 import pytest
 
+from core.command import Call, Caller, Via
+from core.command import Role as PersonRole
+from core.dispatch import dispatch
 from core.domain.events import AlertRaised, Armed, Disarmed, Mode, Role, StopMoved, StopTriggered, Submitting
 from core.domain.orders import Effect, Leg, OrderState
 from core.domain.plans import Bracket, Exits, Slicing, Wish
@@ -615,3 +618,42 @@ async def test_exit_when_something_fills_while_it_is_judged_then_counted_anew(ru
     desk.shop.market.meanwhile = one_is_closed_elsewhere  # at the moment the stop's own order is priced
     await desk.turns(60)
     assert [desk.world.order(name).quantity for name in desk.children(stop)] == [1]
+
+
+@simulated
+async def test_target_when_replaced_while_its_order_waits_for_the_lane_then_nothing_is_written_sent_or_told(runtime: SimRuntime) -> None:
+    desk = await holding(runtime)
+    (target,) = await desk.arm(target_share=Decimal("0.5"))
+    async with desk.world.desk.lane(PRACTICE):
+        turning = runtime.spawn(desk.steward.turn(), name="turn")
+        await runtime.sleep(5)
+        gone = Disarmed(standing_id=target, outcome="replaced", reason="replaced by another")
+        await desk.world.desk.record(desk.world.desk.draft(gone, actor="person:owner", stream=str(PRACTICE)))
+    await turning
+    assert desk.children(target) == []
+    assert desk.broker.sent("submit") == ["O0"]
+    assert await desk.alerts() == []
+
+
+@simulated
+async def test_cancel_all_when_a_target_waits_behind_a_close_then_nothing_is_sent_after_it_and_the_stop_is_named(
+    runtime: SimRuntime,
+) -> None:
+    desk = await holding(runtime)
+    target, stop = await desk.arm(target_share=Decimal("0.5"), stop_multiple=Decimal(2))
+    await desk.turns(3)
+    await desk.shop.card(intent(CLOSE, 1, trade_id="PO0", quantity_said=True))
+    confirmed = await desk.shop.press()
+    assert isinstance(confirmed, Confirmed), confirmed
+    order = await desk.world.sender.send(confirmed)  # takes the place of the target's order
+    call = Call(command="cancel", args={"scope": "all"}, caller=Caller(person="owner", via=Via.LINE, role=PersonRole.OWNER, chat="phone"))
+    reply = await dispatch(desk.world.desk, call)
+    sent = desk.broker.sent("submit")
+    await desk.turns(30)
+    assert desk.world.order(order.client_id).state is OrderState.CANCELLED
+    assert (desk.standing(target).ended, desk.standing(stop).ended) == ("cancelled", None)
+    assert desk.broker.sent("submit") == sent
+    words = str(reply.blocks)
+    assert f"Ended too: {target}" in words
+    assert "Still armed" in words
+    assert [action.line for action in reply.actions] == [f"cancel {stop}"]
