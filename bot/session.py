@@ -159,7 +159,7 @@ class Session:
         if not message_id:
             return await self._placed(lane, answer)
         try:
-            mine, handling = await self._taken(message_id, repeatable=_repeatable(lane, line))
+            mine, handling = await self._taken(message_id, again=lane is Lane.STOP, repeatable=_repeatable(lane, line))
         except Unavailable as error:
             return self._left_out(message_id, UserError(f"{_capital(str(error))}.", NOT_DONE))
         if not mine:
@@ -193,9 +193,10 @@ class Session:
             self._answers.popitem(last=False)
         return fresh
 
-    async def _taken(self, message_id: str, *, repeatable: bool) -> tuple[bool, _Handling]:
+    async def _taken(self, message_id: str, *, again: bool, repeatable: bool) -> tuple[bool, _Handling]:
         """Whether this delivery of a message is the one to act on; recorded before any effect, so at most once even through a crash.
 
+        `again`: what stops things is done once more after a restart: the life that took it in may have ended before it had any effect.
         Where the record cannot be kept (a full disk), only what may be done twice is heard. Raises Unavailable for the rest, of which
         nothing is done.
         """
@@ -206,6 +207,8 @@ class Session:
             fresh = self._remembered(message_id)
             try:
                 if await self._desk.archive.select("inbox", where={"transport": self._chat, "update_id": message_id}):
+                    if again:
+                        return True, fresh
                     fresh.done.set()  # before a restart: its answer is gone, its effect is not repeated
                     return False, fresh
                 row = {"transport": self._chat, "update_id": message_id, "at": self._desk.now().isoformat()}

@@ -271,6 +271,19 @@ async def test_a2_message_when_delivered_again_after_a_restart_then_no_second_ef
     assert len(desk.fold.notes) == 1
 
 
+async def test_a2_halt_when_the_life_that_took_it_in_ended_before_its_effect_then_the_next_one_halts() -> None:
+    desk = await open_desk()
+    row = {"transport": "terminal", "update_id": "m1", "at": desk.now().isoformat()}
+    await desk.archive.write([Put(table="inbox", row=row)])
+
+    reply = await session(desk).message("halt", "m1")
+
+    assert reply.ok
+    assert desk.mode()[0] is Mode.HALT
+    again = await session(desk).message("note once", "m1")
+    assert "before" in text(again)
+
+
 class Full:
     """A disk that refuses every write."""
 
