@@ -28,7 +28,7 @@ VIEWER = Person(id="viewer", role=Role.VIEWER)
 CHATS: dict[str, Person] = {"owner-phone": OWNER, "owner-desk": OWNER, "trader-phone": TRADER, "viewer-phone": VIEWER}
 AUTHORISED = frozenset({"owner", "trader"})
 HALT_SECONDS = 15.0  # within this a halt is in force, whatever else is going on
-_CARDS_KEPT, _OFFERS_KEPT = 25, 8
+_CARDS_KEPT, _OFFERS_KEPT, _GRANTS_KEPT = 25, 8, 6
 _OFFERED = frozenset({"close", "cancel", "resume", "open"})
 
 
@@ -42,6 +42,15 @@ class Card:
     others: tuple[str, ...]  # tokens of its other buttons
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Grant:
+    """A mandate's card as a person got it."""
+
+    mandate: str
+    chat: str
+    token: str  # of its Grant button
+
+
 @dataclass(slots=True, kw_only=True)
 class Message:
     """One thing a person sent; the transport may deliver it several times."""
@@ -51,7 +60,7 @@ class Message:
     press: bool
     content: str
     word: str  # the command as a checker reads it, "" for a button that is not Confirm
-    ticket: str | None  # the ticket it confirms
+    ticket: str | None  # the ticket it confirms, or the mandate it grants
     sent_at: float
     delivered_at: float | None = None  # to a desk, for the first time
     answers: list[tuple[int, Reply]] = field(default_factory=list)  # with the conversation that gave it
@@ -74,6 +83,7 @@ class Chat:
         self.pressed: set[str] = set()
         self.orders: list[str] = []
         self.standing: list[str] = []
+        self.grants: list[Grant] = []
         self.offers: list[tuple[str, str]] = []  # chat and token of buttons that belong to no card
         self.wants_pin: set[str] = set()
         self.badge = ""
@@ -162,14 +172,23 @@ class Chat:
         order = shown.reply.data.get("order")
         if order is not None:
             self.orders.append(str(order))
-        standing = shown.reply.data.get("standing")
-        if standing is not None:
-            self.standing.append(str(standing))
+        armed = shown.reply.data.get("standing")
+        if isinstance(armed, list):  # a press armed them; a cancel names the one it took back
+            self.standing += armed
         self._keep_card(message.chat, shown)
+        self._keep_grant(message.chat, shown)
         if not shown.reply.data.get("ticket"):
             lines = {action.label: action.line for action in shown.reply.actions}
             offered = [button for button in shown.buttons if lines.get(button.label, "").split(" ")[0] in _OFFERED]
             self.offers = [*self.offers, *((message.chat, button.token) for button in offered)][-_OFFERS_KEPT:]
+
+    def _keep_grant(self, chat: str, shown: Shown) -> None:
+        lines = {action.label: action.line.split(" ") for action in shown.reply.actions}
+        for button in shown.buttons:
+            words = lines.get(button.label, [])
+            if words[:2] == ["mandate", "grant"]:
+                name = next(word.removeprefix("id=") for word in words if word.startswith("id="))
+                self.grants = [*self.grants, Grant(mandate=name, chat=chat, token=button.token)][-_GRANTS_KEPT:]
 
     def _keep_card(self, chat: str, shown: Shown) -> None:
         confirm = {action.line.split()[1]: None for action in shown.reply.actions if action.line.startswith("confirm ")}

@@ -157,6 +157,8 @@ class OnceIn(Checker):
             return self._drafted(event.causation)
         if not isinstance(body, TicketConfirmed | NoteWritten) or event.causation.startswith("x"):
             return None
+        if isinstance(body, TicketConfirmed) and body.mandate is not None:
+            return None  # no message brought it about
         key = (event.causation, event.kind)
         twice = key in self._effects or (isinstance(body, NoteWritten) and body.text in self._notes)
         self._effects.add(key)
@@ -208,7 +210,7 @@ class Freshness(Checker):
     id = "19"
     says = "No card that can be pressed and no press rests on a stale, missing or insane quote."
 
-    KEPT_SECONDS = 5.0  # the desk may use a chain again for a few seconds
+    KEPT_SECONDS = 5.0  # the desk may use a chain again for a few seconds of its clock
 
     def __init__(self, history: History) -> None:
         super().__init__(history)
@@ -228,6 +230,7 @@ class Freshness(Checker):
         if message is None or message.delivered_at is None or self.feed is None:
             return None
         since = message.delivered_at - self.KEPT_SECONDS
+        since -= sum(by for second, by in self.history.put_back if second >= since)
         for leg in drafted.envelope.legs:
             if not self.feed.gave_sound(leg.instrument, since=since):
                 return f"{drafted.ticket_id} rests on no sound quote of {leg.instrument.key}"

@@ -44,6 +44,7 @@ class Confirmed(Checker):
         told = self.history.tickets.get(body.ticket_id)
         if told is None:
             return f"{body.ticket_id} was confirmed and never drafted"
+        pressed = body.mandate is None  # else its mandate is looked at where the mandates are
         wrong = [
             (told.confirmed is not None, "was confirmed twice"),
             (told.closed is not None, "was confirmed after it was closed"),
@@ -51,11 +52,11 @@ class Confirmed(Checker):
             (event.at >= told.drafted.envelope.expires_at, "was confirmed after it expired"),
             (event.at < told.drafted_at.at, "was confirmed before it was drafted (the clock went back)"),
             (told.policy != self.history.policy, "was confirmed although a setting changed or something was halted since its card"),
-            (not (body.chat in told.chats or body.person == "owner"), "was confirmed from a chat that never saw it"),
+            (pressed and not (body.chat in told.chats or body.person == "owner"), "was confirmed from a chat that never saw it"),
             (body.person not in AUTHORISED, f"was confirmed by {body.person}"),
             (body.quantity > told.drafted.envelope.quantity, "was confirmed for more than its card says"),
         ]
-        return next((f"{body.ticket_id} {words}" for bad, words in wrong if bad), None) or self._pressed(event, body)
+        return next((f"{body.ticket_id} {words}" for bad, words in wrong if bad), None) or (self._pressed(event, body) if pressed else None)
 
     def _pressed(self, event: Event, body: TicketConfirmed) -> str | None:
         message = self.history.messages.get(event.causation)
@@ -243,7 +244,7 @@ class NoDuplicate(Checker):
         if sent.submitting.standing_id is not None:
             own = {name for name, other in self.history.intents.items() if other.submitting.standing_id == sent.submitting.standing_id}
         parts = [other for other in exchange.orders.values() if other.client_id in own]
-        out = sum(part.quantity if part.live or part.over else part.begun for part in parts)
+        out = sum(part.quantity if part.live or part.over else part.begun - part.late for part in parts)
         told = self.history.tickets[sent.submitting.ticket_id]
         most = told.drafted.envelope.quantity
         return f"{out} units of {order.client_id} are filled or working, {most} were confirmed" if out > most else None
@@ -256,19 +257,26 @@ class States(Checker):
     def __init__(self, history: object) -> None:
         super().__init__(history)  # type: ignore[arg-type]
         self._last: dict[str, tuple[OrderState, int]] = {}
+        self._unseen: dict[str, list[int]] = {}  # events of an order since it was looked at
+
+    def before_event(self, event: Event) -> str | None:
+        name = _order_name(event)
+        if name in self.history.intents:
+            self._unseen.setdefault(name, []).append(event.seq)
+        return None
 
     def folded(self, desk: Desk, event: Event) -> str | None:
-        body = event.body
-        name = (body.fill.client_id if isinstance(body, Filled) else getattr(body, "client_id", None)) or ""
+        name = _order_name(event)
         sent = self.history.intents.get(name)
-        if sent is None or isinstance(body, TicketConfirmed):
+        if sent is None or isinstance(event.body, TicketConfirmed):
             return None
         order = desk.book(sent.submitting.account).orders[name]
         expected, units = _state(sent), sent.units
         if order.state is not expected or order.filled != units:
             return f"{name} is {order.state.value} with {order.filled} filled; its facts say {expected.value} with {units}"
         before, self._last[name] = self._last.get(name), (expected, units)
-        if before is None or before == (expected, units):
+        between = [seq for seq in self._unseen.pop(name, []) if seq < event.seq]  # of one write with others: only the last is looked at
+        if before is None or between or before == (expected, units):
             return None
         return self._moved(event, name, before, (expected, units))
 
@@ -285,6 +293,11 @@ class States(Checker):
         if after[0] is OrderState.PENDING_CANCEL and not isinstance(body, CancelRequested | OrderAcknowledged | Filled):
             return f"{name} waits for a cancel after {event.kind}"
         return None
+
+
+def _order_name(event: Event) -> str:
+    body = event.body
+    return (body.fill.client_id if isinstance(body, Filled) else getattr(body, "client_id", None)) or ""
 
 
 def _state(sent: Sent) -> OrderState:

@@ -120,7 +120,7 @@ def torn_tail(image: Image, drafts: Sequence[Draft], clock: object, rng: Random)
 
 def damaged_snapshots(image: Image, rng: Random) -> Image:
     """Snapshots whose bytes did not all reach the disk."""
-    damaged = tuple(replace(item, state=item.state[: rng.randrange(len(item.state))]) for item in image.snapshots)
+    damaged = tuple(replace(item, state=item.state[: rng.randrange(max(1, len(item.state)))]) for item in image.snapshots)
     return replace(image, snapshots=damaged)
 
 

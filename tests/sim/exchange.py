@@ -57,6 +57,7 @@ class Resting:
     until: datetime | None = None  # a day order's end
     done: dict[str, int] = field(default_factory=dict)  # contracts executed by leg
     over: bool = False  # the exchange itself executed more than was ordered
+    late: int = 0  # units the exchange executed after it had said that the order is over
     silent: bool = False  # the books do not say what it trades
     status: BrokerStatus = BrokerStatus.WORKING
 
@@ -324,7 +325,9 @@ class Exchange:
     def _crossed(self, order: Resting) -> None:
         """An execution had crossed the order's end: it counts."""
         if order.leaves and self.open_for(order.legs):
-            self._fill(order, self.faults.rng.randint(1, order.leaves))
+            units = self.faults.rng.randint(1, order.leaves)
+            order.late += 0 if order.live else units
+            self._fill(order, units)
 
     def _match(self, order: Resting) -> None:
         if order.status is BrokerStatus.HELD or not self.open_for(order.legs):

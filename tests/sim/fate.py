@@ -67,7 +67,7 @@ class Fate:
         self._per_minute("liquidations_per_minute", lambda: self._clearing().liquidate())
         self._per_minute("fees_per_minute", lambda: self._clearing().fee())
         self._per_minute("glitches_per_minute", lambda: self._clearing().glitch())
-        self._per_minute("jumps_per_minute", lambda: world.market.jump(rng.gauss(0, 0.004)))
+        self._per_minute("jumps_per_minute", lambda: world.market.jump(rng.gauss(0, 0.008)))
         self._per_minute("floods_per_minute", world.people.flood)
         self._per_minute("full_disks_per_minute", self._fill_disk)
         self._per_minute("crashes_per_minute", self.crash)
@@ -160,19 +160,19 @@ class Fate:
         by = timedelta(seconds=self._rng.choice((-20, -5, -2, 2, 5, 20)))
         if abs(self._skew + by) <= timedelta(seconds=30):
             self._skew += by
-            self._world.clock.step(by)
+            self._world.step_clock(by)
 
     def _wrong_hour(self) -> None:
         """The clock is wrong by an hour, and right again a little later."""
         by = timedelta(hours=self._rng.choice((-1, 1)))
         self._skew += by
-        self._world.clock.step(by)
+        self._world.step_clock(by)
         self._world.later(self._rng.uniform(5, 60), lambda: self._right_again(by))
 
     def _right_again(self, by: timedelta) -> None:
         if not self._world.healed:
             self._skew -= by
-            self._world.clock.step(-by)
+            self._world.step_clock(-by)
 
     def _deploy(self) -> None:
         """A clean stop and start, which keeps a snapshot."""

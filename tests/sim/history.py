@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from decimal import Decimal
 
 from core.domain.accounts import AccountId
 from core.domain.events import (
@@ -13,6 +14,9 @@ from core.domain.events import (
     Disarmed,
     Event,
     Filled,
+    MandateGranted,
+    MandateOffered,
+    MandateRevoked,
     Mode,
     ModeSet,
     OrderAcknowledged,
@@ -30,6 +34,7 @@ from core.domain.events import (
     TicketShown,
 )
 from core.domain.instruments import Equity, Instrument, Option
+from core.domain.mandates import Mandate
 from core.domain.orders import Effect, Fill, Leg, Side
 from core.store.codec import Row
 from tests.sim.chat import Message
@@ -48,6 +53,14 @@ class Told:
     closed: Event | None = None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Offered:
+    """A mandate's card."""
+
+    event: Event
+    policy: int
+
+
 @dataclass(slots=True, kw_only=True)
 class Sent:
     """Everything known of one intent."""
@@ -62,6 +75,7 @@ class Sent:
     unknown: bool = False
     heard: set[str] = field(default_factory=set)  # the broker's words, as the desk received them
     filled: dict[tuple[str, Side], int] = field(default_factory=dict)  # contracts that count
+    fills: dict[str, Fill] = field(default_factory=dict)  # the executions that count
     over_since: dict[str, int] = field(default_factory=dict)  # contract -> the event that last took it beyond what was confirmed
 
     @property
@@ -76,6 +90,15 @@ class Sent:
     def units(self) -> int:
         """Whole units filled on every leg."""
         return min(self.contracts(leg) // leg.ratio for leg in self.legs)
+
+    @property
+    def price(self) -> Decimal | None:
+        """Net price of a unit (+ received) over what was filled; None where nothing was, or the legs do not match."""
+        units = self.units
+        if not units or any(self.contracts(leg) != units * leg.ratio for leg in self.legs):
+            return None
+        money = sum((-fill.side.sign * fill.price * fill.quantity for fill in self.fills.values()), Decimal(0))
+        return money / units
 
     @property
     def over(self) -> set[str]:
@@ -162,18 +185,26 @@ class History:
         self.intents: dict[str, Sent] = {}
         self.standing: dict[str, Armed] = {}
         self.disarmed: set[str] = set()
+        self.offered: dict[str, Offered] = {}
+        self.granted: dict[str, Mandate] = {}  # those in force, their end by time aside
         self.modes: dict[str, ModeSet] = {}
         self.halted_seqs: dict[str, int] = {}  # instrument -> the newest HALT on it
         self.desk_halted_at = -1.0  # the loop's second at which a HALT of the whole desk came into force last
         self.halt_file: str | None = None
         self.policy = 0  # changes of settings and halts: a card drawn before one is dead
-        self.settings: dict[str, str] = {}
+        self.settings: dict[str, str] = {}  # changed since the start
+        self.configured: dict[str, str] = {}  # as the configuration has them
         self.messages: dict[str, Message] = {}
         self.inbox: dict[str, int] = {}  # message -> the life that made its receipt durable
+        self.put_back: list[tuple[float, float]] = []  # when the desk's clock was put back, and by how many seconds
         self.boot = 0  # the life that has the lease
         self.ledgers = {account: Ledger() for account in exchanges}
         self.openings: dict[str, AccountId] = {}
         self._seconds = next(iter(exchanges.values())).loop.time
+
+    def setting(self, key: str, default: object) -> str:
+        """What a setting is now."""
+        return self.settings.get(key, self.configured.get(key, str(default)))
 
     def add(self, event: Event) -> None:
         body = event.body
@@ -193,6 +224,12 @@ class History:
             self.standing[body.standing_id] = body
         elif isinstance(body, Disarmed):
             self.disarmed.add(body.standing_id)
+        elif isinstance(body, MandateOffered):
+            self.offered[body.mandate.id] = Offered(event=event, policy=self.policy)
+        elif isinstance(body, MandateGranted):
+            self.granted[body.mandate.id] = body.mandate
+        elif isinstance(body, MandateRevoked):
+            self.granted.pop(body.mandate_id, None)
         elif isinstance(body, ModeSet):
             self._mode(event, body)
         elif isinstance(body, SettingChanged):
@@ -276,6 +313,10 @@ class History:
                 continue
             slot = (key, counted.side)
             own.filled[slot] = own.filled.get(slot, 0) + counted.quantity * sign
+            if sign > 0:
+                own.fills[counted.exec_id] = counted
+            else:
+                own.fills.pop(counted.exec_id, None)
             if sign > 0 and key in own.over:
                 own.over_since[key] = event.seq
             if self.openings.get(own.submitting.trade_id) is not None:  # its closing fill may be heard before the opening one

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from core.command import Call
 from core.domain.accounts import AccountId
 from core.domain.events import Event, ExternalCancelRequested, Mode
+from core.domain.events import Role as StandingRole
 from core.domain.orders import Fill, OrderState
 from core.errors import DeskError
 from core.fold import DeskFold
@@ -25,6 +26,7 @@ from core.store.codec import Row, decode
 from tests.sim.chat import Message
 from tests.sim.checker import Checker, Violation
 from tests.sim.checks_account import Conservation, FactsKept, FillAlgebra, Modes, ReconciledFirst, RiskReserved
+from tests.sim.checks_automatic import ClosedOnce, Mandated, StandsInPlan
 from tests.sim.checks_desk import (
     Announced,
     Bounded,
@@ -52,6 +54,9 @@ if TYPE_CHECKING:
 
 KINDS: tuple[type[Checker], ...] = (
     Confirmed,
+    StandsInPlan,
+    Mandated,
+    ClosedOnce,
     Seen,
     WriteAhead,
     Identity,
@@ -242,7 +247,9 @@ class Monitor:
         if mode not in (Mode.ACTIVE, Mode.PAUSED, Mode.REDUCING, Mode.HALT) or (mode is not Mode.ACTIVE and not reason):
             self.find("27", f"{account.id} stays in {mode.value}: {reason}")
         for order in desk.book(account).live.values():
-            if order.state is not OrderState.UNKNOWN:
+            stands = self.history.standing.get(order.standing_id or "")
+            exits = order.mandate is not None or (stands is not None and stands.role is StandingRole.STOP)  # may leave at any moment
+            if order.state is not OrderState.UNKNOWN and not exits:
                 self.find("27", f"order {order.client_id} stays {order.state.value}")
 
 

@@ -44,6 +44,7 @@ class Market:
         self._seconds = seconds
         self._ticks = 0
         self._spots = dict(SPOTS)
+        self._drift = rng.choice((-2e-5, 0.0, 0.0, 2e-5))  # a share of every price, each second: some days go one way
         self._skipped = timedelta(0)
         self._version = 0  # rises with every change of a price
         self._bars: dict[str, Bars] = {}
@@ -143,7 +144,8 @@ class Market:
         ticks = int(self._seconds() / TICK_SECONDS)
         if ticks > self._ticks:
             for symbol in LISTED:
-                self._spots[symbol] *= 1 + self._rng.gauss(0.0, 0.00002) * math.sqrt(TICK_SECONDS * (ticks - self._ticks))
+                seconds = TICK_SECONDS * (ticks - self._ticks)
+                self._spots[symbol] *= 1 + self._drift * seconds + self._rng.gauss(0.0, 0.0001) * math.sqrt(seconds)
             self._ticks = ticks
             self._version += 1
 

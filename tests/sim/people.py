@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from random import Random
 
+from tests.sim.automatics import Automatics
 from tests.sim.chat import PIN, Card, Chat
 from tests.sim.faults import HOSTILE
 from tests.sim.market import Market
@@ -23,6 +24,7 @@ class People:
         self._rng = rng
         self._accounts = accounts
         self._notes = 0
+        self._automatics = own = Automatics(chat, rng, self._say, self._opening, self._where)
         weights: dict[Callable[[], object], float] = {
             self._open: 6.0,
             self._same_again: 0.5,
@@ -49,10 +51,17 @@ class People:
             self._limits: 0.2,
             self._guess_the_pin: 0.04,
             self._take_offer: 2.0,
+            own.bracket: 1.5,
+            own.in_parts: 1.0,
+            own.exits: 2.0,
+            own.take_back: 0.4,
+            own.ask_mandate: 0.8,
+            own.grant: 2.0,
+            own.revoke: 0.15,
         }
         drawn = {act: weight * rng.choice((0.3, 1.0, 1.0, 2.0)) for act, weight in weights.items()}
         self._acts = {act: habits.get(act.__name__.strip("_"), weight) for act, weight in drawn.items()}
-        self._pace_seconds = rng.choice((1.0, 2.0, 4.0))
+        self._pace_seconds = rng.choice((0.7, 1.5, 3.0))
 
     def act(self) -> float:
         """One act; returns the seconds until the next."""
@@ -61,9 +70,9 @@ class People:
             chat = min(self._chat.wants_pin)
             self._chat.wants_pin.discard(chat)
             self._chat.send(chat, PIN if rng.random() < 0.85 else "000000", word="pin")
-        elif "HALT" in badge and rng.random() < 0.2:
+        elif "HALT" in badge and rng.random() < 0.35:
             self._unhalt()
-        elif ("PAUSED" in badge or "REDUCING" in badge) and rng.random() < 0.2:
+        elif ("PAUSED" in badge or "REDUCING" in badge) and rng.random() < 0.35:
             self._resume()
         else:
             rng.choices(list(self._acts), list(self._acts.values()))[0]()
@@ -97,9 +106,9 @@ class People:
     def _open(self) -> None:
         self._say(self._opening())
 
-    def _opening(self) -> str:
+    def _opening(self, *, several: bool = False) -> str:
         rng = self._rng
-        quantity = rng.choice(("1", "1", "1", "2", "3", "8", ""))
+        quantity = rng.choice(("2", "3", "4") if several else ("1", "1", "1", "2", "3", "8", ""))
         if rng.random() < 0.25:
             expiry, short = rng.choice(self._market.trading("KO")), rng.choice(KO_SHORTS)
             what = f"put_credit_spread KO {quantity} expiry={expiry} strikes={short}/{short - 2}"

@@ -12,16 +12,23 @@ from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from decimal import Decimal
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
+import core.commands.mandate
 import core.dispatch
 import core.market.chain
+import core.orders.automatic
 import core.orders.link
 import core.orders.sender
+import core.orders.standing
+import core.orders.steward
 import core.orders.ticket
 import core.risk.rules.contract
+import core.risk.rules.effect
+import core.risk.rules.mandate
 import core.risk.rules.quotes
 import core.store.memory
 import tests.sim.checks_desk
@@ -36,6 +43,7 @@ from core.fold import DeskFold, Ticket
 from core.orders.link import BrokerLink
 from core.orders.sender import AccountSender
 from core.orders.states import Order
+from core.orders.steward import Steward
 from core.portfolio.book import BookFold
 from core.redaction import Redaction
 from core.reply import Reply
@@ -54,6 +62,7 @@ SLEEPY = Rates(suspends_per_minute=1.0)
 LATE = Rates(late_report=0.9, expire_order=0.15, disconnects_per_minute=0.3)
 DAYS = Rates(outside_per_minute=4.0, suspends_per_minute=3.0)
 BROKEN = Rates(late_report=0.3, disconnects_per_minute=3.0)
+JUMPY = Rates(jumps_per_minute=3.0)
 PARTIAL = Rates(answer_lost=0.5, request_lost=0.2, snapshot_empty=0.5, late_report=0.5, disconnects_per_minute=2.0)
 
 
@@ -68,6 +77,7 @@ class Planted:
     habits: Mapping[str, float] = field(default_factory=dict)  # what people do more of
     accounts: int = 1
     calm: bool = True  # False: the seed decides the day and the hour too
+    steps: int = 800  # so many may be needed until it shows
     first_seed: int = 1  # tried first: it was the quickest to show the bug when this was written
 
 
@@ -297,8 +307,8 @@ def _answers_first(patch: pytest.MonkeyPatch) -> None:
 def _takes_every_delivery(patch: pytest.MonkeyPatch) -> None:
     taken = Session._taken
 
-    async def always(self: Session, message_id: str) -> Any:
-        mine, handling = await taken(self, f"{message_id}-{self._desk.runtime.entropy.nonce()}")
+    async def always(self: Session, message_id: str, **how: bool) -> Any:
+        mine, handling = await taken(self, f"{message_id}-{self._desk.runtime.entropy.nonce()}", **how)
         return mine, handling
 
     patch.setattr(Session, "_taken", always)
@@ -529,12 +539,97 @@ def _halts_when_it_has_time(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(core.dispatch, "_run", patient)
 
 
-def caught(bug: Planted, *, seeds: int, steps: int) -> tuple[int, tuple[Violation, ...]] | None:
+def _takes_one_look_for_two(patch: pytest.MonkeyPatch) -> None:
+    """A stop is touched at the first look at its level."""
+    judge = core.orders.steward.look
+
+    def hasty(sight: Any, *, level: Decimal, first: Any, discipline: Any, **more: Any) -> Any:
+        return judge(sight, level=level, first=first, discipline=replace(discipline, looks=1), **more)
+
+    patch.setattr(core.orders.steward, "look", hasty)
+
+
+def _stops_untouched(patch: pytest.MonkeyPatch) -> None:
+    """What stands for a stop is sent at once."""
+
+    async def at_once(self: Steward, item: Any, envelope: Any, view: Any, *, first_turn: bool) -> None:
+        await self._exit(item, envelope, view)
+
+    patch.setattr(Steward, "_watch", at_once)
+
+
+def _derives_other_exits(patch: pytest.MonkeyPatch) -> None:
+    """The exits of an entry follow from its limit, not from what it filled at."""
+    derive = core.orders.standing.bracket_exits
+
+    def other(plan: Any, *, entry: Decimal, legs: Any) -> Any:
+        return derive(plan, entry=entry * 2, legs=legs)
+
+    patch.setattr(core.orders.standing, "bracket_exits", other)
+
+
+def _forgets_its_children(patch: pytest.MonkeyPatch) -> None:
+    """A standing order sends again what it has sent already."""
+    patch.setattr(core.orders.standing, "committed", lambda standing, orders: 0)
+    patch.setattr(core.orders.standing, "live_children", lambda standing, orders: ())
+    _always_fine(patch)
+
+
+def _leaves_the_other_exit(patch: pytest.MonkeyPatch) -> None:
+    """A target rests beside whatever else closes the trade."""
+    patch.setattr(Steward, "_closing_elsewhere", lambda self, item: False)
+    patch.setattr(Steward, "_others_closing", lambda self, item: [])
+    _always_fine(patch)
+
+
+def _always_fine(patch: pytest.MonkeyPatch) -> None:
+    """The rule that keeps closing orders within what is held is gone too."""
+    fine = passing("effect", "hard", measured="as held", limit="as held", why="every effect is fine")
+    patch.setattr(core.risk.rules.effect, "judge", lambda exam, parameters: fine)
+
+
+def _keeps_revoked_mandates(patch: pytest.MonkeyPatch) -> None:
+    states = DeskFold.mandates
+
+    def standing(self: DeskFold, *, now: Any) -> Any:
+        return {name: replace(state, ended="", revoked=False) for name, state in states(self, now=now).items()}
+
+    patch.setattr(DeskFold, "mandates", standing)
+
+
+def _loses_count_of_mandates(patch: pytest.MonkeyPatch) -> None:
+    states = DeskFold.mandates
+    patch.setattr(
+        DeskFold, "mandates", lambda self, *, now: {key: replace(item, sent_today=0) for key, item in states(self, now=now).items()}
+    )
+
+
+def _acts_on_other_trades(patch: pytest.MonkeyPatch) -> None:
+    """A mandate covers whatever its rule calls for."""
+    for module in (core.orders.automatic, core.risk.rules.mandate):
+        patch.setattr(module, "broken_bounds", lambda *some, **more: ())
+
+
+def _anybody_grants(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(core.dispatch, "_stands_in_the_way", lambda *args, **more: None)
+    patch.setattr(core.commands.mandate, "Role", SimpleNamespace(OWNER=_Anybody()))
+
+
+class _Anybody:
+    """Equal to every role."""
+
+    def __eq__(self, other: object) -> bool:
+        return True
+
+    __hash__ = object.__hash__
+
+
+def caught(bug: Planted, *, seeds: int) -> tuple[int, tuple[Violation, ...]] | None:
     """Run seeds with the bug in place until an invariant is broken: the seed and what was found, None where none did."""
     for seed in dict.fromkeys((bug.first_seed, *range(1, seeds + 1))):
         with pytest.MonkeyPatch.context() as patch:
             bug.plant(patch)
-            found = episode(seed, steps=steps, rates=bug.rates, habits=bug.habits, accounts=bug.accounts, calm=bug.calm).violations
+            found = episode(seed, steps=bug.steps, rates=bug.rates, habits=bug.habits, accounts=bug.accounts, calm=bug.calm).violations
         if found:
             return seed, found
     return None
@@ -568,12 +663,14 @@ def _bug(
     first_seed: int = 1,
     accounts: int = 1,
     calm: bool = True,
+    steps: int = 800,
     **habits: float,
 ) -> Planted:
     invariants = frozenset(caught_by.split())
     return Planted(
-        name=name, caught_by=invariants, plant=plant, rates=rates, habits=habits, first_seed=first_seed, accounts=accounts, calm=calm
-    )
+        name=name, caught_by=invariants, plant=plant, rates=rates, habits=habits, first_seed=first_seed, accounts=accounts, calm=calm,
+        steps=steps,
+    )  # fmt: skip
 
 
 PLANTED: tuple[Planted, ...] = (
@@ -590,10 +687,10 @@ PLANTED: tuple[Planted, ...] = (
     _bug("lets anybody confirm", "1 12", _anybody_confirms, first_seed=2),
     _bug("takes any button for the last one", "1", _finds_any_button, forge=10.0),
     _bug("calls an unanswered order denied", "5 1", _guesses_after_a_timeout, LOSSY, first_seed=3, press=20.0),
-    _bug("concludes from half an answer", "5 1 7", _believes_half_an_answer, PARTIAL, first_seed=6, press=20.0),
+    _bug("concludes from half an answer", "5 1 7", _believes_half_an_answer, PARTIAL, first_seed=58, press=20.0),
     _bug("counts a repeated fill again", "7 8", _counts_fills_twice, Rates(repeat_update=0.8)),
     _bug("forgets the fees", "7", _forgets_fees),
-    _bug("drops fills of orders that ended", "7 9", _drops_fills_of_ended_orders, LATE, first_seed=3, press=20.0),
+    _bug("drops fills of orders that ended", "7 9", _drops_fills_of_ended_orders, LATE, first_seed=15, press=20.0),
     _bug("leaves fills to the stream", "7 9 27", _leaves_fills_to_the_stream, BROKEN, press=20.0),
     _bug("goes on in HALT", "13", _sends_in_halt, first_seed=3, press=20.0, halt=2.0),
     _bug("sends before the books were compared", "14", _sends_unreconciled, LOSSY, first_seed=4),
@@ -606,12 +703,12 @@ PLANTED: tuple[Planted, ...] = (
     _bug("keeps state the log does not explain", "16", _keeps_a_secret_state, CRASHY),
     _bug("rewrites an old event", "16 bug", _edits_the_log, CRASHY),
     _bug("acknowledges what a crash takes back", "16", _loses_the_last_write, CRASHY),
-    _bug("forgets settlements", "7 9", _forgets_settlements, DAYS, calm=False),
+    _bug("forgets settlements", "7 9", _forgets_settlements, DAYS, calm=False, first_seed=7, steps=2500),
     _bug("shrugs at overfills", "9", _shrugs_at_overfills, Rates(overfill=0.7)),
     _bug("lets no fill change an order that ended", "10 8", _ends_orders_for_good, Rates(fill_after_end=0.9, expire_order=0.1), press=20.0),
     _bug("does what a model says as long as it reduces", "12", _obeys_the_model),
     _bug("halts the whole desk or nothing", "13", _forgets_the_scope, halt=5.0, press=20.0),
-    _bug("trades on where the books differ", "14", _lets_breaks_stand, Rates(glitches_per_minute=2.0), press=20.0),
+    _bug("trades on where the books differ", "14", _lets_breaks_stand, Rates(glitches_per_minute=2.0), press=20.0, steps=1500),
     _bug("keeps an unknown order to itself", "18", _keeps_to_itself, LOSSY),
     _bug("believes any quote", "19", _believes_any_quote, Rates(stale_quote=0.5, insane_quote=0.3)),
     _bug("writes an amount as a number", "20 16", _counts_in_floats, Rates(outside_per_minute=5.0)),
@@ -620,7 +717,16 @@ PLANTED: tuple[Planted, ...] = (
     _bug("writes on after another took the lease", "23 16", _ignores_the_fence, Rates(takeovers_per_minute=3.0)),
     _bug("mixes up two accounts", "24", _mixes_up_accounts, accounts=2, press=20.0),
     _bug("keeps no secrets", "25", _keeps_no_secrets, hostile_note=5.0),
-    _bug("draws cards without end", "26", _draws_without_end, Rates(floods_per_minute=3.0)),
+    _bug("draws cards without end", "26", _draws_without_end, Rates(floods_per_minute=3.0), steps=2500),
     _bug("halts when it has the time", "13", _halts_when_it_has_time, halt=5.0),
+    _bug("sends a stop that is not touched", "1", _stops_untouched, exits=20.0, steps=1500),
+    _bug("takes one look at a stop for two", "1", _takes_one_look_for_two, JUMPY, exits=20.0, bracket=10.0, steps=3000),
+    _bug("derives a bracket's exits from another price", "1", _derives_other_exits, bracket=20.0, steps=1500),
+    _bug("sends again what a standing order sent", "1 6 11", _forgets_its_children, exits=20.0, bracket=10.0, steps=1500),
+    _bug("lets two exits close one trade", "11 1", _leaves_the_other_exit, exits=20.0, steps=1500),
+    _bug("obeys a mandate that was revoked", "1", _keeps_revoked_mandates, JUMPY, grant=20.0, revoke=5.0, press=20.0, steps=3000),
+    _bug("loses count of a mandate's orders", "1", _loses_count_of_mandates, JUMPY, grant=20.0, press=20.0, steps=3000),
+    _bug("lets a mandate cover any trade", "1", _acts_on_other_trades, JUMPY, grant=20.0, press=20.0, steps=3000),
+    _bug("lets anybody grant a mandate", "1 12", _anybody_grants, grant=20.0, ask_mandate=10.0, steps=1500),
     _bug("does not come back after a lost connection", "27", _gives_up_on_the_link, Rates(disconnects_per_minute=1.0)),
 )

@@ -135,7 +135,7 @@ def test_d9_the_same_order_again_within_a_minute_then_held_back() -> None:
 
 
 def test_d10_two_cards_that_share_one_limit_then_only_what_fits() -> None:
-    world = simulated(1, Rates(reorder_message=0.3), press=0.0, press_two_cards=5.0, same_again=0.0, steps=700)
+    world = simulated(1, Rates(reorder_message=0.3), press=0.0, press_two_cards=5.0, same_again=0.0, steps=1000)
 
     assert (
         answers(world, "The rules say no now") + answers(world, "A rule's verdict changed") + answers(world, "working orders changed") > 0
@@ -154,7 +154,7 @@ def test_e1_ack_lost_after_the_broker_accepted_then_unknown_until_found_and_neve
 
 
 def test_e2_request_lost_before_the_broker_then_declared_absent_on_evidence_only() -> None:
-    world = simulated(3, Rates(request_lost=0.3))
+    world = simulated(1, Rates(request_lost=0.3), steps=700)
     absent = [body for body in bodies(world, OrderEnded) if isinstance(body, OrderEnded) and "never had" in body.reason]
 
     assert count(world, "request_lost") > 0
@@ -207,14 +207,14 @@ def test_e9_order_filled_from_the_brokers_own_app_then_counted_as_external() -> 
 
 
 def test_f1_connection_lost_and_back_then_nothing_leaves_before_the_books_are_compared() -> None:
-    world = simulated(2, Rates(disconnects_per_minute=8.0), steps=600)
+    world = simulated(1, Rates(disconnects_per_minute=8.0), steps=900)
     epochs = {body.epoch for body in bodies(world, Reconciled) if isinstance(body, Reconciled)}
 
     assert len(epochs) > 3
 
 
 def test_f4_broker_restarts_and_its_numbers_roll_back_then_reconciled() -> None:
-    world = simulated(1, Rates(rolls_per_minute=6.0))
+    world = simulated(3, Rates(rolls_per_minute=6.0), steps=700)
 
     assert count(world, "rolls_per_minute") > 1
     assert confirmed_once(world)

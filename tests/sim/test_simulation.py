@@ -9,6 +9,7 @@ import os
 import subprocess
 import sys
 from dataclasses import fields
+from itertools import count
 from pathlib import Path
 
 import pytest
@@ -19,8 +20,9 @@ from tests.sim.planted import PLANTED, Planted, caught
 from tests.sim.world import Result, episode
 
 ROOT = Path(__file__).resolve().parents[2]
-SEEDS = range(1, 13)
-STEPS = 2_500  # under faults; with the minutes of rest after them each seed has some hundred more
+STEPS = 2_500  # of a seed under faults; with the minutes of rest after them each has some hundred more
+GROUPS, GROUP_STEPS = 10, 20_000  # seeds one after another until so many steps are done: 200,000 in all
+SEEDS = range(1, 61)
 KEPT = [line.split(maxsplit=2) for line in (Path(__file__).parent / "seeds.txt").read_text().splitlines() if line and line[0] != "#"]
 
 
@@ -28,13 +30,19 @@ def told(result: Result) -> str:
     return "\n".join(f"{found.invariant} at step {found.step}: {found.text}" for found in result.violations)
 
 
-@pytest.mark.parametrize("seed", SEEDS)
-def test_simulation_when_everything_may_fail_then_every_invariant_holds(seed: int) -> None:
-    result = episode(seed, steps=STEPS)
+@pytest.mark.parametrize("group", range(GROUPS))
+def test_simulation_when_everything_may_fail_then_every_invariant_holds(group: int) -> None:
+    done = faults = 0
+    for seed in count(100 * group + 1):
+        result = episode(seed, steps=STEPS)
 
-    assert not result.violations, told(result)
-    assert result.steps >= STEPS
-    assert result.faults
+        assert not result.violations, f"seed {seed}\n{told(result)}"
+        assert result.steps >= STEPS
+        done, faults = done + result.steps, faults + sum(result.faults.values())
+        if done >= GROUP_STEPS:
+            break
+
+    assert faults
 
 
 @pytest.mark.parametrize(("seed", "steps", "what"), KEPT, ids=[f"{seed} {what[:40]}" for seed, _, what in KEPT])
@@ -67,10 +75,7 @@ def test_swarm_when_the_seeds_draw_then_every_fault_is_on_in_some_and_off_in_oth
 
 
 # Planted and noticed by no seed tried so far: said on the page on safety, and to be noticed again.
-SURVIVORS = frozenset({
-    "concludes from half an answer", "acts on every delivery of a message", "forgets settlements", "draws cards without end",
-    "trades on where the books differ",
-})
+SURVIVORS = frozenset[str]()
 NOTICED = [bug for bug in PLANTED if bug.name not in SURVIVORS]
 
 
@@ -80,7 +85,7 @@ def test_survivors_when_listed_then_each_is_a_planted_bug() -> None:
 
 @pytest.mark.parametrize("bug", NOTICED, ids=[bug.name for bug in NOTICED])
 def test_checkers_when_a_bug_is_planted_then_the_right_one_finds_it(bug: Planted) -> None:
-    found = caught(bug, seeds=12, steps=800)
+    found = caught(bug, seeds=12)
 
     assert found is not None, "no seed noticed"
     assert {violation.invariant for violation in found[1]} & bug.caught_by, found

@@ -13,6 +13,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import timedelta
 from decimal import Decimal
 from hashlib import blake2b
 from random import Random
@@ -52,7 +53,22 @@ REST_SECONDS = 200.0
 BUG_ID = re.compile(r"E[0-9A-Z]{7} (command|order) ")  # how the desk reports an error nobody expected
 
 
-def config_of(accounts: int, kind: str) -> Config:
+# Exits that are due within minutes, so that an episode sees many of them.
+RESTLESS = {
+    "strategies.put_credit_spread.profit_target": "0.05",
+    "strategies.cash_secured_put.profit_target": "0.05",
+    "exits.profit_target.share": "0.05",
+    "exits.credit_stop.loss": "0.25",
+    "exits.days_left.days": 40,
+    "desk.exit_check_seconds": 10,
+    "desk.stop_check_seconds": 3,
+    "desk.stop_gap_seconds": 6,
+    "desk.stop_opening_seconds": 0,
+    "desk.stop_walk_seconds": 15,
+}
+
+
+def config_of(accounts: int, kind: str, *, restless: bool = False) -> Config:
     """One account or two at one broker; the second of a kind the seed decides."""
     names = ("sim", SECOND_ACCOUNT)[:accounts]
     kinds = {"sim": "reg_t", SECOND_ACCOUNT: kind}
@@ -60,7 +76,8 @@ def config_of(accounts: int, kind: str) -> Config:
         {"name": name, "broker": "paper", "id": f"SIM{number}", "env": "paper", "kind": kinds[name], "start_cash": int(START_CASH[name])}
         for number, name in enumerate(names, 1)
     ]
-    return parse_config({"accounts": listed, "watch_list": ["XSP"], "settings": {"rules.positions.max_positions": MOST_POSITIONS}})
+    settings = {"rules.positions.max_positions": MOST_POSITIONS, **(RESTLESS if restless else {})}
+    return parse_config({"accounts": listed, "watch_list": ["XSP"], "settings": settings})
 
 
 @dataclass(kw_only=True)
@@ -135,7 +152,8 @@ class World:
         self.clock = LoopClock(self.loop)
         self.market = Market(start, entropy.rng("market"), self.loop.time)
         drawn, kind = self.rng.choice((1, 1, 2)), self.rng.choice(("reg_t", "reg_t", "ira", "cash"))
-        self.config = config_of(accounts or (1 if calm else drawn), kind)
+        restless = self.rng.random() < 0.6
+        self.config = config_of(accounts or (1 if calm else drawn), kind, restless=restless)
         names = {account.id: account.name for account in self.config.accounts}
         self.exchanges = {
             key: Exchange(self.loop, key, self.market, self.faults, self.step, START_CASH[name]) for key, name in names.items()
@@ -150,6 +168,7 @@ class World:
             exchange.watcher = self.monitor
         self.chat = Chat(self)
         self.monitor.history.messages = self.chat.messages
+        self.monitor.history.configured = {key: str(value) for key, value in (RESTLESS if restless else {}).items()}
         self.people = People(self.chat, self.market, entropy.rng("people"), habits or {}, accounts=len(self.exchanges))
         self.machines = Machines(self, entropy.rng("machines"))
         self.life: Life | None = None
@@ -182,6 +201,12 @@ class World:
         """Do something later, whatever becomes of the desk."""
         with self.loop.inside(self._world):
             self.loop.call_later(seconds, act)
+
+    def step_clock(self, by: timedelta) -> None:
+        """Step the desk's wall clock, not true time."""
+        self.clock.step(by)
+        if by < timedelta(0):
+            self.monitor.history.put_back.append((self.loop.time(), -by.total_seconds()))
 
     def _full(self) -> bool:
         return self.loop.time() < self.platter.full_until
