@@ -12,7 +12,7 @@ from core.domain.events import Settled
 from core.domain.instruments import Delivery, Exercise, Instrument, Option, Right
 from core.domain.orders import Effect, Leg, Side
 from core.ports import BrokerStatus
-from tests.sim.exchange import FEE, ZERO, Exchange, Resting
+from tests.sim.exchange import ANY_PRICE, FEE, ZERO, Exchange, Resting
 from tests.sim.market import CENT, SHARES
 from tests.sim.worth import intrinsic
 
@@ -151,7 +151,7 @@ class Clearing:
         if not order.live:
             return
         if self._rng.random() < 0.4 and self._exchange.open_for(order.legs):
-            order.limit = Decimal(-10_000)  # taken at any price
+            order.limit = ANY_PRICE
         else:
             self._exchange.end(order, BrokerStatus.CANCELLED, "taken back")
 

@@ -27,6 +27,7 @@ from tests.sim.worth import worst_at_expiry
 
 FEE = Decimal("0.65")
 ZERO = Decimal(0)
+ANY_PRICE = Decimal(-10_000)  # the limit of an order that is taken at any price
 TICK_SECONDS = 1.0
 Item = OrderReport | BrokerOrder | Fill | CashMoved | Settled
 
@@ -384,9 +385,9 @@ class Exchange:
             self.correct(fill)
 
     def _price(self, order: Resting, leg: Leg) -> Decimal:
-        """Every leg at the bid but the first, which makes the sum the order's limit."""
+        """Every leg at the bid but the first, which makes the sum the order's limit; each at its bid where any price is taken."""
         bids = {item.instrument.key: Decimal(str((self.market.price(item.instrument.key) or (0.03, 0))[0])) for item in order.legs}
-        if leg is not order.legs[0]:
+        if leg is not order.legs[0] or order.limit <= ANY_PRICE:
             return bids[leg.instrument.key]
         rest = sum((-item.side.sign * item.ratio * bids[item.instrument.key] for item in order.legs[1:]), ZERO)
         return ((rest - order.limit) * leg.side.sign / leg.ratio).quantize(CENT)
