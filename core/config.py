@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields, replace
 from datetime import date
 from decimal import Decimal
@@ -21,6 +21,7 @@ from core.config_file import read_yaml, shown
 from core.domain.accounts import Account, AccountId, AccountKind, Charter, Env
 from core.domain.holidays import FIRST_YEAR, LAST_YEAR
 from core.domain.money import MoneyError, exact
+from core.errors import UserError
 from core.exits import exit_settings
 from core.settings import Kind, Loosens, Parameters, Setting, Value
 from core.stop_settings import STOP_SETTINGS
@@ -474,6 +475,7 @@ def _option_errors(provider: str, options: Mapping[str, Any]) -> list[str]:
     parameters = fields(plugins.load("providers", provider).PARAMETERS)
     declared = {item.name: item.default for item in parameters}
     bounds = {item.name: item.metadata["bounds"] for item in parameters if "bounds" in item.metadata}
+    readers = {item.name: item.metadata["reads"] for item in parameters if "reads" in item.metadata}
     declared.pop("cache_dir", None)
     errors = [
         f"market: {provider} has no option {shown(key)}; it has {', '.join(sorted({*declared, 'speed'}))}"
@@ -484,11 +486,23 @@ def _option_errors(provider: str, options: Mapping[str, Any]) -> list[str]:
             errors.append(f"market: {key} must be a whole number, not {shown(value)}")
         elif key in bounds and not bounds[key][0] <= value <= bounds[key][1]:
             errors.append(f"market: {key} must be from {bounds[key][0]:,} to {bounds[key][1]:,}, not {shown(value)}")
+        if key in readers:
+            errors += _unreadable(readers[key], key, value)
         if key == "start" and type(value) is not date:
             errors.append(f"market: start must be a day such as 2026-11-20, not {shown(value)}")
         elif key == "start" and not FIRST_YEAR <= value.year <= LAST_YEAR:
             errors.append(f"market: start must be a day from {FIRST_YEAR} to {LAST_YEAR}, which the exchange calendar covers, not {value}")
     return errors
+
+
+def _unreadable(reads: Callable[[str], object], key: str, value: object) -> list[str]:
+    if not isinstance(value, str):
+        return [f"market: {key} must be a text, not {shown(value)}"]
+    try:
+        reads(value)
+    except UserError as error:
+        return [str(error)]
+    return []
 
 
 def _database(plain: Any, errors: list[str]) -> str | None:

@@ -90,9 +90,9 @@ def marks(instruments: Collection[Instrument], market: Market) -> dict[str, Deci
 
 
 def current_quote(instrument: Instrument, market: Market) -> Quote | None:
-    """The instrument's quote where it is sane and of today's session."""
+    """The instrument's quote where it is sane, of today's session, and trading is not halted."""
     quote = market.quotes.get(instrument.key)
-    if quote is None or not quote.state.usable or exchange_date(quote.at) != exchange_date(market.at):
+    if quote is None or not quote.state.usable or quote.halted or exchange_date(quote.at) != exchange_date(market.at):
         return None
     return quote
 

@@ -29,6 +29,7 @@ LARGEST_DIVIDEND = 10_000  # a share
 _EXPIRIES = (date(2000, 1, 1).toordinal(), date(2099, 12, 31).toordinal())
 _STRIKES = (1, 10**8 - 1)  # in thousandths, as a contract's symbol can hold them
 _LONGEST_ROOT = 6
+_LONGEST_HALT = 80
 _BEHIND = timedelta(hours=5)
 _COLUMNS: Mapping[str, npt.DTypeLike] = {
     "root": np.object_, "expiry": np.int64, "right": np.int8, "strike_milli": np.int64, "bid": np.float64, "ask": np.float64,
@@ -58,6 +59,8 @@ def checked_chain(chain: Chain, symbol: str) -> Chain:
         spot = math.nan
     if type(chain.spot) is not float or spot != chain.spot:
         chain = replace(chain, spot=spot)
+    if _halted(chain.halted) != chain.halted:
+        chain = replace(chain, halted=_halted(chain.halted))
     contracts = _contracts(chain)
     return chain if contracts.all() else chain.select(contracts)
 
@@ -169,8 +172,19 @@ def _plain_quote(quote: Quote) -> Quote:
     bid, ask = _plain(quote.bid), _plain(quote.ask)
     sizes = [size if type(size) is int and size >= 0 else None for size in (quote.bid_size, quote.ask_size)]
     last = None if quote.last is None else _number(quote.last)
+    halted = _halted(quote.halted)
     same = type(quote.bid) is type(quote.ask) is float and sizes == [quote.bid_size, quote.ask_size] and last == quote.last
-    return quote if same else replace(quote, bid=bid, ask=ask, bid_size=sizes[0], ask_size=sizes[1], last=last)
+    if same and halted == quote.halted:
+        return quote
+    return replace(quote, bid=bid, ask=ask, bid_size=sizes[0], ask_size=sizes[1], last=last, halted=halted)
+
+
+def _halted(words: object) -> str:
+    """The source's words for a halt on one short line; whatever is said that is no words is a halt all the same."""
+    if not isinstance(words, str):
+        return "halted" if words else ""
+    line = " ".join("".join(letter if letter.isprintable() else " " for letter in words).split())
+    return line[:_LONGEST_HALT] or ("halted" if words else "")
 
 
 def _plain(price: Any) -> float:

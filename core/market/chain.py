@@ -50,6 +50,7 @@ class Chain:
     volume: Ints
     vendor_iv: Floats
     vendor_delta: Floats
+    halted: str = ""  # why nothing on this underlying trades now, in the source's words
 
     def __len__(self) -> int:
         return len(self.strike_milli)
@@ -108,7 +109,7 @@ class Chain:
         key = occ_symbol(str(self.root[row]), date.fromordinal(int(self.expiry[row])), self._right(row), self._strike(row))
         return Quote(
             key=key, bid=float(self.bid[row]), ask=float(self.ask[row]), at=self.at, source=self.source,
-            bid_size=_known(self.bid_size[row]), ask_size=_known(self.ask_size[row]),
+            bid_size=_known(self.bid_size[row]), ask_size=_known(self.ask_size[row]), halted=self.halted,
         )
 
     def pairs(self, *, expiry: date, root: str) -> tuple[Floats, Floats, Floats]:

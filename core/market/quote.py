@@ -39,7 +39,10 @@ OLDEST = timedelta(days=370)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Quote:
-    """Bid and ask of one instrument. `at` is when the source says the price was made (UTC)."""
+    """Bid and ask of one instrument. `at` is when the source says the price was made (UTC).
+
+    `halted` says in the source's words why it does not trade now (a halt, a volatility pause, an auction); empty while it does.
+    """
 
     key: str
     bid: float
@@ -50,6 +53,7 @@ class Quote:
     ask_size: int | None = None
     last: float | None = None
     delayed: bool = False
+    halted: str = ""
 
     @property
     def state(self) -> QuoteState:

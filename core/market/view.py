@@ -90,6 +90,14 @@ class View:
             raise Unavailable(f"quote of {getattr(instrument, 'label', instrument.key)}", why=why)
         return found
 
+    def halt_of(self, instrument: Instrument) -> str:
+        """Why an instrument does not trade now although its session is open; empty where no source says so. Options stop with what they
+        are on."""
+        symbol = instrument.underlying if isinstance(instrument, Option) else instrument.key
+        chain = self.chains.get(symbol)
+        said = [quote.halted for key in (instrument.key, symbol) if (quote := self.quotes.get(key)) is not None]
+        return next((why for why in (*said, "" if chain is None else chain.halted) if why), "")
+
     def spot(self, symbol: str) -> float:
         """Mid price of an underlying; raise Unavailable where unknown or insane.
 

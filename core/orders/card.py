@@ -31,6 +31,7 @@ from core.pricing.payoff import Payoff
 from core.reply import Action, Block, Cell, Column, Fact, Facts, Format, Notice, Reply, Table, Tone
 from core.risk.exam import Finding, Level, RuleClass
 from core.risk.examine import net_multiplier
+from core.risk.measures import underlying_of
 
 if TYPE_CHECKING:
     from core.orders.ticket import Priced
@@ -92,9 +93,25 @@ def _notices(priced: Priced, mode: tuple[Mode, str], lead: str) -> list[Block]:
     if mode[0] is not Mode.ACTIVE:
         name = MODE_WORDS.get(mode[0], mode[0].value.upper())
         found.append(Notice(text=f"{name}: {mode[1]}" if mode[1] else name, tone=Tone.WARNING))
+    found += _halted(priced)
     if not priced.verdict.allowed:
         found.append(Notice(text=blocked_words(priced), tone=Tone.BAD))
     return found
+
+
+def _halted(priced: Priced) -> list[Block]:
+    """An order that may be sent although something of it does not trade now: it is queued, which its card says."""
+    if not priced.verdict.allowed:
+        return []
+    legs = priced.exam.intent.legs
+    stopped = {underlying_of(leg.instrument): why for leg in legs if (why := priced.view.halt_of(leg.instrument))}
+    return [
+        Notice(
+            text=f"{symbol} does not trade now ({why}). The order waits at the broker until it does; it may fill at the reopening price, "
+            "or not at all.", tone=Tone.WARNING,
+        )
+        for symbol, why in stopped.items()
+    ]
 
 
 def _order(ticket_id: str, priced: Priced, *, again: bool) -> Facts:

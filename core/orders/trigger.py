@@ -75,6 +75,9 @@ def see(legs: Sequence[Leg], view: View, *, opened_at: datetime | None, stale_se
     if old:
         name = getattr(old[0].instrument, "label", old[0].instrument.key)
         return Sight(at=view.at, opened_at=opened_at, why=f"the quote of {name} is missing or older than {stale_seconds:.0f} s")
+    halted = next((why for leg in legs if (why := view.halt_of(leg.instrument))), "")
+    if halted:  # what is quoted meanwhile is no price anybody could close at
+        return Sight(at=view.at, opened_at=opened_at, why=f"trading is halted: {halted}")
     natural, mid = natural_and_mid(legs, view)
     sold_for_nothing = any(
         leg.side is Side.SELL and view.quote(leg.instrument).state is QuoteState.NO_BID for leg in legs

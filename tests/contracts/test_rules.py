@@ -29,6 +29,7 @@ REQUIRED = {
     "contract",
     "duplicate",
     "effect",
+    "halted",
     "liquidity",
     "mandate",
     "margin_line",

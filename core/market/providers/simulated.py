@@ -8,9 +8,10 @@ index at 6,800, a volatility of 13% realised gives a 30-day at-the-money volatil
 
 from __future__ import annotations
 
+import re
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from functools import partial
@@ -40,18 +41,23 @@ LATE_CLOSE = timedelta(minutes=15)  # index and ETF options trade this much long
 STEP_TO = time(10, 0)  # exchange time
 AFTER_CLOSE = timedelta(minutes=1)
 HISTORY = (2, 2520)  # sessions of back-history
+_HALT = re.compile(
+    r"(?P<symbol>[A-Z]+) +(?P<day>\d{4}-\d\d-\d\d) +(?P<start>\d\d:\d\d)-(?P<end>\d\d:\d\d)(?: +(?P<why>\S.{0,59}))?", re.ASCII
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Parameters:
     """seed: which market; start: the day on whose eve the listed levels stand; history_sessions: back-history before it, about two years.
 
-    All three are part of the market: change one and it is another market.
+    These three are part of the market: change one and it is another market. halts: when something does not trade although its session is
+    open, as "KO 2026-11-20 10:30-10:35 volatility pause; SPY ..." in exchange time; its prices go on being quoted, and nothing fills.
     """
 
     seed: int = 1
     history_sessions: int = field(default=504, metadata={"bounds": HISTORY})
     start: date = date(2026, 11, 2)
+    halts: str = field(default="", metadata={"reads": lambda text: halts_of(text)})
 
 
 PARAMETERS = Parameters
@@ -96,6 +102,7 @@ class SimulatedProvider:
         self._lock = threading.Lock()
         self._paths = Paths(noise, start=parameters.start, history_sessions=parameters.history_sessions)
         self._chains = Chains(self._paths, noise)
+        self._halts = halts_of(parameters.halts)
 
     @property
     def identity(self) -> str:
@@ -114,7 +121,10 @@ class SimulatedProvider:
         _check(symbol)
         if LISTED[symbol].grid is None:
             raise UserError(f"the simulated market lists no options on {symbol}", f"It has them on {_names(options=True)}.")
-        return await self._off_loop(self._chains.chain, symbol, self._clock.now(), first, last)
+        now = self._clock.now()
+        found = await self._off_loop(self._chains.chain, symbol, now, first, last)
+        why = self._halted(symbol, now)
+        return replace(found, halted=why) if why else found
 
     async def expiries(self, symbol: str) -> tuple[date, ...]:
         _check(symbol)
@@ -162,7 +172,13 @@ class SimulatedProvider:
         for symbol, wanted in contracts.items():
             if symbol in LISTED:
                 found |= self._chains.quotes(symbol, wanted, now)
-        return found
+        if not self._halts:
+            return found
+        on = {item.key: item.underlying if isinstance(item, Option) else item.key for item in instruments}
+        return {key: replace(quote, halted=self._halted(on[key], now)) for key, quote in found.items()}
+
+    def _halted(self, symbol: str, now: datetime) -> str:
+        return next((halt.why for halt in self._halts if halt.symbol == symbol and halt.start <= now < halt.end), "")
 
     def _share_quote(self, instrument: Equity | Index, moment: Moment) -> Quote:
         """An index has one level, bid and ask alike; shares are a cent or two apart around the level."""
@@ -220,6 +236,35 @@ class SimulatedProvider:
         """One caller at a time: the parts below keep what they computed."""
         with self._lock:
             return fn(*args)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Halt:
+    """Something does not trade for a while."""
+
+    symbol: str
+    start: datetime
+    end: datetime
+    why: str
+
+
+def halts_of(text: str) -> tuple[Halt, ...]:
+    """Read the parameter `halts`; raise UserError where a part of it is none."""
+    found = []
+    for part in filter(None, (part.strip() for part in text.split(";"))):
+        match = _HALT.fullmatch(part)
+        try:
+            if match is None or match["symbol"] not in LISTED:
+                raise ValueError(part)
+            start, end = (
+                as_utc(datetime.combine(date.fromisoformat(match["day"]), time.fromisoformat(match[name]), EXCHANGE_ZONE))
+                for name in ("start", "end")
+            )
+        except ValueError as error:
+            said = f"market: {part!r:.60} is no halt of the simulated market"
+            raise UserError(said, 'Write for example "KO 2026-11-20 10:30-10:35 volatility pause".') from error
+        found.append(Halt(symbol=match["symbol"], start=start, end=end, why=match["why"] or "halted"))
+    return tuple(found)
 
 
 def _check(symbol: str) -> None:
