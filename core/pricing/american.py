@@ -289,36 +289,43 @@ def _still(puts: Puts) -> Floats:
 
 
 def _search(columns: tuple[Floats, ...]) -> Floats:
-    """Ridders's method between next to no volatility and the European one, all lanes at once."""
+    """Secant steps inside a bracket, from the European volatility, where the first slope is known; all lanes at once.
+
+    The bracket's lower end is next to no volatility, where the caller has found every price to be above the value. A step that leaves the
+    bracket, and each third one where the bracket has not become half as wide since, goes to its middle.
+    """
     signs, spot, strike, years, rate, dividend, price = columns
     root = np.sqrt(years)
     with np.errstate(all="ignore"):
         forward, discount = spot * np.exp((rate - dividend) * years), np.exp(-rate * years)
         high = european_implied_vol(right=signs, price=price, forward=forward, strike=strike, t_years=years, discount=discount)
-    high = np.where(np.isfinite(high), high * (1.0 + 1e-9), 20.0 / root)
+        high = np.where(np.isfinite(high), high * (1.0 + 1e-9), 20.0 / root)
+        plain = bsm.greeks(right=signs, spot=spot, strike=strike, t_years=years, rate=rate, dividend=dividend, vol=high)
     low = np.minimum(0.5 * LEAST_TOTAL_VOL / root, 0.5 * high)
-
-    def miss(vol: Floats, place: NDArray[np.intp]) -> Floats:
-        return np.asarray(_values((*(column[place] for column in columns[:6]), vol), ORDERS) - price[place])
-
-    every = np.arange(len(spot))
-    at_low, at_high = miss(low, every), miss(high, every)
-    found = np.where(at_high <= 0.0, high, np.where(at_low >= 0.0, np.nan, 0.5 * (low + high)))
-    place = np.flatnonzero((at_high > 0.0) & (at_low < 0.0))
-    for _ in range(IMPLIED_STEPS):
+    vol, slope, width = high.copy(), plain.vega_per_point / POINT, high - low
+    place = np.arange(len(spot))
+    miss = _values((*columns[:6], vol), ORDERS) - price
+    found = vol.copy()
+    for step in range(IMPLIED_STEPS):
+        at, gap = vol[place], miss[place]
+        low[place], high[place] = np.where(gap < 0.0, at, low[place]), np.where(gap < 0.0, high[place], at)
+        found[place] = at
+        left, right = low[place], high[place]
+        # A value that misses even at the European volatility does so by the error of the orders: there is nothing to find above it.
+        going = (np.abs(gap) > 1e-13 * price[place]) & (right - left > 1e-13 * right) & ~((step == 0) & (gap < 0.0))
+        with np.errstate(all="ignore"):
+            moved = at - gap / slope[place]
+        slow = (step % 3 == 2) & (right - left > 0.5 * width[place])
+        if step % 3 == 2:
+            width[place] = right - left
+        moved = np.where((moved > left) & (moved < right) & ~slow, moved, 0.5 * (left + right))
+        place, moved, at, gap = place[going], moved[going], at[going], gap[going]
         if not len(place):
             break
-        left, right, f_left, f_right = low[place], high[place], at_low[place], at_high[place]
-        middle = 0.5 * (left + right)
-        f_middle = miss(middle, place)
-        turn = np.sqrt(np.maximum(f_middle * f_middle - f_left * f_right, np.finfo(np.float64).tiny))
-        guess = np.clip(middle - (middle - left) * f_middle / turn, left, right)
-        f_guess = miss(guess, place)
-        under, over = np.stack((middle, guess)), np.stack((f_middle, f_guess))
-        new_low, new_high = np.where(over < 0.0, under, left).max(axis=0), np.where(over >= 0.0, under, right).min(axis=0)
-        for each, worth in ((middle, f_middle), (guess, f_guess)):
-            f_left, f_right = np.where(each == new_low, worth, f_left), np.where(each == new_high, worth, f_right)
-        low[place], high[place], at_low[place], at_high[place] = new_low, new_high, f_left, f_right
-        found[place] = guess
-        place = place[(np.abs(f_guess) > 1e-13 * price[place]) & (new_high - new_low > 1e-13 * new_high)]
+        now = _values((*(column[place] for column in columns[:6]), moved), ORDERS) - price[place]
+        with np.errstate(all="ignore"):
+            slope[place] = (now - gap) / (moved - at)
+        vol[place], miss[place] = moved, now
+        settled = np.abs(moved - at) <= 1e-13 * moved
+        found[place], place = moved, place[~settled]
     return found
