@@ -4,7 +4,8 @@ One forward and discount for each expiry of a root. European series take both fr
 for American series, the forward is read near the money (or grown from spot) with the view's rate. Where a quote gives no volatility
 the answer is unknown (None, or NaN in arrays), never zero: risk then assumes the worst.
 
-American options are valued as European ones on that forward; for out-of-the-money contracts the difference is below their bid-ask spread.
+American options are valued as such, with the view's rate and the yield that gives their forward, so that what early exercise is worth does
+not pass for volatility. Their theta holds the forward, as that of European ones does.
 """
 
 from __future__ import annotations
@@ -20,8 +21,9 @@ from core.domain.calendar import CalendarError, settlement_at, years_to
 from core.domain.instruments import Exercise, InstrumentError, Option, Right, SeriesSpec, series_of
 from core.errors import Unavailable
 from core.market.chain import CALL, PUT, Chain, Floats, Ints
-from core.pricing.bsm import greeks_forward
-from core.pricing.implied import forward_discount, implied_vol
+from core.pricing import american
+from core.pricing.bsm import DAYS_PER_YEAR, greeks_forward
+from core.pricing.implied import carry_rates, forward_discount, implied_vol
 
 if TYPE_CHECKING:
     from core.market.view import OptionMark, View
@@ -76,6 +78,7 @@ def option_mark(view: View, contract: Option) -> OptionMark:
     marks = _marks(
         mid=np.array([mid]), twin=np.array([twin]), right=np.array([side], dtype=np.int8), strike=np.array([float(contract.strike)]),
         forward=np.array([curve.forward]), discount=np.array([curve.discount]), t_years=np.array([curve.t_years]), spot=spot,
+        early=np.array([contract.exercise is Exercise.AMERICAN]),
     )
     return OptionMark(
         mid=mid, iv=_known(marks.iv), delta=_known(marks.delta), gamma=_known(marks.gamma), theta_per_day=_known(marks.theta_per_day),
@@ -89,15 +92,19 @@ def marks(view: View, chain: Chain) -> ChainMarks:
     whole = view.chains.get(chain.symbol, chain)
     size = len(chain)
     forward, discount, t_years, twin = (np.full(size, np.nan) for _ in range(4))
+    early = np.zeros(size, dtype=np.bool_)
     for expiry, root, rows in _series(chain):
         try:
-            curve = _curve(view, whole, series=series_of(root), expiry=expiry, at=chain.at)
+            series = series_of(root)
+            curve = _curve(view, whole, series=series, expiry=expiry, at=chain.at)
         except (Unavailable, InstrumentError, CalendarError):
             continue  # this series stays unknown; the others are none the worse for it
+        early[rows] = series.exercise is Exercise.AMERICAN
         forward[rows], discount[rows], t_years[rows] = curve.forward, curve.discount, curve.t_years
         twin[rows] = _twin_mids(whole, chain, rows, expiry=expiry, root=root)
     return _marks(
         mid=chain.mid, twin=twin, right=chain.right, strike=chain.strike, forward=forward, discount=discount, t_years=t_years, spot=spot,
+        early=early,
     )
 
 
@@ -179,20 +186,42 @@ def _spot(view: View, symbol: str) -> float:
 
 def _marks(
     *, mid: Floats, twin: Floats, right: Ints | np.ndarray[tuple[int, ...], np.dtype[np.int8]], strike: Floats, forward: Floats,
-    discount: Floats, t_years: Floats, spot: float,
+    discount: Floats, t_years: Floats, spot: float, early: np.ndarray[tuple[int, ...], np.dtype[np.bool_]],
 ) -> ChainMarks:
     """Whole arrays at once. An in-the-money quote that gives no volatility takes its out-of-the-money twin's: parity makes them one."""
-    vol = implied_vol(right=right, price=mid, forward=forward, strike=strike, t_years=t_years, discount=discount)
+    with np.errstate(all="ignore"):
+        rate, dividend = carry_rates(spot=spot, forward=forward, discount=discount, t_years=t_years)
+        early = early & (rate >= 0.0) & np.isfinite(dividend)  # under a negative rate exercise pays, if at all, between two prices
+
+    def vols(right: Floats | Ints | np.ndarray[tuple[int, ...], np.dtype[np.int8]], price: Floats, rows: Ints) -> Floats:
+        found = implied_vol(
+            right=right, price=price, forward=forward[rows], strike=strike[rows], t_years=t_years[rows], discount=discount[rows]
+        )
+        own = early[rows]
+        if own.any():
+            at = rows[own]
+            found[own] = american.implied_vol(
+                right=right[own], price=price[own], spot=spot, strike=strike[at], t_years=t_years[at], rate=rate[at], dividend=dividend[at]
+            )
+        return found
+
+    vol = vols(right, mid, np.arange(len(mid)))
     with np.errstate(invalid="ignore"):
-        lost = np.isnan(vol) & np.isfinite(mid) & np.isfinite(twin) & (right * (forward - strike) > 0)
-    if lost.any():
-        vol[lost] = implied_vol(right=-right[lost], price=twin[lost], forward=forward[lost], strike=strike[lost], t_years=t_years[lost],
-                                discount=discount[lost])
-    found = greeks_forward(right=right, forward=forward, strike=strike, t_years=t_years, discount=discount, vol=vol)
-    basis = forward / spot
+        lost = np.flatnonzero(np.isnan(vol) & np.isfinite(mid) & np.isfinite(twin) & (right * (forward - strike) > 0))
+    if len(lost):
+        vol[lost] = vols(-right[lost], twin[lost], lost)
+    found, basis = greeks_forward(right=right, forward=forward, strike=strike, t_years=t_years, discount=discount, vol=vol), forward / spot
+    delta, gamma, theta, vega = found.delta * basis, found.gamma * basis * basis, found.theta_per_day, found.vega_per_point
+    at = np.flatnonzero(early)
+    if len(at):
+        own = american.greeks(
+            right=right[at], spot=spot, strike=strike[at], t_years=t_years[at], rate=rate[at], dividend=dividend[at], vol=vol[at]
+        )
+        delta[at], gamma[at], vega[at] = own.delta, own.gamma, own.vega_per_point
+        theta[at] = own.theta_per_day + (rate[at] - dividend[at]) * spot * own.delta / DAYS_PER_YEAR
     return ChainMarks(
-        mid=mid, iv=vol, delta=found.delta * basis, gamma=found.gamma * basis * basis, theta_per_day=found.theta_per_day,
-        vega_per_point=found.vega_per_point, forward=forward, discount=discount, t_years=t_years,
+        mid=mid, iv=vol, delta=delta, gamma=gamma, theta_per_day=theta, vega_per_point=vega, forward=forward, discount=discount,
+        t_years=t_years,
     )
 
 

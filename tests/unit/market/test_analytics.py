@@ -22,6 +22,7 @@ from core.market.providers import recorded
 from core.market.quote import Quote
 from core.market.view import View
 from core.ports import Dividend
+from core.pricing import american
 from core.pricing.bsm import greeks_forward, value_forward
 
 AT = datetime(2024, 5, 15, 19, 45, tzinfo=UTC)
@@ -173,13 +174,49 @@ def test_mark_when_neither_parity_nor_a_rate_is_there_then_unavailable() -> None
         view_of(quotes=quotes).mark(stock)
 
 
-def test_mark_when_american_then_the_forward_is_read_near_the_money_at_the_view_s_rate() -> None:
-    rate, t_years = 0.05, years("ZZZ")
-    chain = chain_of("ZZZ", symbol="ZZZ", forward=50.1, discount=math.exp(-rate * t_years), strikes=np.arange(45.0, 55.5, 0.5), spot=50.0)
+def american_chain(*, rate: float, spot: float, forward: float, strikes: np.ndarray) -> tuple[Chain, dict[str, object]]:
+    """American prices without a spread, never below exercise, and the terms they were made with."""
+    t_years = years("ZZZ")
+    chain = chain_of("ZZZ", symbol="ZZZ", forward=forward, discount=math.exp(-rate * t_years), strikes=strikes, spot=spot)
+    terms = {"right": chain.right, "spot": spot, "strike": chain.strike, "t_years": t_years, "rate": rate,
+             "dividend": rate - math.log(forward / spot) / t_years}
+    price = american.value(vol=VOL, **terms)
+    return dataclasses.replace(chain, bid=price, ask=price), terms
 
-    mark = view_of(chain, rate=rate).mark(contract(48, root="ZZZ"))
 
-    assert mark.forward == pytest.approx(50.1, abs=1e-6)
+def test_mark_when_american_then_its_own_volatility_and_greeks_at_the_view_s_rate() -> None:
+    chain, terms = american_chain(rate=0.05, spot=50.0, forward=50.0, strikes=np.arange(45.0, 55.5, 0.5))
+
+    mark = view_of(chain, rate=0.05).mark(contract(48, root="ZZZ"))
+
+    known = american.greeks(vol=VOL, **{**terms, "right": -1, "strike": 48.0})
+    assert mark.forward == pytest.approx(50.0, abs=2e-3)  # parity of American quotes is a little off
+    assert mark.iv == pytest.approx(VOL, abs=2e-4)
+    assert mark.delta == pytest.approx(float(known.delta), abs=5e-4)
+    assert mark.gamma == pytest.approx(float(known.gamma), rel=2e-3)
+    assert mark.vega_per_point == pytest.approx(float(known.vega_per_point), rel=2e-3)
+    assert mark.theta_per_day == pytest.approx(float(known.theta_per_day), rel=2e-2)
+
+
+def test_marks_when_an_american_put_is_deep_in_the_money_then_its_volatility_is_not_early_exercise() -> None:
+    chain, terms = american_chain(rate=0.05, spot=50.0, forward=50.2, strikes=np.arange(45.0, 55.5, 0.5))
+
+    found = marks(view_of(chain, rate=0.05), chain)
+
+    alone = american.value(vol=found.iv, **terms)
+    inside = (chain.right == PUT) & (chain.strike > 50.5)
+    known = np.isfinite(found.iv)
+    assert known[inside].all()  # at their exercise value by the volatility of their calls
+    assert np.abs(found.iv[known] - VOL).max() < 0.01
+    assert np.abs(alone[known] - chain.mid[known]).max() < 0.03
+    assert (found.delta[inside & (chain.mid <= chain.strike - 50.0)] == -1.0).all()
+
+
+def test_mark_when_american_and_no_rate_is_known_then_no_exercise_is_assumed_for_puts() -> None:
+    chain = chain_of("ZZZ", symbol="ZZZ", forward=50.0, discount=1.0, strikes=np.arange(45.0, 55.5, 0.5), spot=50.0)
+
+    mark = view_of(chain).mark(contract(48, root="ZZZ"))
+
     assert mark.iv == pytest.approx(VOL, abs=1e-6)
 
 
