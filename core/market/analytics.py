@@ -82,7 +82,7 @@ def option_mark(view: View, contract: Option) -> OptionMark:
     )
     return OptionMark(
         mid=mid, iv=_known(marks.iv), delta=_known(marks.delta), gamma=_known(marks.gamma), theta_per_day=_known(marks.theta_per_day),
-        vega_per_point=_known(marks.vega_per_point), forward=curve.forward, discount=curve.discount, t_years=curve.t_years,
+        vega_per_point=_known(marks.vega_per_point), spot=spot, forward=curve.forward, discount=curve.discount, t_years=curve.t_years,
     )
 
 

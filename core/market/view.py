@@ -61,6 +61,7 @@ class OptionMark:
     gamma: float | None
     theta_per_day: float | None
     vega_per_point: float | None
+    spot: float  # of the underlying, at the time of its chain where there is one
     forward: float
     discount: float
     t_years: float

@@ -2,7 +2,7 @@
 
 Every option keeps its own implied volatility, moved by the scenario's points scaled to its tenor: a shock of v points moves the
 volatility of a T-day option by v x min(1, sqrt(30 / max(T, 30))). Options on VIX instead have their future moved by that. Every
-underlying moves alike (beta 1).
+underlying moves alike (beta 1). American options are valued as such: one in the money after the move is worth its exercise at least.
 
 A contract without a volatility is not left out: a short one is assumed to become as dear as `UNKNOWN_VOL` makes it, a long one to
 keep nothing but its intrinsic value. Only where the price of an underlying itself is unknown is the result unknown (None).
@@ -17,10 +17,12 @@ import numpy as np
 import numpy.typing as npt
 
 from core.domain.calendar import settlement_at, years_to
-from core.domain.instruments import Cash, Index, Instrument, InstrumentError, Option, Right, UnderlyingKind
+from core.domain.instruments import Cash, Exercise, Index, Instrument, InstrumentError, Option, Right, UnderlyingKind
 from core.errors import Unavailable
 from core.market.view import View
+from core.pricing import american
 from core.pricing.bsm import value_forward
+from core.pricing.implied import carry_rates
 from core.pricing.vix_options import tenor_share
 
 Holdings = Mapping[str, tuple[Instrument, int]]
@@ -116,9 +118,8 @@ def stress(holdings: Holdings, view: View, *, scenarios: Sequence[Scenario] = SC
 def worst_price(contract: Option, *, short: bool, view: View) -> float:
     """The dearest (short) or cheapest (long) plausible price today of a contract without one; raise Unavailable without an underlying."""
     row = _priced(contract, -1 if short else 1, view)
-    vol = UNKNOWN_VOL if short else 0.0
-    worth = value_forward(right=row.right, forward=row.forward, strike=row.strike, t_years=row.t_years, discount=row.discount, vol=vol)
-    return float(worth)
+    terms = _Terms.of([row])
+    return float(terms.worth(forward=terms.forward, vol=np.array([[UNKNOWN_VOL if short else 0.0]]))[0, 0])
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,31 +129,68 @@ class _Priced:
     units: float  # signed contracts x multiplier
     right: int
     strike: float
+    spot: float
     forward: float
     discount: float
     t_years: float
     vol: float | None
     mid: float | None
     on_vix: bool
+    early: bool
+
+
+@dataclass(frozen=True, slots=True)
+class _Terms:
+    """What does not change between scenarios, arrays of (positions, 1)."""
+
+    units: Floats
+    right: Floats
+    strike: Floats
+    spot: Floats
+    forward: Floats
+    discount: Floats
+    t_years: Floats
+    early: npt.NDArray[np.bool_]
+
+    @classmethod
+    def of(cls, rows: Sequence[_Priced]) -> _Terms:
+        names = ("units", "right", "strike", "spot", "forward", "discount", "t_years", "early")
+        return cls(*(np.array([[getattr(row, name)] for row in rows]) for name in names))
+
+    def worth(self, *, forward: Floats, vol: Floats) -> Floats:
+        """Value per unit on moved forwards, spots having moved as they did, at volatilities; arrays of (positions, scenarios)."""
+        plain = value_forward(
+            right=self.right, forward=forward, strike=self.strike, t_years=self.t_years, discount=self.discount, vol=vol
+        )
+        rate, dividend = carry_rates(spot=self.spot, forward=self.forward, discount=self.discount, t_years=self.t_years)
+        rows = np.flatnonzero(self.early & (rate >= 0.0) & np.isfinite(dividend))
+        if len(rows):
+            right, spot, strike, t_years = (each[rows] for each in (self.right, self.spot, self.strike, self.t_years))
+            moved = spot * (forward[rows] / self.forward[rows])
+            plain[rows] = american.value(
+                right=right, spot=moved, strike=strike, t_years=t_years, rate=rate[rows], dividend=dividend[rows], vol=vol[rows]
+            )
+        return plain
 
 
 def _priced(contract: Option, quantity: int, view: View) -> _Priced:
     right = 1 if contract.right is Right.CALL else -1
     units = float(quantity * contract.multiplier)
-    on_vix = _is_volatility(contract)
+    on_vix, early = _is_volatility(contract), contract.exercise is Exercise.AMERICAN
     spot = view.spot(contract.underlying)
     try:
         mark = view.mark(contract)
     except (Unavailable, InstrumentError):
-        return _Priced(units, right, float(contract.strike), spot, 1.0, _years(contract, view), None, _mid(contract, view), on_vix)
-    return _Priced(units, right, float(contract.strike), mark.forward, mark.discount, mark.t_years, mark.iv, mark.mid, on_vix)
+        t_years, mid = _years(contract, view), _mid(contract, view)
+        return _Priced(units, right, float(contract.strike), spot, spot, 1.0, t_years, None, mid, on_vix, early)
+    strike = float(contract.strike)
+    return _Priced(units, right, strike, mark.spot, mark.forward, mark.discount, mark.t_years, mark.iv, mark.mid, on_vix, early)
 
 
 def _options(rows: Sequence[_Priced], scenarios: Sequence[Scenario], vix: float | None) -> Floats:
     """Profit or loss per scenario over all option rows: arrays of (positions, scenarios)."""
-    units, right, strike, forward, discount, t_years = (
-        np.array([[getattr(row, name)] for row in rows]) for name in ("units", "right", "strike", "forward", "discount", "t_years")
-    )
+    terms = _Terms.of(rows)
+    units, forward, t_years = terms.units, terms.forward, terms.t_years
     known = np.array([[row.vol is not None] for row in rows])
     short, on_vix = units < 0, np.array([[row.on_vix] for row in rows])
     vol = np.array([[UNKNOWN_VOL if row.vol is None else row.vol] for row in rows])
@@ -163,9 +201,9 @@ def _options(rows: Sequence[_Priced], scenarios: Sequence[Scenario], vix: float 
     shocked_vol = np.where(on_vix, vol, vol + shift)
     # Without a volatility: a short is repriced at the assumed one, a long at none, which leaves intrinsic value.
     shocked_vol = np.where(known | short, shocked_vol, 0.0)
-    then = value_forward(right=right, forward=shocked_forward, strike=strike, t_years=t_years, discount=discount, vol=shocked_vol)
+    then = terms.worth(forward=shocked_forward, vol=shocked_vol)
     # The price to lose from: the mid, else the cheapest for a short and the dearest for a long.
-    bound = value_forward(right=right, forward=forward, strike=strike, t_years=t_years, discount=discount, vol=np.where(short, 0.0, vol))
+    bound = terms.worth(forward=forward, vol=np.where(short, 0.0, vol))
     mids = np.array([[np.nan if row.mid is None else row.mid] for row in rows])
     now = np.where(np.isnan(mids), bound, mids)
     result: Floats = np.sum(units * (then - now), axis=0)

@@ -39,6 +39,28 @@ def test_stress_when_option_is_short_then_equals_full_repricing_with_vol_scaled_
     assert rows[3].pnl_usd == pytest.approx(expected, rel=1e-6)
 
 
+def test_stress_when_a_short_american_put_falls_deep_into_the_money_then_it_costs_its_exercise_at_least() -> None:
+    item = put(300, root="SPY")
+    market = replace(view(), rate=0.06)
+
+    fall = (Scenario(name="fall", spot_move=-0.2, vol_points=0.0),)
+
+    lost = stress(holdings((item, -1)), market, scenarios=fall).rows[0].pnl_usd
+
+    exercise, t_years = 300.0 - 290.0 * 0.8, market.mark(item).t_years
+    assert lost == pytest.approx(-100 * (exercise - market.mid(item)), abs=0.5)
+    assert lost < -100 * (exercise * math.exp(-0.06 * t_years) - market.mid(item)) - 10.0  # what waiting for expiry would cost
+
+
+def test_stress_when_nothing_moves_then_an_american_position_neither_gains_nor_loses() -> None:
+    market = replace(view(), rate=0.06)
+    held = holdings((put(300, root="SPY"), -1), (call(280, root="SPY"), 2), (put(270, root="SPY"), 1))
+
+    row = stress(held, market, scenarios=(Scenario(name="calm", spot_move=0.0, vol_points=0.0),)).rows[0]
+
+    assert row.pnl_usd == pytest.approx(0.0, abs=0.5)
+
+
 def test_stress_when_vix_is_known_then_doubling_adds_its_level() -> None:
     row = stress(holdings((put(2800), -1)), view()).rows[4]
     days = years_to(settlement_at(series_of("SPXW"), EXPIRY), NOW) * 365
