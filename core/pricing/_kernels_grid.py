@@ -1,4 +1,4 @@
-"""The grid of `core.pricing.dividends` in compiled code: the same arithmetic, one option after another."""
+"""The grid of `core.pricing.dividend_grid` in compiled code: the same arithmetic, one option after another."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from numba import types
 
 from core.pricing._kernels import FLAT, ROWS
 from core.pricing._machine import inlined, kernel
-from core.pricing.dividends import DAMPED, LEAST_STEPS, LEAST_WIDTH, NODES, PIECES, STEPS, WIDTH
+from core.pricing.dividend_grid import DAMPED, LEAST_STEPS, LEAST_WIDTH, NODES, PIECES, STEPS, WIDTH
 
 SHARES = tuple(PIECES)
 

@@ -62,8 +62,8 @@ def ready() -> bool:
 
 # The files whose text the compiled code follows from.
 SOURCES = (
-    "_lanes.py", "_machine.py", "_kernels.py", "_kernels_implied.py", "_kernels_american.py", "_kernels_grid.py", "bsm.py", "dividends.py",
-    "exercise.py", "implied.py",
+    "_lanes.py", "_machine.py", "_kernels.py", "_kernels_implied.py", "_kernels_american.py", "_kernels_grid.py", "bsm.py",
+    "dividend_grid.py", "exercise.py", "implied.py",
 )
 
 
