@@ -19,6 +19,7 @@ from typing import Any
 import mpmath
 import numpy as np
 import QuantLib as ql
+from scipy.optimize import brentq
 from scipy.special import ndtr
 from vollib.black.implied_volatility import implied_volatility as vollib_implied
 
@@ -357,6 +358,42 @@ def _american() -> Iterator[dict[str, Any]]:
         ours_ns, peer_ns = _in_turns(_by(path, lambda: american.greeks(**chain)), bumped)
         name = f"American value and all Greeks, {path}: QuantLib QdFp fast, bumped (no vanna, charm, theta)"
         yield _row(name, ours_ns / size, peer_ns / size, "")
+    yield from _american_chain()
+
+
+def _american_chain() -> Iterator[dict[str, Any]]:
+    """What 200 American quotes take before they can be answered: volatilities and Greeks. The peer is scipy's Brent on QuantLib's value."""
+    chain = {name: column[:200] for name, column in _puts().items()}
+    price = american.value(**chain)
+    terms = {name: column for name, column in chain.items() if name != "vol"}
+    alive = price > np.maximum(chain["strike"] - chain["spot"], 0.0) + 0.05
+    options = _quantlib_options({name: column[alive] for name, column in chain.items()})
+    for option, process, *_ in options:
+        option.setPricingEngine(ql.QdFpAmericanEngine(process, ql.QdFpAmericanEngine.fastScheme()))
+
+    def ours() -> np.ndarray:
+        found = american.implied_vol(price=price, **terms)
+        american.greeks(vol=found, **terms)
+        return found
+
+    def peer() -> np.ndarray:
+        return np.array([_brent(each[0], each[3], float(worth)) for each, worth in zip(options, price[alive], strict=True)])
+
+    for path in _paths():
+        ours_ns, peer_ns = _in_turns(_by(path, ours), peer)
+        errors = [f"{np.nanmax(np.abs(each / chain['vol'][alive] - 1.0)):.1e}" for each in (_by(path, ours)()[alive], peer())]
+        name = f"American volatility with Greeks, 200 quotes, {path}: QuantLib QdFp fast, volatility alone"
+        yield _row(name, ours_ns / 200, peer_ns / int(alive.sum()), f"relative error {errors[0]}, peer {errors[1]}")
+
+
+def _brent(option: Any, sigma: Any, worth: float) -> float:
+    """The volatility at which QuantLib's option has a price."""
+
+    def miss(vol: float) -> float:
+        sigma.setValue(vol)
+        return float(option.NPV()) - worth
+
+    return float(brentq(miss, 0.01, 4.0, xtol=1e-10))
 
 
 def _cash() -> Iterator[dict[str, Any]]:
