@@ -386,7 +386,8 @@ class Exchange:
 
     def _price(self, order: Resting, leg: Leg) -> Decimal:
         """Every leg at the bid but the first, which makes the sum the order's limit; each at its bid where any price is taken."""
-        bids = {item.instrument.key: Decimal(str((self.market.price(item.instrument.key) or (0.03, 0))[0])) for item in order.legs}
+        quotes = {item.instrument.key: self.market.price(item.instrument.key) or (0.03, 0) for item in order.legs}
+        bids = {key: Decimal(str(bid)).quantize(CENT) for key, (bid, _) in quotes.items()}
         if leg is not order.legs[0] or order.limit <= ANY_PRICE:
             return bids[leg.instrument.key]
         rest = sum((-item.side.sign * item.ratio * bids[item.instrument.key] for item in order.legs[1:]), ZERO)
