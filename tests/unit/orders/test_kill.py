@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from decimal import Decimal
 
 import pytest
 
@@ -18,6 +19,8 @@ from core.ports import BrokerStatus
 from core.reply import Notice, Reply
 from core.runtime import SimRuntime
 from tests.fake_broker import FOR_EVER, SECOND, World, open_world, reopened, simulated
+from tests.unit.orders.exit_floor import open_floor
+from tests.unit.orders.test_steward import holding
 from tests.unit.risk.market import PRACTICE, SPREAD, closing
 
 SHORT, LONG = SPREAD
@@ -449,3 +452,37 @@ async def test_kill_when_its_check_goes_on_then_no_price_walks_and_every_cancel_
     await runtime.sleep(300)
     assert legs_sent(world) == ["O1"]
     assert await count(world, CancelRequested) == len(world.broker.sent("cancel"))
+
+
+@simulated
+async def test_kill_when_its_check_goes_on_then_a_touched_stop_sends_nothing(runtime: SimRuntime) -> None:
+    desk = await holding(runtime)
+    await desk.arm(stop_multiple=Decimal(2))
+    sent = desk.broker.sent("submit")
+    desk.broker.fault("snapshot", Unavailable("books", why="down"), times=FOR_EVER)
+    for account, check in desk.world.desk.kill_checks.items():
+        runtime.spawn(check.run(), name=f"kill check {account.id}")
+    await desk.world.halt()
+    desk.price(40.0)
+    await desk.turns(400)
+    assert desk.broker.sent("submit") == sent
+    assert [body.proved for body in await desk.events(KillChecked)] == [False, False]
+    desk.broker.heal()
+    await desk.turns(90)
+    assert [body.proved for body in await desk.events(KillChecked)][-1]
+    assert desk.broker.sent("submit") == sent
+
+
+@simulated
+async def test_kill_when_its_check_goes_on_then_a_mandate_acts_on_nothing(runtime: SimRuntime) -> None:
+    floor = await open_floor(runtime)
+    await floor.hold()
+    await floor.grant()
+    for account, check in floor.desk.kill_checks.items():
+        runtime.spawn(check.run(), name=f"kill check {account.id}")
+    await floor.world.halt()
+    floor.costs("2.50")
+    await floor.round()
+    await floor.round()
+    assert await floor.sent() == []
+    assert [body.proved for body in await floor.bodies(KillChecked)] == [True]
