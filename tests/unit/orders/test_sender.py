@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
 
@@ -11,7 +12,7 @@ import pytest
 from core.clock import LoopClock
 from core.domain.events import CancelRequested, Mode, ModeSet, NoteWritten, OrderEnded, ReplaceRefused, Replacing, Scope
 from core.domain.orders import OrderState
-from core.errors import BrokerRejected, BrokerTimeout, LeaseLost
+from core.errors import BrokerRejected, BrokerTimeout, LeaseLost, Unavailable
 from core.orders.sender import CANCEL_AGAIN_SECONDS, PRESS_TO_WIRE_SECONDS, cancel_all, may_send
 from core.orders.states import Order
 from core.ports import BrokerStatus
@@ -141,6 +142,28 @@ async def test_send_when_cancelled_before_it_left_then_it_never_leaves(runtime: 
     assert world.broker.sent("submit") == []
 
 
+@simulated
+async def test_h1_send_when_the_answer_could_not_be_written_down_then_not_sent_again_nor_called_unsent(runtime: SimRuntime) -> None:
+    world = await open_world(runtime)
+    confirmed = await world.press()
+    world.broker.fault("submit", seconds=1)
+    sending = runtime.spawn(world.sender.send(confirmed), name="send")
+    await runtime.sleep(0.5)  # it is on its way, and the disk fills up
+    world.faults.full = True
+    with pytest.raises(Unavailable):
+        await sending
+    world.faults.full = False
+    await world.record(NoteWritten(text="the disk works again"))
+    order = await world.sender.send(confirmed)
+    assert (order.state, order.broker_ref) == (OrderState.SUBMITTING, None)  # the log has not heard the broker's answer
+    await runtime.sleep(PRESS_TO_WIRE_SECONDS + 10)
+    await world.sender.work()
+    assert world.broker.sent("submit") == ["O1"]
+    assert await bodies(world, OrderEnded) == []
+    await world.sender.connect()
+    assert (world.state(), world.order().broker_ref) == (OrderState.WORKING, "RO1")
+
+
 # --- halting -------------------------------------------------------------------------------------------------------------
 
 
@@ -201,8 +224,6 @@ async def test_send_when_the_desk_is_not_active_then_no_entry_leaves(runtime: Si
 
 
 def _order(world: World, **facts: bool) -> Order:
-    from dataclasses import replace
-
     return replace(world.order(), **facts)
 
 
@@ -219,6 +240,18 @@ async def test_may_send_when_paused_then_a_roll_that_adds_risk_stays_and_an_exit
     await world.press("O3", closing((LONG,)), exits=True)
     assert may_send(Mode.PAUSED, world.order("O3"))
     assert not may_send(Mode.REDUCING, world.order("O3"))
+
+
+@pytest.mark.parametrize(("by", "goes"), [({}, True), ({"standing_id": "S1"}, False), ({"mandate": "M1"}, False)])
+@simulated
+async def test_may_send_when_halted_then_only_an_exit_that_a_person_pressed_by_itself_goes(
+    runtime: SimRuntime, by: dict[str, str], goes: bool
+) -> None:
+    world = await open_world(runtime)
+    await world.press("O1", **CLOSING, reducing=True)
+    order = replace(world.order("O1"), **by)
+    assert may_send(Mode.HALT, order) is goes
+    assert may_send(Mode.REDUCING, order)
 
 
 @simulated
@@ -393,6 +426,23 @@ async def test_replace_when_nobody_answers_then_unknown_until_the_broker_says(ru
     assert order.state is OrderState.UNKNOWN
     await runtime.sleep(30)
     assert (world.state(), world.order().limit) == (OrderState.WORKING, Decimal("4.80"))
+
+
+@simulated
+async def test_replace_when_the_last_one_was_not_answered_then_none_follows_until_the_broker_names_the_limit(runtime: SimRuntime) -> None:
+    world = await open_world(runtime)
+    await world.send(quantity=3)
+    world.broker.fault("replace", BrokerTimeout(), after=True)
+    await world.sender.replace("O1", Decimal("4.80"))
+    for leg, price in zip(SPREAD, ("30", "25"), strict=True):
+        world.broker.fill(leg, 1, price, exec_id=leg.side.value)
+    await world.sender.pump(0)  # a part fills: it works, and which of the two limits stands is still unknown
+    order = await world.sender.replace("O1", Decimal("4.60"))
+    assert (order.state, order.limit, order.pending_limit) == (OrderState.PARTIALLY_FILLED, Decimal("5.00"), Decimal("4.80"))
+    assert world.broker.sent("replace") == ["O1"]
+    await world.sender.connect()
+    order = await world.sender.replace("O1", Decimal("4.60"))
+    assert (order.limit, order.pending_limit) == (Decimal("4.60"), None)
 
 
 @simulated

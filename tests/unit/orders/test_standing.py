@@ -12,9 +12,13 @@ from hypothesis import strategies as st
 
 from core.domain.events import Armed, Disarmed, Role, StopMoved, StopTriggered, Submitting
 from core.domain.instruments import Equity
-from core.domain.orders import Envelope
+from core.domain.orders import Envelope, Permitted
 from core.domain.plans import Bracket, Exits, Limit, Sliced, Slicing, StopTerms, VolatilityScale, exit_price
 from core.orders.standing import Standing, bracket_exits, covers, exits_plan, net_filled, parts_due, step, volume_curve
+from core.orders.states import Order
+from core.orders.states import step as step_order
+from core.risk import gate
+from core.risk.exam import Verdict
 from tests.unit.risk.market import NOW, PRACTICE, SPREAD, Log, buy, call, closing, envelope, filled, sell
 from tests.unit.risk.market import submitting as submitted
 
@@ -41,6 +45,7 @@ def child(name: str = "O1", quantity: int = 3) -> Submitting:
     )
 
 
+ALLOWED = Verdict(findings=(), allowed=True, reducing=True, factor=D(1), quantity_allowed=3)
 TRIGGERED = StopTriggered(standing_id="S1", level=D("-15"), mid=D("-15.50"), first_mid=D("-15.20"), first_at=NOW)
 
 
@@ -64,23 +69,60 @@ def test_step_when_of_an_order_never_armed_then_ignored() -> None:
     assert step(None, TRIGGERED, at=NOW) is None
 
 
-@pytest.mark.parametrize(
-    ("changes", "why"),
-    [
-        ({"limit": D("-18.76")}, "outside"),
-        ({"limit": D("-2.49")}, "outside"),
-        ({"limit": D("NaN")}, "outside"),
-        ({"quantity": 4}, "more than the 3"),
-        ({"quantity": 0}, "more than the 3"),
-        ({"confirmed_hash": "0" * 64}, "differs"),
-        ({"envelope": replace(COVERED, quantity=2)}, "differs"),
-        ({"envelope": replace(COVERED, plan=Limit(start=D(-2), worst=D(-3)))}, "differs"),
-    ],
-)
+OUTSIDE = [
+    ({"limit": D("-18.76")}, "outside"),
+    ({"limit": D("-2.49")}, "outside"),
+    ({"limit": D("NaN")}, "outside"),
+    ({"quantity": 4}, "more than the 3"),
+    ({"quantity": 0}, "more than the 3"),
+    ({"confirmed_hash": "0" * 64}, "differs"),
+    ({"envelope": replace(COVERED, quantity=2)}, "differs"),
+    ({"envelope": replace(COVERED, plan=Limit(start=D(-2), worst=D(-3)))}, "differs"),
+]
+
+
+@pytest.mark.parametrize(("changes", "why"), OUTSIDE)
 def test_d4_covers_when_one_thing_differs_from_what_was_confirmed_then_says_so(changes: dict[str, Any], why: str) -> None:
     asked = {"envelope": COVERED, "limit": D("-15.50"), "quantity": 3, "confirmed_hash": COVERED.hash}
     assert covers(armed(), {}, **asked) is None
     assert why in (covers(armed(), {}, **(asked | changes)) or "")
+
+
+def part(name: str = "O1", quantity: int = 3, **changes: Any) -> Order:
+    order, _ = step_order(None, child(name, quantity), at=NOW)
+    assert order is not None
+    return replace(order, **changes)
+
+
+def let_through(order: Order, *others: Order, confirmed_hash: str = COVERED.hash, verdict: Verdict = ALLOWED) -> Permitted:
+    standing = replace(armed(), children=tuple(item.client_id for item in (*others, order)))
+    orders = {item.client_id: item for item in (*others, order)}
+    return gate.permit_part(order, standing, verdict=verdict, orders=orders, confirmed_hash=confirmed_hash)
+
+
+@pytest.mark.parametrize(("changes", "why"), OUTSIDE)
+def test_d4_permit_part_when_one_thing_differs_from_what_was_confirmed_then_refused(changes: dict[str, Any], why: str) -> None:
+    told = {"confirmed_hash": changes["confirmed_hash"]} if "confirmed_hash" in changes else {}
+    order = part(**{name: value for name, value in changes.items() if name not in told})
+    with pytest.raises(gate.NotPermitted, match=why):
+        let_through(replace(order, envelope_hash=order.envelope.hash), **told)
+
+
+def test_permit_part_when_two_of_three_still_work_then_one_more_and_no_second() -> None:
+    first = part("O1", 2)
+    assert let_through(part("O2", 1), first).quantity == 1
+    with pytest.raises(gate.NotPermitted, match="2 is more than the 1 still covered by S1"):
+        let_through(part("O2", 2), first)
+
+
+def test_d4_permit_part_when_it_is_not_the_order_that_was_written_down_then_refused() -> None:
+    with pytest.raises(gate.NotPermitted, match="the one that was written down"):
+        let_through(part(envelope_hash="0" * 64))
+
+
+def test_permit_part_when_the_rules_say_no_then_refused_with_their_words() -> None:
+    with pytest.raises(gate.NotPermitted, match="too much"):
+        let_through(part(), verdict=replace(ALLOWED, allowed=False, reason="too much"))
 
 
 def test_covers_when_a_target_then_at_its_own_price_only() -> None:

@@ -157,6 +157,19 @@ async def test_target_when_reached_already_then_refused_with_the_number(runtime:
         await desk.arm(target_share=Decimal("0.5"))
 
 
+@simulated
+async def test_target_when_a_person_closes_it_themselves_then_waits_silently_and_rests_after_their_cancel(runtime: SimRuntime) -> None:
+    desk = await holding(runtime)
+    await desk.world.send("O7", CLOSE, start="-5.00", worst="-5.00", reducing=True, trade_id="PO0")
+    (target,) = await desk.arm(target_share=Decimal("0.5"))
+    await desk.turns(30)
+    assert desk.children(target) == []
+    assert await desk.alerts() == []  # it is no refusal: nothing was asked of the rules
+    await desk.world.sender.cancel("O7", "changed my mind")
+    await desk.turns(3)
+    assert [desk.world.order(name).quantity for name in desk.children(target)] == [1]
+
+
 # --- stops ---------------------------------------------------------------------------------------------------------------
 
 
@@ -261,6 +274,21 @@ async def test_stop_when_halted_then_nothing_leaves_and_a_person_is_rung(runtime
     await desk.world.halt(Mode.ACTIVE)
     await desk.turns(5)
     assert len(desk.children(stop)) == 1
+
+
+@simulated
+async def test_stop_when_halted_between_its_order_and_the_wire_then_the_order_never_leaves(runtime: SimRuntime) -> None:
+    desk = await holding(runtime)
+    (stop,) = await desk.arm(stop_multiple=Decimal(2))
+    desk.price(40.5)
+    async with desk.world.sender._wire:  # something else is on its way to the broker
+        turning = runtime.spawn(desk.turns(60), name="turns")
+        await runtime.sleep(50)
+        (child,) = desk.children(stop)
+        await desk.world.halt()
+    await turning
+    assert (desk.world.state(child), desk.world.order(child).reason) == (OrderState.DENIED, "the desk is in HALT: kill")
+    assert desk.broker.sent("submit") == ["O0"]
 
 
 @pytest.mark.parametrize("mode", [Mode.PAUSED, Mode.REDUCING])
@@ -509,6 +537,20 @@ async def test_parts_when_one_does_not_fill_then_taken_back_and_sent_with_the_ne
     first, second = desk.children(name)
     assert desk.world.state(first) is OrderState.CANCELLED
     assert desk.world.order(second).quantity == 2
+
+
+@simulated
+async def test_parts_when_the_brokers_books_do_not_have_one_then_it_is_a_persons_to_write_off(runtime: SimRuntime) -> None:
+    desk = await holding(runtime, 4)
+    (name,) = await desk.arm(4, slicing=Slicing.TWAP, parts=4, minutes=4)
+    await desk.turns(3)
+    (first,) = desk.children(name)
+    del desk.broker.orders[first]
+    await desk.world.sender.connect()
+    assert desk.world.sender.is_lost(first)
+    await desk.turns(120)  # two more parts are due
+    assert (desk.world.state(first), desk.children(name)) == (OrderState.UNKNOWN, [first])
+    assert desk.broker.sent("cancel") == []
 
 
 @simulated

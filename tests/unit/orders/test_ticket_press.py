@@ -11,10 +11,10 @@ from typing import Any
 import pytest
 
 from core.clock import LoopClock
-from core.command import Call, Caller, Via
+from core.command import Call, Caller, Role, Via
 from core.desk import Desk
 from core.dispatch import dispatch
-from core.domain.events import Mode, ModeSet, Scope, ScopeKind, SettingChanged, Submitting
+from core.domain.events import CashMoved, Mode, ModeSet, Scope, ScopeKind, SettingChanged, Submitting
 from core.domain.instruments import Instrument
 from core.domain.orders import Intent, OrderState
 from core.errors import UserError
@@ -191,6 +191,49 @@ async def test_i3_press_when_the_clock_was_corrected_by_a_moment_then_the_card_l
     assert isinstance(runtime.clock, LoopClock)
     runtime.clock.step(timedelta(seconds=-0.5))
     assert isinstance(await shop.press(), Confirmed)
+
+
+# --- who may press --------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("via", [Via.SENTENCE, Via.MODEL, Via.CLOCK, Via.MANDATE])
+@simulated
+async def test_confirm_when_it_is_no_persons_press_nor_exact_line_then_nothing_is_confirmed(runtime: SimRuntime, via: Via) -> None:
+    shop = await open_shop(runtime)
+    await shop.card()
+    with pytest.raises(UserError, match="Only a person's press"):
+        await confirm(shop.desk, shop.ticket, replace(PERSON, via=via))
+    assert shop.desk.fold.tickets[shop.ticket].is_open
+    assert shop.desk.book(PRACTICE).orders == {}
+    assert isinstance(await confirm(shop.desk, shop.ticket, replace(PERSON, via=Via.LINE)), Confirmed)
+
+
+@pytest.mark.parametrize(("role", "chat", "why"), [
+    (Role.TRADER, "another group", "was never shown in this chat"),
+    (Role.VIEWER, "terminal", "may look but not trade"),
+])
+@simulated
+async def test_confirm_when_pressed_by_whom_the_card_was_not_shown_to_or_who_may_only_look_then_refused(
+    runtime: SimRuntime, role: Role, chat: str, why: str
+) -> None:
+    shop = await open_shop(runtime)
+    await shop.card()  # shown in the chat `terminal`
+    with pytest.raises(UserError, match=why):
+        await confirm(shop.desk, shop.ticket, replace(PERSON, person="b", role=role, chat=chat))
+    assert shop.desk.book(PRACTICE).orders == {}
+    assert isinstance(await confirm(shop.desk, shop.ticket, replace(PERSON, person="b", role=Role.TRADER)), Confirmed)
+
+
+@simulated
+async def test_press_when_the_card_was_blocked_and_the_rules_would_pass_it_now_then_asked_again(runtime: SimRuntime) -> None:
+    shop = await open_shop(runtime)
+    await shop.card(intent(SPREAD, 2, quantity_said=True))  # 2 x 4,500 USD at risk, more than 5% of 100,000
+    assert not shop.desk.fold.tickets[shop.ticket].drafted.allowed
+    deposit = CashMoved(movement_id="D2", account=PRACTICE, amount=Decimal(900_000), reason="deposit", at=shop.desk.now())
+    await shop.world.record(deposit)
+    assert "The rules did not allow that card" in await shop.refused()
+    fresh = list(shop.desk.fold.tickets.values())[-1]
+    assert (fresh.drafted.replaces, fresh.drafted.allowed) == (shop.ticket, True)
 
 
 # --- mode and policy -----------------------------------------------------------------------------------------------------

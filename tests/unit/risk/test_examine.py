@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from decimal import Decimal
 from typing import Any
 
 import pytest
 
 from core.domain.accounts import AccountKind
-from core.domain.instruments import Equity, Index
+from core.domain.instruments import Equity, Index, Right
 from core.domain.orders import Effect, Leg
 from core.market.view import ChainNeed, View
 from core.portfolio.book import Book
 from core.risk.exam import Exam
-from core.risk.examine import exam_needs, natural_and_mid
+from core.risk.examine import exam_needs, natural_and_mid, no_larger, removes_obligations
 from tests.unit.risk.market import (
     CALL_SPREAD,
+    EXPIRY,
     FAR,
     NOW,
     SPREAD,
@@ -112,6 +114,57 @@ def test_reducing_when_rolled_down_then_yes_and_up_then_no() -> None:
     held = ((put(2800), -1), (put(2650), 1))
     assert reducing((buy(put(2800), CLOSE), sell(put(2750))), *held)
     assert not reducing((buy(put(2800), CLOSE), sell(put(2850))), *held)
+
+
+def test_reducing_when_a_roll_doubles_the_margin_then_no_although_the_worst_day_costs_less() -> None:
+    roll = (*closing(CALL_SPREAD), sell(call(3600)), buy(call(3700)))
+    examined = exam(intent(roll, start="-1.00", worst="-9.00"), of=book((call(3050), -1), (call(3100), 1)))
+    assert (examined.before.margin, examined.after.margin) == (5_000, 10_000)
+    assert examined.before.stress_loss_usd is not None and examined.after.stress_loss_usd is not None
+    assert examined.after.stress_loss_usd < examined.before.stress_loss_usd
+    assert not examined.reducing
+
+
+def test_reducing_when_a_roll_goes_nearer_the_money_then_no_although_the_margin_stands() -> None:
+    roll = (*closing((sell(call(3600)), buy(call(3650)))), *CALL_SPREAD)
+    examined = exam(intent(roll, start="-1.00", worst="-9.00"), of=book((call(3600), -1), (call(3650), 1)))
+    assert (examined.before.margin, examined.after.margin) == (5_000, 5_000)
+    assert examined.before.stress_loss_usd is not None and examined.after.stress_loss_usd is not None
+    assert examined.after.stress_loss_usd > 10 * examined.before.stress_loss_usd
+    assert not examined.reducing
+
+
+BEFORE = replace(exam().before, margin=Decimal(10_000), stress_loss_usd=8_000.0, uncovered={("SPX", EXPIRY, Right.PUT): 1})
+
+
+@pytest.mark.parametrize(("changes", "no_more"), [
+    ({}, True),
+    ({"margin": Decimal("10000.01")}, False),
+    ({"margin": Decimal(9_000), "stress_loss_usd": 7_000.0, "uncovered": {}}, True),
+    ({"stress_loss_usd": 8_000.005}, True),  # less than a cent is the same
+    ({"stress_loss_usd": 8_000.02}, False),
+    ({"uncovered": {("SPX", EXPIRY, Right.PUT): 2}}, False),
+    ({"uncovered": {("SPX", FAR, Right.PUT): 1}}, False),
+    ({"margin": None}, False),
+    ({"stress_loss_usd": None}, False),
+])
+def test_no_larger_when_one_of_the_three_measures_grows_or_is_unknown_then_no(changes: dict[str, Any], no_more: bool) -> None:
+    assert no_larger(BEFORE, replace(BEFORE, **changes)) is no_more
+
+
+@pytest.mark.parametrize(("legs", "removes"), [
+    ((buy(put(2800), CLOSE),), True),
+    (closing(SPREAD), True),
+    ((sell(put(2750), CLOSE),), False),
+    ((buy(put(2800), CLOSE), sell(put(2750), CLOSE, 2)), False),
+    ((buy(put(2800), CLOSE), sell(put(2850), CLOSE)), False),  # the long that is sold is the nearer one
+    ((buy(put(2800), CLOSE), sell(put(2750, expiry=FAR), CLOSE)), False),
+    ((buy(put(2800), CLOSE, 3),), False),
+    ((buy(put(2800)),), False),
+])
+def test_removes_obligations_when_each_long_goes_with_its_own_nearer_short_then_only(legs: tuple[Leg, ...], removes: bool) -> None:
+    held = book(*SPREAD_HELD, (put(2850), 1), (put(2750, expiry=FAR), 1)).holdings()
+    assert removes_obligations(legs, 1, held) is removes
 
 
 def test_reducing_when_wing_is_covered_only_by_a_working_order_then_no() -> None:
