@@ -27,6 +27,8 @@ from core.reply import Action, Notice, Reply, Text, Tone, refusal
 
 REMEMBERED = 256  # messages whose answer can be repeated
 CARDS = 20  # answers whose buttons can still be pressed by label
+KEEPS_BUTTONS = "keeps_buttons"  # of an answer: the numbers go on meaning what they meant
+SECOND_TAP_SECONDS = 1.0  # within this nobody has read the answer
 SHORTEST_TOKEN = 16  # what is shorter is a number or a label
 SHORTEST_LABEL = 3  # letters of a label that may stand for it
 NO_PIN = "This needs a PIN, and there is none in this place; use the terminal."
@@ -63,6 +65,8 @@ class Session:
         self._one_line = one_line
         self._buttons = Buttons(desk.archive, desk.runtime.entropy)
         self._last: tuple[Button, ...] = ()  # what a typed number means
+        self._last_seconds = float("-inf")  # since when
+        self._typed = ""  # the number typed last
         self._cards: list[tuple[Button, ...]] = []  # what a typed label means: the newest that has it
         self._waiting: Call | None = None  # for a PIN
         self._answers: OrderedDict[str, _Handling] = OrderedDict()
@@ -228,7 +232,8 @@ class Session:
             lines = ", ".join(f"`{action.line}`" for action in reply.actions)
             notice = Notice(text=f"There are no buttons now ({error}). Type the line itself: {lines}.", tone=Tone.WARNING)
             reply, buttons = replace(reply, blocks=(*reply.blocks, notice), actions=()), ()
-        self._last = buttons
+        if not reply.data.get(KEEPS_BUTTONS):
+            self._last, self._last_seconds = buttons, self._desk.runtime.seconds()
         return Shown(reply=reply, buttons=buttons)
 
     async def _issue(self, reply: Reply, *, first: int) -> tuple[Button, ...]:
@@ -251,7 +256,8 @@ class Session:
                     raise UserError("A PIN is 4 to 12 digits; nothing was changed.", "Ask for the change again.")
             button = self._named(text)
             if button is not None:
-                return await self._pressed(button.token, message_id)
+                tapped = self._second_tap(text, button)
+                return tapped if tapped is not None else await self._pressed(button.token, message_id)
             return await self._line(text, Via.LINE, message_id)
         except UserError as error:
             return self._stamped(refusal(without_pin(str(error))))
@@ -266,6 +272,15 @@ class Session:
             return self._stamped(refusal(str(error)))
         except DeskError as error:
             return self._stamped(refusal(f"{_capital(str(error))}. {NOT_DONE}"))
+
+    def _second_tap(self, text: str, button: Button) -> Reply | None:
+        """A number typed twice in a row was meant for the answer before, whose buttons it no longer means: the answer then, else None."""
+        again, self._typed = text == self._typed, text if text.isdigit() else ""
+        fresh = self._desk.runtime.seconds() - self._last_seconds < SECOND_TAP_SECONDS
+        if not (again and fresh and text.isdigit()) or lane_of(button.line) is Lane.ASK:
+            return None
+        words = f"{text} came twice in a row, and now means {button.label}. Nothing more was done; if you mean it, type {text} again."
+        return self._stamped(replace(refusal(words), data={KEEPS_BUTTONS: True}))
 
     def _named(self, text: str) -> Button | None:
         """The button a number or label means, None where the text is neither. Raises UserError where it is a number without a button."""

@@ -149,6 +149,21 @@ async def test_d1_press_when_tapped_twenty_times_at_once_then_one_order() -> Non
     assert sum(1 for reply in replies if "already confirmed" in text(reply)) == 19
 
 
+async def test_d1_number_when_typed_twice_in_a_row_then_the_second_does_not_press_what_it_means_now() -> None:
+    desk = await open_desk()
+    talk = session(desk)
+    await talk.hear("open put_credit_spread XSP 1 limit=2.00")
+    sent = await talk.message("1")
+    order = desk.books.order(str(sent.data["order"]))
+    twice = await talk.message("1")  # the answer's own first button is Cancel
+    assert order is not None
+    assert not desk.book(order.account).orders[order.client_id].cancel_asked
+    assert "came twice in a row, and now means Cancel" in text(twice)
+    await desk.runtime.sleep(1.1)
+    once_more = await talk.message("1")
+    assert "Cancelled" in text(once_more), text(once_more)
+
+
 async def test_d2_press_when_the_card_expired_then_a_fresh_card_comes_and_nothing_is_sent() -> None:
     desk = await open_desk()
     talk = session(desk)
