@@ -13,13 +13,14 @@ from core.command import Via
 from core.domain.events import CancelRequested, ExitSnoozed, MandateRevoked, Mode, OrderEnded, SettingChanged
 from core.domain.mandates import Rung
 from core.domain.orders import OrderState
+from core.domain.plans import Wish
 from core.errors import BrokerRejected, BrokerTimeout
-from core.orders.ticket import Confirmed, confirm
+from core.orders.ticket import Confirmed, confirm, draft
 from core.reply import Facts
 from core.runtime import SimRuntime
 from tests.fake_broker import SECOND, simulated
 from tests.unit.orders.exit_floor import OWNER, Floor, open_floor, text
-from tests.unit.risk.market import PRACTICE, SPREAD
+from tests.unit.risk.market import PRACTICE, SPREAD, closing, intent
 
 HALF = "2.50"  # half of the credit is earned
 STOP = "15.00"  # three times the credit: the stop
@@ -485,6 +486,25 @@ async def test_stop_when_the_spread_is_wide_then_its_mid_is_not_believed(runtime
 
 
 @simulated
+async def test_stop_when_told_and_the_spread_is_wide_now_then_a_mandate_waits_for_a_mid_it_can_believe(runtime: SimRuntime) -> None:
+    floor = await open_floor(runtime)
+    await floor.hold()
+    floor.costs(STOP)
+    await floor.round()
+    await floor.round()  # touched, and told to a person
+    floor.costs(STOP, half_spread=2.5)
+    await floor.grant("credit_stop")
+    for _ in range(3):
+        await floor.round()
+    assert len(await floor.told()) == 1
+    assert await floor.sent() == []
+    floor.costs(STOP)
+    await floor.round()
+    await floor.round()
+    assert [body.quantity for body in await floor.sent()] == [1]
+
+
+@simulated
 async def test_stop_when_its_price_cannot_be_seen_twice_then_a_person_is_told_to_look(runtime: SimRuntime) -> None:
     floor = await open_floor(runtime)
     await floor.hold()
@@ -576,6 +596,31 @@ async def test_stop_when_a_mandates_profit_order_works_then_that_is_cancelled_be
     assert floor.world.order(profit.client_id).ended == "cancelled"
     live = floor.desk.book(PRACTICE).live
     assert list(live) == [stop.client_id]
+
+
+@pytest.mark.parametrize(("rule", "cost", "wish"), [
+    ("profit_target", HALF, {"target_share": Decimal("0.8")}),
+    ("credit_stop", STOP, {"stop_multiple": Decimal(4)}),
+])
+@simulated
+async def test_mandate_when_a_person_armed_their_own_exit_then_the_rule_it_stands_for_is_silent(
+    runtime: SimRuntime, rule: str, cost: str, wish: dict[str, Decimal]
+) -> None:
+    floor = await open_floor(runtime)
+    trade = await floor.hold()
+    own = intent(closing(SPREAD), 1, trade_id=trade, quantity_said=True, wish=Wish(**wish))
+    card = await draft(floor.desk, own, OWNER)
+    armed = await confirm(floor.desk, str(card.data["ticket"]), OWNER)
+    assert isinstance(armed, Confirmed)
+    await floor.grant(rule)
+    floor.costs(cost)
+    for _ in range(3):
+        await floor.round()
+    assert (await floor.sent(), await floor.told()) == ([], [])
+    assert (await floor.say(f"cancel {armed.client_id}")).ok
+    for _ in range(2):
+        await floor.round()
+    assert [body.quantity for body in await floor.sent()] == [1]
 
 
 @simulated

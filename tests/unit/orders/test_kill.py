@@ -219,6 +219,23 @@ async def test_f1_kill_when_the_broker_is_down_then_not_proved_and_proved_after_
 
 
 @simulated
+async def test_f1_kill_when_the_link_dies_while_the_books_are_read_then_they_prove_nothing(runtime: SimRuntime, told: Told) -> None:
+    world = await told.opened(runtime)
+    await world.send("O1")
+    cut = Unavailable("broker", why="the line was cut")
+    world.broker.fault("snapshot", seconds=8)  # complete books that show nothing are on their way
+    world.broker.fault("poll", cut, seconds=3)
+    world.broker.fault("connect", cut, times=FOR_EVER)
+    await say(world, "kill")
+    await runtime.sleep(TOLD_AFTER_SECONDS + 10)
+    assert [(body.proved, body.read_at) for body in await checks(world)] == [(False, None)]
+    assert "the line was cut" in told.texts[0]
+    world.broker.heal()
+    await runtime.sleep(120)
+    assert [body.proved for body in await checks(world)] == [False, True]
+
+
+@simulated
 async def test_e1_kill_when_nobody_knows_whether_an_order_arrived_then_only_a_new_connection_proves_it(
     runtime: SimRuntime, told: Told
 ) -> None:
@@ -342,6 +359,25 @@ async def test_j1_kill_when_the_desk_dies_after_it_said_not_proved_then_the_next
     told.hears(world)
     await world.runtime.sleep(20)
     assert [body.proved for body in await checks(world)] == [False, True]
+
+
+@simulated
+async def test_j1_kill_when_the_desk_dies_between_two_tellings_then_the_next_one_goes_on_in_the_same_pauses(
+    runtime: SimRuntime, told: Told
+) -> None:
+    world = await told.opened(runtime)
+    await world.send("O1")
+    world.broker.fault("cancel", BrokerTimeout("cancel"), times=FOR_EVER)
+    await say(world, "kill")
+    await runtime.sleep(TOLD_AFTER_SECONDS + TOLD_AGAIN_SECONDS + 10)
+    world = await reopened(world)
+    told.hears(world)
+    await world.runtime.sleep(TOLD_AFTER_SECONDS + 10)
+    assert [body.times for body in await checks(world)] == [0, 1, 2]
+    await world.runtime.sleep(4 * TOLD_AGAIN_SECONDS - 20)
+    assert len(told.texts) == 3
+    await world.runtime.sleep(20)
+    assert len(told.texts) == 4
 
 
 @simulated

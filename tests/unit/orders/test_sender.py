@@ -10,6 +10,8 @@ from decimal import Decimal
 import pytest
 
 from core.clock import LoopClock
+from core.command import Call, Caller, Via
+from core.dispatch import dispatch
 from core.domain.events import CancelRequested, Mode, ModeSet, NoteWritten, OrderEnded, ReplaceRefused, Replacing, Scope
 from core.domain.orders import OrderState
 from core.errors import BrokerRejected, BrokerTimeout, LeaseLost, Unavailable
@@ -310,6 +312,19 @@ async def test_cancel_all_when_one_broker_hangs_then_the_other_account_does_not_
     assert world.brokers[SECOND].orders["O2"].status is BrokerStatus.CANCELLED
     result = await killing
     assert (result.done, result.pending) == (("O2",), ("O1",))
+
+
+@simulated
+async def test_cancel_when_all_are_meant_then_those_of_every_account_end_and_of_a_named_one_only_its_own(runtime: SimRuntime) -> None:
+    world = await open_world(runtime, accounts=("PRACTICE", "SECOND"))
+    await world.send("O1")
+    await world.send("O2", account=SECOND)
+    owner = Caller(person="a", via=Via.LINE)
+    await dispatch(world.desk, Call(command="cancel", args={"scope": "all", "account": "second"}, caller=owner))
+    assert (world.state("O1"), world.state("O2")) == (OrderState.WORKING, OrderState.CANCELLED)
+    await world.send("O3", account=SECOND)
+    await dispatch(world.desk, Call(command="cancel", args={"scope": "all"}, caller=owner))
+    assert (world.state("O1"), world.state("O3")) == (OrderState.CANCELLED, OrderState.CANCELLED)
 
 
 @simulated

@@ -677,6 +677,24 @@ async def test_target_when_replaced_while_its_order_waits_for_the_lane_then_noth
     assert await desk.alerts() == []
 
 
+def typed(**args: str) -> Call:
+    """A `cancel` that the owner types."""
+    return Call(command="cancel", args=args, caller=Caller(person="owner", via=Via.LINE, role=PersonRole.OWNER, chat="phone"))
+
+
+@simulated
+async def test_cancel_when_the_order_of_a_target_is_named_then_the_target_ends_with_it_and_sends_no_next_one(runtime: SimRuntime) -> None:
+    desk = await holding(runtime)
+    target, stop = await desk.arm(target_share=Decimal("0.5"), stop_multiple=Decimal(2))
+    await desk.turns(3)
+    (child,) = desk.children(target)
+    assert (await dispatch(desk.world.desk, typed(order_id=child))).ok
+    await desk.turns(30)
+    assert desk.world.state(child) is OrderState.CANCELLED
+    assert (desk.standing(target).ended, desk.standing(stop).ended) == ("cancelled", None)
+    assert desk.broker.sent("submit") == ["O0", child]
+
+
 @simulated
 async def test_cancel_all_when_a_target_waits_behind_a_close_then_nothing_is_sent_after_it_and_the_stop_is_named(
     runtime: SimRuntime,
@@ -688,8 +706,7 @@ async def test_cancel_all_when_a_target_waits_behind_a_close_then_nothing_is_sen
     confirmed = await desk.shop.press()
     assert isinstance(confirmed, Confirmed), confirmed
     order = await desk.world.sender.send(confirmed)  # takes the place of the target's order
-    call = Call(command="cancel", args={"scope": "all"}, caller=Caller(person="owner", via=Via.LINE, role=PersonRole.OWNER, chat="phone"))
-    reply = await dispatch(desk.world.desk, call)
+    reply = await dispatch(desk.world.desk, typed(scope="all"))
     sent = desk.broker.sent("submit")
     await desk.turns(30)
     assert desk.world.order(order.client_id).state is OrderState.CANCELLED
