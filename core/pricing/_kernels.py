@@ -39,7 +39,7 @@ COLUMNS = OUT + 8
 
 @inlined
 def narrow_gap(h: float, half: float) -> float:
-    """As in core.pricing.bsm."""
+    """As in core.pricing.normal."""
     z, y0 = -h, tail(h)
     y1 = z * y0 + INV_SQRT_2PI
     y2 = z * y1 + y0

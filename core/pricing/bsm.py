@@ -17,17 +17,14 @@ with, and it alone knows the limits, so lanes without time or volatility are alw
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cache
-from typing import TypeAlias, cast
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from core.pricing import compiled
-
-Floats: TypeAlias = NDArray[np.float64]
+from core.pricing.normal import INV_SQRT_2PI, log_ratio, narrow_gap, tail
+from core.pricing.normal import Floats as Floats
 
 DAYS_PER_YEAR = 365.0
 POINT = 0.01
@@ -37,8 +34,6 @@ MAX_TOTAL_VOL = 60.0
 NARROW = 2e-2
 # The series has every digit while h * m, which is |x| / 2, is under a tenth.
 NEAR = 0.2
-_SQRT_HALF = np.sqrt(0.5)
-_INV_SQRT_2PI = 1.0 / np.sqrt(2.0 * np.pi)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -134,38 +129,6 @@ def right_signs(right: ArrayLike) -> NDArray[np.int8]:
     if wrong.any():
         raise ValueError(f"right is +1 or 'call', -1 or 'put'; got {rights[wrong].flat[0]!r}")
     return calls.astype(np.int8) - puts.astype(np.int8)
-
-
-@cache
-def erfcx() -> Callable[[Floats], Floats]:
-    """Return the scaled complementary error function; scipy is loaded on first use, since it costs a tenth of a second."""
-    from scipy import special
-
-    return cast("Callable[[Floats], Floats]", special.erfcx)
-
-
-def log_ratio(a: Floats, b: Floats) -> Floats:
-    """Return ln(a / b), near one from the exact difference of the two."""
-    excess = (a - b) / b
-    return np.where(np.abs(excess) < 0.25, np.log1p(excess), np.log(a / b))
-
-
-def tail(a: Floats) -> Floats:
-    """Return N(-a) / exp(-a*a/2) for a >= 0: the tail of the normal distribution without the factor that makes it small."""
-    return np.asarray(0.5 * erfcx()(a * _SQRT_HALF))
-
-
-def narrow_gap(h: Floats, half: Floats) -> Floats:
-    """Return Y(m-h) - Y(-h-m) for small m, from the odd derivatives of Y at -h (Y' = z Y + 1/sqrt(2 pi), and so on upwards)."""
-    z, y0 = -h, tail(h)
-    y1 = z * y0 + _INV_SQRT_2PI
-    y2 = z * y1 + y0
-    y3 = z * y2 + 2.0 * y1
-    y4 = z * y3 + 3.0 * y2
-    y5 = z * y4 + 4.0 * y3
-    y7 = z * (z * y5 + 5.0 * y4) + 6.0 * y5
-    square = half * half
-    return np.asarray(2.0 * half * (y1 + square / 6.0 * (y3 + square / 20.0 * (y5 + square / 42.0 * y7))))
 
 
 @dataclass(frozen=True, slots=True)
@@ -273,7 +236,7 @@ def _sensitivities(sign: NDArray[np.int8], market: _Market) -> dict[str, Floats]
         in_asset, in_cash = _chances(terms)
         signed = sign * discount
         asset, cash = signed * terms.forward * in_asset, signed * market.strike * in_cash
-        density = discount * terms.scale * _INV_SQRT_2PI  # discounted: forward * n(d1) = strike * n(d2)
+        density = discount * terms.scale * INV_SQRT_2PI  # discounted: forward * n(d1) = strike * n(d2)
         root_years, per_price = np.sqrt(years), _share(density, market.price)
         delta = signed * market.growth * in_asset
         worth = discount * terms.worth

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from core.pricing.bsm import Floats
+from core.pricing.normal import Floats
 
 if TYPE_CHECKING:
     from core.pricing.dividends import CashDividend

@@ -14,8 +14,8 @@ from numpy.polynomial.chebyshev import chebvander
 from numpy.polynomial.legendre import leggauss
 from numpy.typing import NDArray
 
-from core.pricing import bsm, compiled
-from core.pricing.bsm import Floats
+from core.pricing import compiled
+from core.pricing.normal import INV_SQRT_2PI, Floats, tail
 
 # Chebyshev intervals of the boundary, nodes of its integral, steps, nodes of the premium's integral.
 ORDERS = (6, 6, 3, 16)
@@ -26,7 +26,6 @@ LEAST_RATE = 1e-12
 LEAST_TOTAL_VOL = 1e-5
 TIME_BUMP = 1e-3  # relative
 EXPIRIES = (1.0, 1.0 - TIME_BUMP, 1.0 + TIME_BUMP)
-_INV_SQRT_2PI = float(1.0 / np.sqrt(2.0 * np.pi))
 
 IMPOSSIBLE, EUROPEAN, EARLY, STILL, TWO_BOUNDS = range(5)
 
@@ -161,12 +160,12 @@ def boundary(puts: Puts, orders: tuple[int, int, int, int]) -> Floats:
 
 
 def _density(x: Floats) -> Floats:
-    return np.asarray(_INV_SQRT_2PI * np.exp(-0.5 * x * x))
+    return np.asarray(INV_SQRT_2PI * np.exp(-0.5 * x * x))
 
 
 def _below(x: Floats, density: Floats) -> Floats:
     """N(x), given the normal density at x."""
-    small = bsm.tail(np.abs(x)) * density / _INV_SQRT_2PI
+    small = tail(np.abs(x)) * density / INV_SQRT_2PI
     return np.where(x > 0.0, 1.0 - small, small)
 
 

@@ -6,7 +6,7 @@ A price is turned to its out-of-the-money side and written as `b = price / sqrt(
 volatility `s` alone. With `h = x/s` and `m = s/2` it is convex in `s` up to `s = sqrt(2 x)`, where `h = m`, and concave above. After
 P. Jaeckel, "Let's Be Rational" (2015), the objective is `1 / ln b` below that turn and `ln(b_max - b)` above it, both nearly straight, and
 the steps are Householder's of third order; near the money with little time, where both lose digits, it is `ln b` with the series of
-`core.pricing.bsm.narrow_gap`. The guesses are our own: the normal (Bachelier) model inverted by a polynomial, and the inverse of the
+`core.pricing.normal.narrow_gap`. The guesses are our own: the normal (Bachelier) model inverted by a polynomial, and the inverse of the
 error function of S. Winitzki, "A handy approximation for the error function and its inverse" (2008).
 """
 
@@ -16,7 +16,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from core.pricing import compiled
-from core.pricing.bsm import MAX_TOTAL_VOL, NARROW, NEAR, Floats, log_ratio, narrow_gap, right_signs, tail
+from core.pricing.bsm import MAX_TOTAL_VOL, NARROW, NEAR, Floats, right_signs
+from core.pricing.normal import log_ratio, narrow_gap, tail
 
 MAX_STEPS = 40
 NARROW_STEPS = 4

@@ -24,7 +24,8 @@ from decimal import Decimal
 import numpy as np
 from numpy.typing import ArrayLike
 
-from core.pricing.bsm import Floats, tail
+from core.pricing.bsm import Floats
+from core.pricing.normal import below, tail
 from core.pricing.payoff import Payoff
 from core.pricing.scenarios import Legs, listed, values
 from core.pricing.surface import Smile
@@ -43,11 +44,11 @@ class Density:
 
     def below(self, level: ArrayLike) -> Floats:
         """Chance of a price below a level, any shape."""
-        return np.asarray(_normal(-self._d2(level)) @ self.chance)
+        return np.asarray(below(-self._d2(level)) @ self.chance)
 
     def mean_below(self, level: ArrayLike) -> Floats:
         """The price's mean over where it is below a level, times the chance of that."""
-        return np.asarray(_normal(-self._d2(level) - self.total_vol) @ (self.chance * self.forward))
+        return np.asarray(below(-self._d2(level) - self.total_vol) @ (self.chance * self.forward))
 
     @property
     def mean(self) -> float:
@@ -193,20 +194,13 @@ def touch_lognormal(*, spot: ArrayLike, level: ArrayLike, forward: ArrayLike, t_
             turned <= 0.0, tail(np.abs(turned)) * np.exp(-0.5 * ends * ends),
             np.exp(2.0 * drift * distance / (total * total)) - tail(np.abs(turned)) * np.exp(-0.5 * ends * ends),
         )
-        moving = np.clip(_normal(ends) + mirrored, 0.0, 1.0)
+        moving = np.clip(below(ends) + mirrored, 0.0, 1.0)
         straight = np.where(side * np.log(forwards / spots) >= distance, 1.0, 0.0)
         found = np.where(distance == 0.0, 1.0, np.where(total > 0.0, moving, straight))
         return np.where(possible, found, np.nan)
 
 
 # --- sums over the pieces of a curve -----------------------------------------------------------------------------------------------
-
-
-def _normal(x: Floats) -> Floats:
-    """N(x) with its far tail."""
-    with np.errstate(all="ignore"):
-        small = np.where(np.isinf(x), 0.0, tail(np.abs(x)) * np.exp(-0.5 * x * x))
-    return np.where(x > 0.0, 1.0 - small, np.where(np.isnan(x), np.nan, small))
 
 
 @dataclass(frozen=True, slots=True)
