@@ -15,7 +15,7 @@ from core.dispatch import dispatch
 from core.domain.events import CancelRequested, Mode, ModeSet, NoteWritten, OrderEnded, ReplaceRefused, Replacing, Scope
 from core.domain.orders import OrderState
 from core.errors import BrokerRejected, BrokerTimeout, LeaseLost, Unavailable
-from core.orders.sender import CANCEL_AGAIN_SECONDS, PRESS_TO_WIRE_SECONDS, cancel_all, may_send
+from core.orders.sender import CANCEL_AGAIN_SECONDS, PRESS_TO_WIRE_SECONDS, cancel_all, closes_too_much, may_send
 from core.orders.states import Order
 from core.ports import BrokerStatus
 from core.runtime import SimRuntime
@@ -214,6 +214,26 @@ async def test_halt_when_stored_before_a_replace_is_written_then_refused_and_the
     after = await world.sender.replace("O1", Decimal("4.60"))
     assert after.limit == world.broker.orders["O1"].limit
     assert "4.60" not in [str(limit) for _, _, limit in world.broker.wire]
+
+
+@simulated
+async def test_halt_when_stored_between_the_check_and_the_written_replace_then_it_is_taken_back_and_never_leaves(
+    runtime: SimRuntime,
+) -> None:
+    world = await open_world(runtime)
+    await world.send()
+    world.faults.slow_seconds = 0.1
+    holding = runtime.spawn(world.record(NoteWritten(text="holds the log")), name="note")
+    await runtime.sleep(0.01)
+    replacing = runtime.spawn(world.sender.replace("O1", Decimal("4.80")), name="replace")
+    await runtime.sleep(0.01)  # it waits for the note, to read the mode
+    halting = runtime.spawn(world.halt(), name="halt")
+    await runtime.gather(replacing, holding, halting)
+    (refused,) = await bodies(world, ReplaceRefused)
+    assert isinstance(refused, ReplaceRefused)
+    assert (refused.limit, refused.reason) == (Decimal("5.00"), "the desk is in HALT: kill")
+    assert (world.order().limit, world.order().pending_limit) == (Decimal("5.00"), None)
+    assert world.broker.sent("replace") == []
 
 
 @pytest.mark.parametrize("mode", [Mode.PAUSED, Mode.REDUCING, Mode.HALT, Mode.RECOVERY, Mode.STANDBY])
@@ -461,6 +481,67 @@ async def test_replace_when_the_last_one_was_not_answered_then_none_follows_unti
 
 
 @simulated
+async def test_e11_replace_when_the_broker_holds_the_order_then_its_price_waits_until_it_works_again(runtime: SimRuntime) -> None:
+    world = await open_world(runtime)
+    await world.send()
+    world.broker.report("O1", BrokerStatus.HELD, "5.00")
+    await world.sender.pump(0)
+    await world.sender.replace("O1", Decimal("4.80"))
+    assert world.broker.sent("replace") == []
+    world.broker.report("O1", BrokerStatus.WORKING, "5.00")
+    await world.sender.pump(0)
+    assert (await world.sender.replace("O1", Decimal("4.80"))).limit == Decimal("4.80")
+
+
+@simulated
+async def test_n8_replace_when_what_a_close_is_for_was_closed_elsewhere_then_its_price_stays_where_it_is(runtime: SimRuntime) -> None:
+    world = await open_world(runtime)
+    await world.send("O1", quantity=2)
+    world.broker.fill_spread("O1", quantity=2)
+    await world.sender.pump(0)
+    await world.send("O2", **CLOSING, quantity=2, reducing=True, trade_id="PO1")
+    assert (await world.sender.replace("O2", Decimal("-4.20"))).limit == Decimal("-4.20")
+    for number, leg in enumerate(closing(SPREAD)):
+        world.broker.fill(leg, 1, exec_id=f"app{number}", client_id=None)
+    await world.sender.pump(0)  # 1 is held, the order would close 2 and so open 1 the other way
+    order = await world.sender.replace("O2", Decimal("-4.40"))
+    assert (order.limit, order.pending_limit) == (Decimal("-4.20"), None)
+    assert [limit for call, _, limit in world.broker.wire if call == "replace"] == [Decimal("-4.20")]
+
+
+@pytest.mark.parametrize(("closed", "mine", "too_much"), [(0, 0, False), (1, 0, True), (1, 1, False), (2, 0, True)])
+@simulated
+async def test_closes_too_much_when_less_is_held_than_is_left_of_it_then_yes(
+    runtime: SimRuntime, closed: int, mine: int, too_much: bool
+) -> None:
+    world = await open_world(runtime)
+    await world.send("O1", quantity=2)
+    world.broker.fill_spread("O1", quantity=2)
+    await world.send("O2", **CLOSING, quantity=2, reducing=True, trade_id="PO1")
+    for number in range(closed):
+        for leg in closing(SPREAD):
+            world.broker.fill(leg, 1, exec_id=f"{leg.side.value}{number}", client_id="O2" if number < mine else None)
+    await world.sender.pump(0)
+    assert closes_too_much(world.order("O2"), world.desk.book(PRACTICE)) is too_much
+
+
+@simulated
+async def test_replace_when_one_leg_filled_alone_then_in_reducing_what_is_left_waits_for_a_person(runtime: SimRuntime) -> None:
+    world = await open_world(runtime)
+    await world.send("O1")
+    world.broker.fill_spread("O1")
+    await world.sender.pump(0)
+    await world.send("O2", **CLOSING, reducing=True, trade_id="PO1")
+    world.broker.fill(closing((SHORT,))[0], 1, exec_id="c", client_id="O2")
+    await world.sender.pump(0)  # what is left only sells the long put
+    await world.halt(Mode.REDUCING)
+    assert (await world.sender.replace("O2", Decimal("-4.20"))).limit == Decimal("-4.00")
+    assert world.broker.sent("replace") == []
+    await world.halt(Mode.ACTIVE)
+    assert (await world.sender.replace("O2", Decimal("-4.20"))).limit == Decimal("-4.20")
+
+
+@simulated
 async def test_work_when_nothing_fills_then_walks_to_the_worst_price_and_never_past_it(runtime: SimRuntime) -> None:
     world = await open_world(runtime)
     world.run_accounts()
@@ -567,6 +648,21 @@ async def test_lift_when_a_runaway_was_halted_then_entries_go_again_after_a_minu
     await world.record(ModeSet(scope=Scope(), mode=Mode.ACTIVE, cause="runaway", reason="lifted"))
     await runtime.sleep(61)
     assert (await world.send("X")).state is OrderState.WORKING
+
+
+@simulated
+async def test_send_when_another_order_closes_a_part_of_it_already_then_not_sent_in_the_place_of_a_third(runtime: SimRuntime) -> None:
+    world = await open_world(runtime)
+    await world.send("O1", quantity=2)
+    world.broker.fill_spread("O1", quantity=2)
+    await world.sender.pump(0)
+    await world.send("O2", **CLOSING, reducing=True, trade_id="PO1")
+    await world.send("O3", **CLOSING, reducing=True, trade_id="PO1")
+    order = await world.send("O4", **CLOSING, quantity=2, reducing=True, trade_id="PO1", instead_of=("O2",))
+    assert world.state("O2") is OrderState.CANCELLED
+    assert order.state is OrderState.DENIED  # 2 are held, O3 closes 1 of them
+    assert "is not held any more" in order.reason
+    assert (await world.send("O5", **CLOSING, reducing=True, trade_id="PO1", instead_of=("O2",))).state is OrderState.WORKING
 
 
 @simulated

@@ -172,6 +172,13 @@ def test_reducing_when_wing_is_covered_only_by_a_working_order_then_no() -> None
     assert not reducing((sell(put(2750), CLOSE),), of=leaning)
 
 
+def test_reducing_when_the_short_is_only_being_bought_back_then_its_wing_is_not_free_yet() -> None:
+    # Were the purchase filled, the 2,750 put would protect nothing any more; it may never fill.
+    leaning = book((put(2800), -1), (put(2750), 1), working=[((buy(put(2800)),), 1)])
+    assert not reducing((sell(put(2750), CLOSE),), of=leaning)
+    assert reducing((sell(put(2750), CLOSE),), (put(2750), 1))
+
+
 # --- prices --------------------------------------------------------------------------------------------------------------
 
 
