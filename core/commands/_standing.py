@@ -53,7 +53,7 @@ async def disarm(desk: Desk, item: Standing, *, actor: str, reason: str) -> tupl
             return ()
         body = Disarmed(standing_id=item.id, outcome="cancelled", reason=reason)
         recorded = await desk.record(desk.draft(body, actor=actor, stream=str(item.account), correlation=item.id))
-    for name in item.children:
+    for name in now.children:  # one may have been sent while the lane was taken
         order = desk.books.order(name)
         if order is not None and not order.state.terminal:
             await desk.senders[item.account].cancel(name, reason, actor=actor)

@@ -35,12 +35,13 @@ async def run(desk: Desk, call: Call) -> Reply:
 async def _several(desk: Desk, senders: Sequence[AccountSender], actor: str, *, everything: bool) -> Reply:
     """Every working order of this desk, or the list of them.
 
-    What would send again by itself, a target or an order in parts, ends with them; a stop that is not touched stays armed, and is named.
+    What would send again by itself, a target, an order in parts or a touched stop, ends with them; a stop that is not touched stays
+    armed, and is named.
     """
     working = [order for sender in senders for order in desk.book(sender.account).live.values()]
     waiting = [item for item in armed(desk) if item.account in {sender.account for sender in senders}]
     sending = {order.standing_id for order in working}
-    ended = [item for item in waiting if item.id in sending or item.role is not StandingRole.STOP] if everything else []
+    ended = [item for item in waiting if item.id in sending or not _only_waits(item)] if everything else []
     if not working and not ended:
         words = " What waits at the desk is not sent; cancel it by its own button." if waiting else ""
         blocks: tuple[Block, ...] = (Notice(text=f"No order is working; there is nothing to cancel.{words}"),)
@@ -55,6 +56,10 @@ async def _several(desk: Desk, senders: Sequence[AccountSender], actor: str, *, 
     finally:
         heard.stop()
     return _summary(desk, result, tuple(heard.seqs), ended=ended, left=[item for item in waiting if item not in ended])
+
+
+def _only_waits(item: Standing) -> bool:
+    return item.role is StandingRole.STOP and item.triggered_at is None
 
 
 def _summary(desk: Desk, result: Cancelled, cites: tuple[int, ...], *, ended: Sequence[Standing], left: Sequence[Standing]) -> Reply:

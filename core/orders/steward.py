@@ -22,7 +22,7 @@ from core.domain.modes import scope_names
 from core.domain.orders import Effect, Envelope, Intent, Limit, OrderState
 from core.domain.plans import Exits, Sliced, StopTerms
 from core.domain.structures import describe_legs
-from core.errors import Conflict, Unavailable
+from core.errors import Conflict, DeskError, LeaseLost, Unavailable
 from core.market.view import Needs, View
 from core.orders import standing as standings
 from core.orders import ticket
@@ -31,7 +31,7 @@ from core.orders.planning import implied_volatility
 from core.orders.sender import AccountSender
 from core.orders.standing import Standing
 from core.orders.states import Order
-from core.orders.trigger import Discipline, First, Look, Sight, look, see
+from core.orders.trigger import Discipline, First, Look, Sight, is_believable, look, see
 from core.orders.turning import turn_for_ever
 from core.portfolio.book import Book
 from core.risk.examine import exam_needs
@@ -50,7 +50,7 @@ class _Watch:
     first: First | None = None
     looked_seconds: float = float("-inf")
     tried_seconds: float = float("-inf")
-    natural_since_seconds: float | None = None
+    blind_since_seconds: float | None = None
 
 
 class Steward:
@@ -61,6 +61,7 @@ class Steward:
         self._sender = sender
         self._account: AccountId = sender.account
         self._watches: dict[str, _Watch] = {}
+        self._failing: set[str] = set()  # standing orders whose last turn went wrong
         self._turn = desk.runtime.lock()
         self._started = False
         self._one_look = False
@@ -92,6 +93,22 @@ class Steward:
                     continue  # the log moved on meanwhile: the next turn sees it
                 except Unavailable as error:
                     await self._cannot(item, str(error))
+                except LeaseLost:
+                    raise
+                except Exception as error:  # noqa: BLE001 - whatever ails one must not leave the others unwatched
+                    await self._failed(item, error)
+                else:
+                    self._failing.discard(item.id)
+
+    async def _failed(self, item: Standing, error: Exception) -> None:
+        """Told once until it goes well again; after a bug only what reduces risk passes."""
+        if item.id in self._failing:
+            return
+        self._failing.add(item.id)
+        if isinstance(error, DeskError | TimeoutError | OSError):
+            self._desk.runtime.report(f"standing order {item.id}", error)
+        else:
+            await self._sender.reducing_after(self._desk.report(f"standing order {item.id}", error))
 
     # --- what is over --------------------------------------------------------------------------------------------------
 
@@ -178,6 +195,7 @@ class Steward:
             return
         before = watch.first
         found, watch.first = look(sight, level=level, first=watch.first, discipline=self._discipline)
+        await self._blind(item, sight, watch)
         if found is Look.FIRST and first_turn and before is None:
             await self._alert(
                 item, "passed", "high",
@@ -190,10 +208,23 @@ class Steward:
             body = StopTriggered(standing_id=item.id, level=level, mid=sight.mid, first_mid=watch.first.mid, first_at=watch.first.at)
             await self._record(body, item)
 
+    async def _blind(self, item: Standing, sight: Sight, watch: _Watch) -> None:
+        """A stop whose price cannot be seen in open trading is told after a while, once a session."""
+        if sight.opened_at is None or sight.mid is not None:
+            watch.blind_since_seconds = None
+            return
+        seconds = self._desk.runtime.seconds()
+        since = watch.blind_since_seconds = seconds if watch.blind_since_seconds is None else watch.blind_since_seconds
+        early = (sight.at - sight.opened_at).total_seconds() < self._whole("stop_opening_seconds")
+        if not early and seconds - since >= self._whole("stop_gap_seconds"):
+            await self._cannot(item, sight.why)
+
     async def _follow(self, item: Standing, terms: StopTerms, sight: Sight) -> Standing:
-        """A trailing stop saw a better mid."""
-        if terms.trail is None or sight.mid is None or sight.one_sided or (item.best is not None and sight.mid <= item.best):
+        """A trailing stop saw a better mid, in a market one can believe."""
+        if terms.trail is None or sight.mid is None or (item.best is not None and sight.mid <= item.best):
             return item
+        if not is_believable(sight, self._discipline):
+            return item  # a level that rose on a price nobody trades at would never come back
         level = terms.level_now(best=sight.mid)
         best = item.best
         if best is None or level > terms.level_now(best=best):
@@ -229,7 +260,14 @@ class Steward:
                 "Both would close it twice: the stop waits until yours is filled or cancelled.", cancel=self._closers(item)[0].client_id,
             )
             return
-        if units < 1 or sight.mid is None:
+        if units < 1:
+            return
+        if sight.mid is None:
+            await self._alert(
+                item, f"unpriced:{session_date(self._desk.now())}", "critical",
+                f"The stop of {self._name(item)} is touched and cannot be sent: {sight.why}. It is sent as soon as it can be priced.",
+                close=True,
+            )
             return
         best, worst = standings.sent_range(item, envelope)
         limit = min(best, max(worst, standings.on_step(envelope.legs, sight.mid, up=True)))
@@ -430,13 +468,18 @@ class Steward:
         return most if trade is None else min(most, trade.open_units)
 
     def _closers(self, item: Standing) -> list[Order]:
-        """Other live orders that close any of its contracts."""
+        """Other live orders that close any of its contracts, but for those that close what another trade holds of them."""
         keys = {leg.instrument.key for leg in item.envelope.legs}
         return [
             order for order in self._book.live.values()
-            if order.standing_id != item.id
+            if order.standing_id != item.id and not self._closes_another(order, item)
             and any(leg.instrument.key in keys and leg.effect is Effect.CLOSE for leg in order.envelope.legs)
         ]
+
+    def _closes_another(self, order: Order, item: Standing) -> bool:
+        """Whether an order closes no more than another open trade holds: the gate leaves that trade its contracts."""
+        trade = self._book.trades.get(order.trade_id)
+        return trade is not None and trade.id != item.trade_id and order.leaves <= trade.open_units
 
     def _others_closing(self, item: Standing) -> list[Order]:
         """What a touched stop takes back first: the target of the same trade, and an entry that still works."""

@@ -88,6 +88,13 @@ def see(legs: Sequence[Leg], view: View, *, opened_at: datetime | None, stale_se
     )
 
 
+def is_believable(sight: Sight, discipline: Discipline) -> bool:
+    """Whether the mid is a price one could trade near: some minutes into the session, quoted on both sides, and not too wide."""
+    if sight.opened_at is None or sight.mid is None or _is_early(sight, sight.opened_at, discipline):
+        return False
+    return not sight.one_sided and sight.natural is not None and not _is_wide(sight.mid, sight.natural, discipline)
+
+
 def look(
     sight: Sight, *, level: Decimal, first: First | None, discipline: Discipline, falling: bool = True
 ) -> tuple[Look, First | None]:
@@ -101,11 +108,11 @@ def look(
         return Look.UNKNOWN, None
     if (sight.mid > level) if falling else (sight.mid < level):
         return Look.QUIET, None
-    if (sight.at - sight.opened_at).total_seconds() < discipline.opening_seconds:
+    if _is_early(sight, sight.opened_at, discipline):
         return Look.WAITING, None
     if sight.one_sided or sight.natural is None:
         return Look.ONE_SIDED, None
-    if sight.mid - sight.natural > abs(sight.mid) * discipline.spread_fraction / 2:
+    if _is_wide(sight.mid, sight.natural, discipline):
         return Look.WAITING, None
     if discipline.looks <= 1:
         return Look.TOUCHED, first or First(at=sight.at, mid=sight.mid)
@@ -113,6 +120,14 @@ def look(
     if first is None or waited is None or not 0 <= waited <= discipline.longest_gap_seconds:
         return Look.FIRST, First(at=sight.at, mid=sight.mid)
     return (Look.FIRST if waited < discipline.gap_seconds else Look.TOUCHED), first
+
+
+def _is_early(sight: Sight, opened_at: datetime, discipline: Discipline) -> bool:
+    return (sight.at - opened_at).total_seconds() < discipline.opening_seconds
+
+
+def _is_wide(mid: Decimal, natural: Decimal, discipline: Discipline) -> bool:
+    return mid - natural > abs(mid) * discipline.spread_fraction / 2
 
 
 def _age_seconds(leg: Leg, view: View) -> float:

@@ -1,0 +1,154 @@
+"""Standing orders beside others: trades that share a contract, legs of one trade, trouble of one that must not be another's."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import Any
+
+from core.command import Call, Caller, Via
+from core.command import Role as PersonRole
+from core.dispatch import dispatch
+from core.domain.events import AlertRaised, StopTriggered
+from core.domain.orders import OrderState
+from core.domain.plans import Wish
+from core.errors import BrokerRejected
+from core.orders.ticket import Confirmed
+from core.reply import Reply
+from core.runtime import SimRuntime
+from tests.fake_broker import simulated
+from tests.unit.orders.test_steward import CLOSE, Held, holding
+from tests.unit.risk.market import intent
+
+
+async def two_trades(runtime: SimRuntime) -> Held:
+    """Two spreads of the same strikes, opened one after the other: trades PO0 and PO1."""
+    desk = await holding(runtime)
+    await desk.world.send("O1")
+    desk.world.broker.fill_spread("O1", name="F")
+    await desk.world.sender.pump(0)
+    return desk
+
+
+async def arm(desk: Held, trade: str, quantity: int = 1, **wish: Any) -> tuple[str, ...]:
+    await desk.shop.card(intent(CLOSE, quantity, trade_id=trade, quantity_said=True, wish=Wish(**wish)))
+    confirmed = await desk.shop.press()
+    assert isinstance(confirmed, Confirmed), confirmed
+    return confirmed.standing
+
+
+async def say(desk: Held, command: str, **args: Any) -> Reply:
+    caller = Caller(person="owner", via=Via.LINE, role=PersonRole.OWNER, chat="phone")
+    return await dispatch(desk.world.desk, Call(command=command, args=args, caller=caller))
+
+
+@simulated
+async def test_target_when_another_trade_of_the_same_contracts_has_one_then_both_rest(runtime: SimRuntime) -> None:
+    desk = await two_trades(runtime)
+    (first,) = await arm(desk, "PO0", target_share=Decimal("0.5"))
+    await desk.turns(3)
+    await runtime.sleep(70)
+    (second,) = await arm(desk, "PO1", target_share=Decimal("0.4"))
+    await desk.turns(3)
+    limits = [desk.world.order(name).limit for item in (first, second) for name in desk.children(item)]
+    assert limits == [Decimal("-2.50"), Decimal("-3.00")]
+
+
+@simulated
+async def test_stop_when_another_trades_target_rests_on_its_contracts_then_closes_its_own_all_the_same(runtime: SimRuntime) -> None:
+    desk = await two_trades(runtime)
+    (target,) = await arm(desk, "PO0", target_share=Decimal("0.5"))
+    await desk.turns(3)
+    await runtime.sleep(70)
+    (stop,) = await arm(desk, "PO1", stop_multiple=Decimal(2))
+    desk.price(40.5)
+    await desk.turns(60)
+    (child,) = desk.children(stop)
+    assert (desk.world.order(child).quantity, desk.world.order(child).trade_id) == (1, "PO1")
+    assert [desk.world.state(name) for name in desk.children(target)] == [OrderState.WORKING]  # the other trade's is left alone
+    assert await desk.alerts() == []
+
+
+@simulated
+async def test_stop_when_cancel_all_comes_between_its_touch_and_its_order_then_it_ends_and_sends_nothing(runtime: SimRuntime) -> None:
+    desk = await holding(runtime)
+    _, stop = await desk.arm(target_share=Decimal("0.5"), stop_multiple=Decimal(2))
+    await desk.turns(3)
+    desk.broker.fault("cancel", BrokerRejected("10147", "not found"), times=2)
+    desk.price(40.5)
+    while not await desk.events(StopTriggered):
+        await desk.turns(1)
+    assert desk.children(stop) == []  # it waits for the target to be gone
+    reply = await say(desk, "cancel", scope="all")
+    sent = desk.broker.sent("submit")
+    await desk.turns(60)
+    assert desk.broker.sent("submit") == sent
+    assert desk.standing(stop).ended == "cancelled"
+    assert "Still armed" not in str(reply.blocks)
+
+
+@simulated
+async def test_trailing_stop_when_a_quote_is_wide_or_the_session_young_then_it_does_not_follow(runtime: SimRuntime) -> None:
+    desk = await holding(runtime)
+    (stop,) = await desk.arm(trail=Decimal(2))
+    desk.price(24.0, 24.0, spread=4.0)  # the mid says closing costs 0, and nobody would trade there
+    await desk.turns(30)
+    desk.price(30.0)
+    await desk.turns(60)
+    assert desk.children(stop) == []
+    assert not await desk.events(StopTriggered)
+
+
+@simulated
+async def test_stop_when_anothers_turn_fails_then_it_is_watched_all_the_same(runtime: SimRuntime) -> None:
+    desk = await two_trades(runtime)
+    (first,) = await arm(desk, "PO0", stop_multiple=Decimal(2))
+    await runtime.sleep(70)
+    (second,) = await arm(desk, "PO1", stop_multiple=Decimal(2))
+    own = desk.steward._one
+
+    async def one(item: Any, *args: Any, **more: Any) -> None:
+        if item.id == first:
+            raise BrokerRejected("201", "no")
+        await own(item, *args, **more)
+
+    desk.steward._one = one
+    desk.price(40.5)
+    for _ in range(60):
+        await runtime.sleep(1)
+        await desk.world.sender.work()
+        await desk.steward.turn()
+    assert len(desk.children(second)) == 1
+
+
+# --- a price nobody can see ----------------------------------------------------------------------------------------------
+
+
+@simulated
+async def test_stop_when_its_price_cannot_be_seen_then_a_person_is_told_once(runtime: SimRuntime) -> None:
+    desk = await holding(runtime)
+    await desk.arm(stop_multiple=Decimal(2))
+    await desk.turns(10)
+    desk.price(float("nan"))
+    await desk.turns(20)
+    assert await desk.alerts() == []  # one bad quote is no news
+    await desk.turns(120)
+    (text,) = await desk.alerts()
+    assert "cannot be watched" in text
+
+
+@simulated
+async def test_stop_when_touched_and_then_without_a_price_then_rings_and_is_sent_once_there_is_one(runtime: SimRuntime) -> None:
+    desk = await holding(runtime)
+    _, stop = await desk.arm(target_share=Decimal("0.5"), stop_multiple=Decimal(2))
+    await desk.turns(3)
+    desk.price(40.5)
+    while not await desk.events(StopTriggered):
+        await desk.turns(1)
+    desk.price(float("nan"))
+    await desk.turns(20)
+    (alert,) = await desk.events(AlertRaised)
+    assert alert.urgency == "critical" and "touched and cannot be sent" in alert.text
+    assert desk.children(stop) == []
+    desk.price(40.5)
+    await desk.turns(20)
+    assert len(desk.children(stop)) == 1
