@@ -126,7 +126,7 @@ def _no(desk: Desk, one: Looked, rule: str, intent: Intent | None, mandate_id: s
     if not desk.senders[one.account].may_send_now:
         return f"nothing can be sent now: {desk.mode(account=one.account)[1]}"
     if one.standing:
-        return f"the standing exit {one.standing[0].id} works for it"
+        return f"your own {one.standing[0].role.value} {one.standing[0].id} stands, and a mandate does nothing beside that"
     authority = authority_of(desk, mandate_id, rule)
     return "it is not in force" if authority is None else against(intent, authority) or _failed_today(desk, one, rule, mandate_id)
 

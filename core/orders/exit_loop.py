@@ -1,8 +1,9 @@
 """The exits at work: every open trade looked at again and again, and what is due told, prepared or, under a mandate, done.
 
 A round asks every exit of every open trade in one fresh view. Of several that are due the most urgent speaks. Nothing is done for a
-trade that an order is closing already, and a person's own standing exit silences the rule it stands for. A careful exit (a stop) acts by
-the trigger discipline: two looks, not just after the open, in a market one can believe; where its price cannot be seen a person is told.
+trade that an order is closing already, and a person's own standing exit silences the rule it stands for; a target that only rests silences
+no other. A careful exit (a stop) acts by the trigger discipline: two looks, not just after the open, in a market one can believe; where its
+price cannot be seen a person is told.
 
 What stands told is in the log, so a restart repeats no news but what must be answered, and what was passed while the desk was down is
 told first of all.
@@ -213,7 +214,7 @@ class ExitLoop:
             return
         ready = item.rung(one.trade.strategy) is Rung.CONFIRM or bool(note)  # what a mandate would have done is at least made ready
         ticket_id = None
-        if ready and judgement.decision is Decision.CLOSE and not one.closing and not one.standing:
+        if ready and judgement.decision is Decision.CLOSE and not one.closing and not one.acting:
             ticket_id, trouble = await self._ready_ticket(one, judgement, note)
             note = "; ".join(part for part in (note, trouble) if part)
         body = ExitDue(

@@ -55,10 +55,10 @@ class Looked:
 
     @property
     def closing(self) -> tuple[Order, ...]:
-        """Orders that may still close a part of it; one nobody knows the state of counts."""
+        """Orders that are closing a part of it now; one nobody knows the state of counts, a target that only rests does not."""
         return tuple(
             order for order in self.book.live.values()
-            if order.trade_id == self.trade.id and any(leg.effect.value == "close" for leg in order.envelope.legs)
+            if order.trade_id == self.trade.id and not self._rests(order) and any(leg.effect.value == "close" for leg in order.envelope.legs)
         )
 
     @property
@@ -66,9 +66,18 @@ class Looked:
         """Exits a person confirmed that wait at the desk or at the broker."""
         return tuple(item for item in self.book.armed if item.trade_id == self.trade.id and item.closes)
 
+    @property
+    def acting(self) -> bool:
+        """Whether one of these is at work now: a touched stop, or a close in parts. A ready card beside it would be a second one."""
+        return any(item.role is Role.PARTS or item.triggered_at is not None for item in self.standing)
+
     def has_standing(self, role: Role | None) -> bool:
         """Whether a person's own exit of that kind stands already."""
         return role is not None and any(item.role is role for item in self.standing)
+
+    def _rests(self, order: Order) -> bool:
+        item = self.book.standing.get(order.standing_id or "")
+        return item is not None and item.role is Role.TARGET
 
     def intent(self, reason: str) -> Intent | None:
         """The order that closes all that no order is closing already; None where it cannot be one order."""

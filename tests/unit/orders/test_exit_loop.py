@@ -732,3 +732,53 @@ async def test_exits_when_a_leg_is_gone_then_no_order_is_made_for_half_a_structu
     assert await floor.sent() == []
     (told,) = await floor.told()
     assert told.decision == "look" and "cannot be closed by one order" in told.reason
+
+
+# --- beside a person's own target ----------------------------------------------------------------------------------------
+
+
+async def rest_a_target(floor: Floor, trade: str) -> str:
+    """A person's own target rests at the broker; returns its order."""
+    card = await floor.say(f"close position_id={trade} target=50%")
+    await floor.say(f"confirm {card.data['ticket']}")
+    await floor.desk.stewards[PRACTICE].turn()
+    (resting,) = [order for order in floor.desk.book(PRACTICE).live.values() if order.standing_id is not None]
+    return resting.client_id
+
+
+@simulated
+async def test_stop_when_a_persons_target_only_rests_then_rings_with_a_ready_card_that_takes_its_place(runtime: SimRuntime) -> None:
+    floor = await open_floor(runtime)
+    resting = await rest_a_target(floor, await floor.hold())
+    floor.costs(STOP)
+    await floor.round()
+    await floor.round()
+    (told,) = await floor.told()
+    assert told.rule == "credit_stop" and told.ticket_id is not None
+    assert "closing it already" not in told.reason + told.note  # it rests at 2.50, and closing costs 15.00
+    assert floor.desk.fold.tickets[told.ticket_id].drafted.envelope.instead_of == (resting,)
+
+
+@simulated
+async def test_exits_when_a_persons_target_only_rests_then_the_others_still_speak(runtime: SimRuntime) -> None:
+    floor = await open_floor(runtime)
+    await rest_a_target(floor, await floor.hold())
+    await floor.world.record(SettingChanged(key="exits.short_delta.most", old="0.60", new="0.20", loosens=False), stream="desk")
+    floor.costs("14.00")
+    await floor.round()
+    (told,) = await floor.told()
+    assert told.rule == "short_delta" and told.ticket_id is not None
+
+
+@simulated
+async def test_mandate_when_a_persons_own_target_rests_then_says_why_it_does_nothing_and_a_card_is_ready(runtime: SimRuntime) -> None:
+    floor = await open_floor(runtime)
+    resting = await rest_a_target(floor, await floor.hold())
+    await floor.grant("credit_stop")
+    floor.costs(STOP)
+    await floor.round()
+    await floor.round()
+    assert await floor.sent() == []
+    (told,) = await floor.told()
+    assert told.ticket_id is not None and "a mandate does nothing beside that" in told.note
+    assert floor.desk.books.order(resting) is not None
