@@ -39,6 +39,7 @@ from core.domain.events import (
 )
 from core.domain.instruments import Option
 from core.domain.money import ZERO
+from core.domain.orders import Fill
 from core.domain.structures import Trade, describe_legs
 from core.orders.standing import net_filled as net_filled
 from core.orders.states import Order, Outcome
@@ -137,6 +138,8 @@ def _filled(event: Event, body: Filled, outcomes: Sequence[Outcome], books: Book
     order = books.order(fill.client_id or "")
     if order is None:
         what = f"{fill.side.value} {fill.quantity} {_name(fill.instrument)} at {fill.price:.2f}"
+        if fill.corrects is not None:
+            what = f"one of {_name(fill.instrument)} never happened" if fill.busted else f"corrected to {what}"
         said = f" The broker says: {_sentence(fill.note)}" if fill.note else ""
         text = f"EXTERNAL fill, not an order of this desk: {what}.{said}"
         return _news(event, f"external:{fill.account}:{fill.exec_id}", Urgency.HIGH, text)
@@ -146,9 +149,26 @@ def _filled(event: Event, body: Filled, outcomes: Sequence[Outcome], books: Book
         return _news(event, f"overfill:{order.client_id}:{counts}", Urgency.CRITICAL, text)
     if order.uneven:
         return _uneven(event, order, counts)
-    if not {Outcome.FILLED, Outcome.PARTIAL} & set(outcomes):
-        return None
-    return _even(event, body, order)
+    if {Outcome.FILLED, Outcome.PARTIAL} & set(outcomes):
+        return _even(event, body, order)
+    return _corrected(event, fill, order, counts, books) if fill.corrects is not None else None
+
+
+def _corrected(event: Event, fill: Fill, order: Order, counts: str, books: Books) -> Announcement:
+    """What was told as filled is so no more, or at another price; exits that ended with that fill do not come back by themselves."""
+    what, price = f"order {order.client_id} ({describe_legs(order.envelope.legs)})", net_filled(order)
+    at = "" if price is None else f" at {abs(price):.2f}{f' ({said})' if (said := _direction(price)) else ''}"
+    done = f"{order.filled} of {order.quantity} are filled now{at}."
+    if not fill.busted:
+        text = f"The broker corrected an execution of {what}: {done}"
+        return _news(event, f"corrected:{order.client_id}:{counts}:{price}", Urgency.MEDIUM, text)
+    book = books.accounts[order.account]
+    exits = [item for item in book.standing.values() if item.trade_id == order.trade_id and item.closes]
+    unwatched = bool(exits) and not any(item.is_live for item in exits) and order.trade_id in book.holding
+    text = f"The broker took an execution of {what} back, it never happened: {done}"
+    text += " Its target and stop ended with that fill: nothing watches this trade now." if unwatched else ""
+    actions = (Action(label="Positions", line="positions"),)
+    return _news(event, f"busted:{order.client_id}:{counts}", Urgency.HIGH, text, actions=actions)
 
 
 def _even(event: Event, body: Filled, order: Order) -> Announcement:

@@ -128,6 +128,29 @@ def test_e9_fill_when_not_an_order_of_this_desk_then_external() -> None:
     assert "EXTERNAL" in words(news)
 
 
+def test_e4_bust_when_a_fill_that_was_told_never_happened_then_told_once_for_all_legs() -> None:
+    gone = tuple(
+        filled(leg, 1, price, exec_id=f"B{number}", corrects=f"F{number}", busted=True)
+        for number, (leg, price) in enumerate(((SHORT, "30"), (LONG, "21")), start=1)
+    )
+    news = told((acknowledged(),), both(1), both(1, "F"), gone)[2:]
+    assert {(item.key, item.urgency) for item in news} == {("busted:O1:1/1", Urgency.HIGH)}
+    assert "never happened: 1 of 2 are filled now at 9.00 (you received)" in words(news[0])
+
+
+def test_e4_correction_when_the_price_of_a_fill_was_another_then_told() -> None:
+    (news,) = told((acknowledged(),), both(2), (filled(SHORT, 2, "29", exec_id="C1", corrects="E1"),))[1:]
+    assert "corrected an execution" in words(news) and "2 of 2 are filled now at 8.00" in words(news)
+
+
+def test_e4_bust_when_not_an_order_of_this_desk_then_no_trade_is_told() -> None:
+    (_, news) = told(
+        (filled(SHORT, 1, "30", exec_id="X1", client_id=None),),
+        (filled(SHORT, 1, "30", exec_id="X2", client_id=None, corrects="X1", busted=True),),
+    )
+    assert "never happened" in words(news)
+
+
 @pytest.mark.parametrize(
     ("outcome", "said", "urgency"),
     [

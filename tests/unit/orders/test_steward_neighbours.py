@@ -5,6 +5,7 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import Any
 
+from core.announce import Announcement, announce
 from core.command import Call, Caller, Via
 from core.command import Role as PersonRole
 from core.dispatch import dispatch
@@ -152,3 +153,25 @@ async def test_stop_when_touched_and_then_without_a_price_then_rings_and_is_sent
     desk.price(40.5)
     await desk.turns(20)
     assert len(desk.children(stop)) == 1
+
+
+# --- what never happened -------------------------------------------------------------------------------------------------
+
+
+@simulated
+async def test_e4_target_when_its_fill_is_taken_back_then_a_person_hears_that_nothing_watches_the_trade(runtime: SimRuntime) -> None:
+    desk = await holding(runtime)
+    target, stop = await desk.arm(target_share=Decimal("0.5"), stop_multiple=Decimal(2))
+    await desk.turns(3)
+    (child,) = desk.children(target)
+    desk.fill(child, CLOSE, ("27.5", "25.0"))
+    await desk.turns(3)
+    assert (desk.standing(target).ended, desk.standing(stop).ended) == ("done", "done")
+    news: list[Announcement] = []
+    desk.world.desk.listen(lambda event, outcomes: news.extend(filter(None, [announce(event, outcomes, desk.world.desk.books)])))
+    for fill in desk.broker.fills[-2:]:
+        leg = next(leg for leg in CLOSE if leg.instrument == fill.instrument)
+        desk.broker.fill(leg, 1, str(fill.price), exec_id=f"B{fill.exec_id}", client_id=child, corrects=fill.exec_id, busted=True)
+    await desk.world.sender.pump(0)
+    told = [str(item.blocks) for item in news if item.key.startswith("busted:")]
+    assert told and all("nothing watches this trade now" in text for text in told)
