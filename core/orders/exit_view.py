@@ -58,7 +58,8 @@ class Looked:
         """Orders that are closing a part of it now; one nobody knows the state of counts, a target that only rests does not."""
         return tuple(
             order for order in self.book.live.values()
-            if order.trade_id == self.trade.id and not self._rests(order) and any(leg.effect.value == "close" for leg in order.envelope.legs)
+            if order.trade_id == self.trade.id and not self._rests(order)
+            and any(leg.effect.value == "close" for leg in order.envelope.legs)
         )
 
     @property

@@ -95,6 +95,14 @@ def _armed(body: Armed, at: datetime) -> Standing:
     )
 
 
+def same_holding(envelope: Envelope, trade_id: str | None, item: Standing) -> bool:
+    """Whether a plan for a trade concerns what a standing order closes: a common contract, of the same trade or both of none."""
+    keys = {leg.instrument.key for leg in envelope.legs}
+    shared = any(leg.instrument.key in keys for leg in item.envelope.legs)
+    loose = trade_id is None and item.envelope.trade_id is None and item.parent is None
+    return shared and (loose or item.trade_id == trade_id)
+
+
 # --- what it allows ------------------------------------------------------------------------------------------------------
 
 

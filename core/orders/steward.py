@@ -27,6 +27,7 @@ from core.market.view import Needs, View
 from core.orders import standing as standings
 from core.orders import ticket
 from core.orders.alarm import raise_alert
+from core.orders.closable import position_id
 from core.orders.planning import implied_volatility
 from core.orders.sender import AccountSender
 from core.orders.standing import Standing
@@ -144,6 +145,8 @@ class Steward:
     def _end_of_parts(self, item: Standing, now: datetime) -> tuple[str, str] | None:
         if standings.filled(item, self._book.orders) >= item.envelope.quantity:
             return "done", "all parts are filled"
+        if item.closes and self._held_units(item) == 0 and not standings.live_children(item, self._book.orders):
+            return "done", "what it was to close is closed"
         if session_date(now) != session_date(item.armed_at):
             return "expired", "its session is over"
         if not item.closes:
@@ -313,6 +316,8 @@ class Steward:
         elapsed = (self._desk.now() - item.armed_at).total_seconds()
         due = standings.parts_due(plan, item.envelope.quantity, elapsed_seconds=elapsed, filled_units=standings.filled(item, orders))
         missing = due - standings.committed(item, orders)
+        if item.closes:  # what else was closed of it meanwhile is not closed again
+            missing = min(missing, self._held_units(item) - sum(order.leaves for order in working))
         for order in working:
             await self._walk_part(plan, order)
         if missing < 1 or open_together(_items(envelope), view.at) is None:
@@ -492,13 +497,14 @@ class Steward:
         return any(not self._is_mate(order, item) for order in self._closers(item))
 
     def _is_mate(self, order: Order, item: Standing) -> bool:
-        """Whether an order was sent for a standing order of the same trade."""
+        """Whether an order was sent for a standing order of the same trade's contracts."""
         other = self._book.standing.get(order.standing_id or "")
-        return other is not None and other.trade_id == item.trade_id
+        return other is not None and standings.same_holding(other.envelope, other.trade_id, item)
 
     def _stop_runs(self, item: Standing) -> bool:
         return any(
-            other.role is Role.STOP and other.trade_id == item.trade_id and other.triggered_at is not None for other in self._book.armed
+            other.role is Role.STOP and other.triggered_at is not None and standings.same_holding(other.envelope, other.trade_id, item)
+            for other in self._book.armed
         )
 
     def _unknown(self, item: Standing) -> bool:
@@ -532,15 +538,20 @@ class Steward:
         if cancel is not None:
             buttons[f"Cancel {cancel}"] = f"cancel {cancel}"
         if close:
-            buttons["Close it"] = f"close position_id={item.trade_id}"
+            buttons["Close it"] = f"close position_id={self._close_id(item)}"
         if natural is not None and natural < 0:
             more = standings.on_step(item.envelope.legs, natural - max(Decimal("0.10"), abs(natural) / 10), up=False)
-            buttons[f"Pay up to {-more:.2f}"] = f"close position_id={item.trade_id} limit={-more:.2f}"
+            buttons[f"Pay up to {-more:.2f}"] = f"close position_id={self._close_id(item)} limit={-more:.2f}"
         buttons["Positions"] = "positions"
         await raise_alert(self._desk, f"{item.id}:{what}", urgency=urgency, text=text, account=self._account, buttons=buttons)
 
     def _name(self, item: Standing) -> str:
-        return f"{describe_legs(item.envelope.legs)} (trade {item.trade_id})"
+        known = f" (trade {item.trade_id})" if item.trade_id in self._book.trades else ""
+        return f"{describe_legs(item.envelope.legs)}{known}"
+
+    def _close_id(self, item: Standing) -> str:
+        """How `close` names it: by its trade, or by its contract where no trade of this desk opened it."""
+        return item.trade_id if item.trade_id in self._book.trades else position_id(item.envelope.legs[0].instrument)
 
     async def _record(self, body: Body, item: Standing, *, expected_seq: int | None = None) -> None:
         correlation = body.client_id if isinstance(body, Submitting) else item.id

@@ -41,7 +41,7 @@ from core.market.view import View
 from core.orders.card import draw_card
 from core.orders.planning import Setup, plan_for
 from core.orders.plausible import words
-from core.orders.standing import Standing
+from core.orders.standing import Standing, same_holding
 from core.portfolio.book import Book
 from core.ports import Preview
 from core.reply import Reply
@@ -538,7 +538,7 @@ def confirmation(
         )
     roles = standing_roles(envelope.plan)
     for old in desk.book(envelope.account).armed:
-        if isinstance(envelope.plan, Exits) and old.closes and old.role in roles and old.trade_id == trade_id:
+        if isinstance(envelope.plan, Exits) and old.closes and old.role in roles and same_holding(envelope, envelope.trade_id, old):
             gone = Disarmed(standing_id=old.id, outcome="replaced", reason=f"replaced by {armed[roles.index(old.role)]}")
             drafts.append(desk.draft(gone, actor=actor, stream=stream, causation=ticket.id, correlation=old.id))
     for standing_id, role in zip(armed, roles, strict=True):

@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 
 from core.domain.events import Armed, Disarmed, Role, StopMoved, StopTriggered, Submitting
 from core.domain.instruments import Equity
-from core.domain.orders import Envelope, Permitted
+from core.domain.orders import Envelope, Leg, Permitted
 from core.domain.plans import Bracket, Exits, Limit, Sliced, Slicing, StopTerms, VolatilityScale, exit_price
-from core.orders.standing import Standing, bracket_exits, covers, exits_plan, net_filled, parts_due, step, volume_curve
+from core.orders.standing import Standing, bracket_exits, covers, exits_plan, net_filled, parts_due, same_holding, step, volume_curve
 from core.orders.states import Order
 from core.orders.states import step as step_order
 from core.risk import gate
@@ -67,6 +67,25 @@ def test_step_when_over_then_nothing_brings_it_back() -> None:
 
 def test_step_when_of_an_order_never_armed_then_ignored() -> None:
     assert step(None, TRIGGERED, at=NOW) is None
+
+
+@pytest.mark.parametrize(
+    ("legs", "of", "trade", "loose", "same"),
+    [
+        (CLOSE, CLOSE, "P1", False, True),
+        (CLOSE[:1], CLOSE, "P1", False, True),  # of a trade whose legs come apart
+        (CLOSE[:1], CLOSE[1:], "P1", False, False),  # its other leg
+        (CLOSE, CLOSE, "P2", False, False),  # another trade of the same contracts
+        (CLOSE[:1], CLOSE[:1], None, True, True),  # of none: each press makes up a trade of its own
+        (CLOSE[:1], CLOSE[1:], None, True, False),
+    ],
+)
+def test_holding_when_compared_then_the_same_only_for_a_common_contract_of_one_trade_or_of_none(
+    legs: tuple[Leg, ...], of: tuple[Leg, ...], trade: str | None, loose: bool, same: bool,
+) -> None:
+    item = armed(replace(envelope(of, 3, start="-2.50", worst="-18.75", trade_id=None if loose else "P1"), plan=PLAN))
+    asked = envelope(legs, 1, start="-2.50", worst="-18.75", trade_id=trade)
+    assert same_holding(asked, trade, item) is same
 
 
 OUTSIDE = [

@@ -11,14 +11,14 @@ from core.command import Role as PersonRole
 from core.dispatch import dispatch
 from core.domain.events import AlertRaised, StopTriggered
 from core.domain.orders import OrderState
-from core.domain.plans import Wish
+from core.domain.plans import Slicing, Wish
 from core.errors import BrokerRejected
 from core.orders.ticket import Confirmed
 from core.reply import Reply
 from core.runtime import SimRuntime
-from tests.fake_broker import simulated
-from tests.unit.orders.test_steward import CLOSE, Held, holding
-from tests.unit.risk.market import intent
+from tests.fake_broker import open_world, simulated
+from tests.unit.orders.test_steward import CLOSE, SHORT, Held, holding
+from tests.unit.risk.market import PRACTICE, closing, intent
 
 
 async def two_trades(runtime: SimRuntime) -> Held:
@@ -175,3 +175,71 @@ async def test_e4_target_when_its_fill_is_taken_back_then_a_person_hears_that_no
     await desk.world.sender.pump(0)
     told = [str(item.blocks) for item in news if item.key.startswith("busted:")]
     assert told and all("nothing watches this trade now" in text for text in told)
+
+
+# --- what no trade of this desk opened, and what is left of one ----------------------------------------------------------
+
+
+async def loose(runtime: SimRuntime) -> Held:
+    """A short put from elsewhere, which belongs to no trade."""
+    desk = Held(await open_world(runtime))
+    desk.broker.fill(SHORT, 1, "30", exec_id="X1", client_id=None)
+    await desk.world.sender.pump(0)
+    await desk.world.sender.reconcile()
+    desk.price(30.0)
+    return desk
+
+
+async def arm_leg(desk: Held, **wish: Any) -> tuple[str, ...]:
+    asked = intent(closing((SHORT,)), 1, strategy="external", trade_id=None, quantity_said=True, wish=Wish(**wish))
+    card = await desk.shop.card(asked)
+    confirmed = await desk.shop.press()
+    assert isinstance(confirmed, Confirmed), (card, confirmed)
+    return confirmed.standing
+
+
+@simulated
+async def test_stop_when_no_trade_of_the_desk_opened_it_then_its_alert_closes_the_contract_by_name(runtime: SimRuntime) -> None:
+    desk = await loose(runtime)
+    await arm_leg(desk, stop_price=Decimal(40))
+    desk.shop.market.quotes[SHORT.instrument.key] = (30.0, 60.0)
+    await desk.turns(60)
+    (alert,) = (body for body in await desk.events(AlertRaised) if "spread is too wide" in body.text)
+    assert "trade" not in alert.text
+    (line,) = (line for line in alert.lines if line.startswith("close"))
+    args = dict(part.split("=") for part in line.split()[1:])
+    desk.price(30.0)
+    assert (await say(desk, "close", **args)).data["ticket"]
+
+
+@simulated
+async def test_stop_when_armed_anew_for_what_no_trade_opened_then_the_new_one_replaces_the_old(runtime: SimRuntime) -> None:
+    desk = await loose(runtime)
+    (first,) = await arm_leg(desk, target_price=Decimal(20))
+    await desk.turns(3)
+    await runtime.sleep(70)
+    (second,) = await arm_leg(desk, target_price=Decimal(25))
+    await desk.turns(3)
+    assert desk.standing(first).ended == "replaced"
+    assert [desk.world.order(name).limit for name in desk.children(second)] == [Decimal("-25.00")]
+
+
+@simulated
+async def test_parts_when_what_they_close_was_closed_otherwise_then_they_end_and_leave_another_trades_contracts(
+    runtime: SimRuntime,
+) -> None:
+    desk = await holding(runtime, 4)
+    await desk.world.send("O1", quantity=4)
+    desk.world.broker.fill_spread("O1", quantity=4, name="F")
+    await desk.world.sender.pump(0)
+    (parts,) = await arm(desk, "PO0", 4, slicing=Slicing.TWAP, parts=2, minutes=10)
+    await desk.turns(3)
+    (child,) = desk.children(parts)
+    desk.fill(child, CLOSE, ("30", "25"), quantity=2)
+    await desk.turns(2)
+    await desk.world.send("O7", CLOSE, start="-5.00", worst="-5.00", reducing=True, trade_id="PO0", quantity=2)
+    desk.fill("O7", CLOSE, ("30", "25"), quantity=2)
+    await desk.turns(600, every=5)
+    assert desk.children(parts) == [child]
+    assert desk.standing(parts).ended == "done"
+    assert desk.world.desk.book(PRACTICE).trades["PO1"].open_units == 4
