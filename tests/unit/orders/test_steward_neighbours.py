@@ -5,6 +5,8 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import Any
 
+import pytest
+
 from core.announce import Announcement, announce
 from core.command import Call, Caller, Via
 from core.command import Role as PersonRole
@@ -224,9 +226,10 @@ async def test_stop_when_armed_anew_for_what_no_trade_opened_then_the_new_one_re
     assert [desk.world.order(name).limit for name in desk.children(second)] == [Decimal("-25.00")]
 
 
+@pytest.mark.parametrize(("otherwise", "then"), [(2, []), (1, [1])])
 @simulated
-async def test_parts_when_what_they_close_was_closed_otherwise_then_they_end_and_leave_another_trades_contracts(
-    runtime: SimRuntime,
+async def test_parts_when_what_they_close_was_closed_otherwise_then_they_leave_another_trades_contracts(
+    runtime: SimRuntime, otherwise: int, then: list[int],
 ) -> None:
     desk = await holding(runtime, 4)
     await desk.world.send("O1", quantity=4)
@@ -237,9 +240,12 @@ async def test_parts_when_what_they_close_was_closed_otherwise_then_they_end_and
     (child,) = desk.children(parts)
     desk.fill(child, CLOSE, ("30", "25"), quantity=2)
     await desk.turns(2)
-    await desk.world.send("O7", CLOSE, start="-5.00", worst="-5.00", reducing=True, trade_id="PO0", quantity=2)
-    desk.fill("O7", CLOSE, ("30", "25"), quantity=2)
+    await desk.world.send("O7", CLOSE, start="-5.00", worst="-5.00", reducing=True, trade_id="PO0", quantity=otherwise)
+    desk.fill("O7", CLOSE, ("30", "25"), quantity=otherwise)
     await desk.turns(600, every=5)
-    assert desk.children(parts) == [child]
+    assert [desk.world.order(name).quantity for name in desk.children(parts)] == [2, *then]
+    for name, units in zip(desk.children(parts)[1:], then, strict=True):
+        desk.fill(name, CLOSE, ("30", "25"), quantity=units)
+    await desk.turns(3)
     assert desk.standing(parts).ended == "done"
     assert desk.world.desk.book(PRACTICE).trades["PO1"].open_units == 4
