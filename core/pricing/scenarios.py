@@ -172,16 +172,18 @@ class _Terms:
 
 def _parts(legs: Legs, scenarios: Scenarios) -> list[tuple[int, int]]:
     step = max(1, CHUNK // max(math.prod(scenarios.shape), 1))
-    return [(start, min(start + step, len(legs))) for start in range(0, len(legs), step)]
+    return [(start, min(start + step, len(legs))) for start in range(0, max(len(legs), 1), step)]
 
 
 def _rows(legs: Legs, scenarios: Scenarios, names: Sequence[str]) -> Floats:
-    result = np.empty((len(names), len(legs), *scenarios.shape))
+    parts = []
     with np.errstate(all="ignore"):
         for start, stop in _parts(legs, scenarios):
             part = legs.part(start, stop)
-            np.multiply(_run(part, scenarios, names), _column(part.units, scenarios), out=result[:, start:stop])
-    return result
+            found = _run(part, scenarios, names)
+            found *= _column(part.units, scenarios)  # in place: fresh memory costs as much as the work
+            parts.append(found)
+    return parts[0] if len(parts) == 1 else np.concatenate(parts, axis=1)
 
 
 def _run(legs: Legs, scenarios: Scenarios, names: Sequence[str]) -> Floats:
@@ -209,13 +211,14 @@ def _run(legs: Legs, scenarios: Scenarios, names: Sequence[str]) -> Floats:
 
 
 def _column(each: NDArray[Any], scenarios: Scenarios) -> NDArray[Any]:
-    return each.reshape(-1, *(1,) * len(scenarios.shape))
+    return each.reshape(len(each), *(1,) * len(scenarios.shape))
 
 
 def _terms(legs: Legs, scenarios: Scenarios, place: NDArray[np.intp] | slice = slice(None)) -> _Terms:
     def column(each: Floats) -> Floats:
         chosen = each[place]
-        return _column(chosen[:1] if (chosen == chosen[0]).all() else chosen, scenarios)  # one for all keeps what follows small
+        alike = len(chosen) > 0 and bool((chosen == chosen[0]).all())  # one for all keeps what follows small
+        return _column(chosen[:1] if alike else chosen, scenarios)
 
     moved = column(legs.price) * (1.0 + scenarios.spot_move * column(legs.spot_share))
     left = np.maximum(column(legs.t_years) - scenarios.years, 0.0)
@@ -231,9 +234,10 @@ def _terms(legs: Legs, scenarios: Scenarios, place: NDArray[np.intp] | slice = s
 def _european(terms: _Terms, names: Sequence[str], legs: int, shape: Shape) -> Floats:
     flat = {name: _flat(each, shape) for name, each in terms.named().items()}
     size = math.prod(shape)
-    step = legs if compiled.ready() else max(1, NUMPY_CHUNK // max(size, 1))
+    step = max(legs, 1) if compiled.ready() else max(1, NUMPY_CHUNK // max(size, 1))
     if len(names) == 1 and step >= legs:
-        return np.broadcast_to(bsm.value(**flat), (legs, size)).reshape(1, legs, *shape)
+        worth = bsm.value(**flat)
+        return (worth if worth.shape == (legs, size) else np.broadcast_to(worth, (legs, size)).copy()).reshape(1, legs, *shape)
     found = np.empty((len(names), legs, size))
     for start in range(0, legs, step):
         part = {name: each if len(each) == 1 else each[start : start + step] for name, each in flat.items()}
@@ -248,8 +252,8 @@ def _european(terms: _Terms, names: Sequence[str], legs: int, shape: Shape) -> F
 def _flat(each: Floats, shape: Shape) -> Floats:
     """(legs, scenarios), with one where nothing changes between legs or between scenarios."""
     if math.prod(each.shape[1:]) == 1:
-        return each.reshape(-1, 1)
-    return np.broadcast_to(each, (each.shape[0], *shape)).reshape(each.shape[0], -1)
+        return each.reshape(each.shape[0], 1)
+    return np.broadcast_to(each, (each.shape[0], *shape)).reshape(each.shape[0], math.prod(shape))
 
 
 def _american(terms: _Terms, names: Sequence[str], legs: int, shape: Shape) -> Floats:

@@ -236,11 +236,12 @@ def test_values_when_there_are_more_than_one_part_then_the_same(each_path: str, 
     np.testing.assert_allclose(greeks(legs, GRID).delta, slopes.delta, rtol=1e-12)
 
 
-def test_values_when_there_is_one_scenario_or_no_leg_then_the_shape_says_so() -> None:
+def test_values_when_there_is_one_scenario_or_no_leg_then_the_shape_says_so(each_path: str) -> None:
     legs = make_legs(**book())
 
     assert values(legs, listed()).shape == (5,)
     assert values(legs.part(0, 0), GRID).shape == (0, 4, 3, 3)
+    assert greeks(legs.part(0, 0), GRID).delta.shape == (0, 4, 3, 3)
     assert profits(legs.part(0, 0), GRID).shape == (4, 3, 3)
     assert greeks(legs, listed(spot_move=[])).delta.shape == (5, 0)
 
