@@ -18,11 +18,12 @@ from core.domain.events import (
     MandateGranted,
     MandateOffered,
     MandateRevoked,
+    SettingChanged,
     TicketConfirmed,
 )
 from core.domain.mandates import Mandate, MandateState
 
-AUTONOMY_BODIES = (MandateOffered, MandateGranted, MandateRevoked, TicketConfirmed, ExitDue, ExitOver, ExitSnoozed)
+AUTONOMY_BODIES = (MandateOffered, MandateGranted, MandateRevoked, SettingChanged, TicketConfirmed, ExitDue, ExitOver, ExitSnoozed)
 
 
 @dataclass(slots=True, kw_only=True)
@@ -32,6 +33,7 @@ class Granted:
     mandate: Mandate
     at: datetime
     revoked: str = ""
+    lapsed: bool = False  # a setting it was granted on was changed: setting that back does not bring it back
     sent: dict[str, tuple[str, ...]] = field(default_factory=dict)
 
 
@@ -70,6 +72,9 @@ class Autonomy:
             granted = self.granted.get(body.mandate_id)
             if granted is not None and not granted.revoked:
                 granted.revoked = f"was revoked: {body.reason}"
+        elif isinstance(body, SettingChanged):
+            for granted in self.granted.values():
+                granted.lapsed = granted.lapsed or body.key in granted.mandate.terms
         elif isinstance(body, TicketConfirmed):
             self._count(body, event.at)
         elif isinstance(body, ExitDue | ExitOver | ExitSnoozed):
@@ -109,7 +114,9 @@ def _state(granted: Granted, now: datetime, latest: datetime) -> MandateState:
         ended = f"ran out on {mandate.valid_until.astimezone(EXCHANGE):%d %b %y at %H:%M} ET"
     # Orders of a day that is still to come count too: a clock that was set back frees no orders.
     sent = sum(len(tickets) for day, tickets in granted.sent.items() if date.fromisoformat(day) >= today)
-    return MandateState(mandate=mandate, granted_at=granted.at, ended=ended, revoked=bool(granted.revoked), sent_today=sent)
+    return MandateState(
+        mandate=mandate, granted_at=granted.at, ended=ended, revoked=bool(granted.revoked), lapsed=granted.lapsed, sent_today=sent
+    )
 
 
 def _day(at: datetime) -> date:

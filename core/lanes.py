@@ -23,7 +23,7 @@ class Lane(StrEnum):
     """What a message is, by how long it may wait."""
 
     STOP = "stop"  # halt, kill, pause: never waits
-    DECIDE = "decide"  # confirm, cancel, drop: never waits behind questions
+    DECIDE = "decide"  # confirm, cancel, drop, a mandate's end: never waits behind questions
     ASK = "ask"  # everything else
 
 
@@ -44,7 +44,7 @@ BOUNDS = {
     Lane.ASK: Bounds(burst=40, per_second=3.0, at_work=4, waiting=12, at_work_in_all=16),
 }
 STOPS = frozenset({"halt", "kill", "pause"})
-DECIDES = frozenset({"confirm", "cancel", "drop", "ack", "resume", "unhalt"})
+DECIDES = frozenset({"confirm", "cancel", "drop", "ack", "mandate", "resume", "unhalt"})
 REMEMBERED = 2_000  # people whose buckets are kept; one forgotten begins with a full one
 TOO_FAST = "That is more than I take from one person in a moment; this message was left out, nothing was done. `halt` and `kill` work."
 TOO_MANY = "I am still at work on your earlier questions; this one was left out. `halt`, `kill` and cards do not wait."

@@ -25,7 +25,7 @@ def standing_words(desk: Desk, state: MandateState) -> str:
     """How a mandate stands, in a few words."""
     if not state.in_force:
         return state.ended
-    if mandates.is_lapsed(desk, state.mandate):
+    if mandates.is_lapsed(desk, state):
         return "covers nothing: a setting it was granted on has changed"
     return f"in force, {state.sent_today} of {state.mandate.max_orders_per_day} orders sent today"
 

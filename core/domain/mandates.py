@@ -91,6 +91,7 @@ class MandateState:
     granted_at: datetime
     ended: str = ""
     revoked: bool = False
+    lapsed: bool = False  # a setting it was granted on was changed since, maybe back again
     sent_today: int = 0
 
     @property
@@ -140,7 +141,7 @@ def broken_bounds(
             f"{name} does not name the rule {authority.rule}",
         ),
         (
-            dict(authority.terms) != dict(mandate.terms), "terms", _words(authority.terms), _words(mandate.terms),
+            state.lapsed or dict(authority.terms) != dict(mandate.terms), "terms", _words(authority.terms), _words(mandate.terms),
             f"a setting of its rules changed since {name} was granted; grant it anew",
         ),
         (

@@ -123,9 +123,10 @@ def bounds_facts(desk: Desk, mandate: Mandate) -> tuple[Fact, ...]:
     )
 
 
-def is_lapsed(desk: Desk, mandate: Mandate) -> bool:
+def is_lapsed(desk: Desk, state: MandateState) -> bool:
     """Whether a setting it was granted on has changed since, so that it covers nothing."""
-    return desk.exit_terms(mandate.rules, mandate.strategies) != dict(mandate.terms)
+    mandate = state.mandate
+    return state.lapsed or desk.exit_terms(mandate.rules, mandate.strategies) != dict(mandate.terms)
 
 
 def units_words(mandate: Mandate) -> str:

@@ -206,7 +206,8 @@ async def test_lanes_when_whoever_waits_goes_away_then_the_place_is_free(runtime
 
 @pytest.mark.parametrize(("line", "lane"), [
     ("halt", Lane.STOP), ("/KILL flatten", Lane.STOP), ("pause naked_put", Lane.STOP), ("confirm T1", Lane.DECIDE),
-    ("cancel scope=all", Lane.DECIDE), ("drop T1", Lane.DECIDE), ("positions", Lane.ASK), ("open naked_put SPX", Lane.ASK), ("", Lane.ASK),
+    ("cancel scope=all", Lane.DECIDE), ("drop T1", Lane.DECIDE), ("mandate revoke", Lane.DECIDE),
+    ("positions", Lane.ASK), ("open naked_put SPX", Lane.ASK), ("", Lane.ASK),
 ])
 def test_lane_of_when_a_line_is_typed_then_by_its_first_word(line: str, lane: Lane) -> None:
     assert lane_of(line) is lane

@@ -291,6 +291,21 @@ async def test_mandate_when_its_rule_is_set_otherwise_then_it_covers_nothing(run
     assert "a setting of its rules changed" in (await floor.told())[0].note
 
 
+@simulated
+async def test_mandate_when_its_setting_is_changed_and_changed_back_then_it_still_covers_nothing(runtime: SimRuntime) -> None:
+    floor = await open_floor(runtime)
+    await floor.hold()
+    await floor.grant()
+    for level in ("0.25", "0.50"):
+        assert (await floor.say(f"settings strategies.put_credit_spread.profit_target {level}")).ok
+    floor.costs(HALF)
+    await floor.round()
+    assert await floor.sent() == []
+    assert "a setting of its rules changed" in (await floor.told())[0].note
+    (listed,) = (await floor.say("mandate list")).blocks
+    assert isinstance(listed, Facts) and "covers nothing" in listed.title
+
+
 # --- revoked -------------------------------------------------------------------------------------------------------------
 
 
