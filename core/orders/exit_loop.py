@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from decimal import Decimal
 
 from core.autonomy import ExitTold, exit_key
 from core.command import Caller, Via
@@ -190,17 +191,21 @@ class ExitLoop:
         return ""
 
     async def _while_closing(self, one: Looked, due: Due) -> None:
-        """An order is closing it already. A stop's outranks a mandate's profit order, which is cancelled first; a person's never is."""
+        """An order is closing it already. A stop's outranks a mandate's profit order, which is cancelled first; a person's never is.
+
+        What must be answered is told beside a person's own order too: that may stand far from the market.
+        """
         item = due.item
         await tell_stuck(self._desk, one)
-        if not (due.touched and item.module.CAREFUL and due.judgement.decision is Decision.CLOSE):
+        if not due.touched or due.judgement.decision is not Decision.CLOSE:
             return
         urgency = {exit_.name: exit_.module.URGENCY for exit_ in self._desk.exits}
         for order in one.closing:
             rule = rule_of(self._desk, order)
             if order.mandate is None:
-                await self._tell(one, due, f"order {order.client_id} is closing it already, at {order.limit:+.2f}")
-            elif urgency.get(rule, item.module.URGENCY) < item.module.URGENCY and not order.cancel_asked:
+                if item.module.CAREFUL or item.repeat_minutes > 0:
+                    await self._tell(one, due, f"your order {order.client_id} works to close it, at {_words(order.limit)}")
+            elif item.module.CAREFUL and urgency.get(rule, item.module.URGENCY) < item.module.URGENCY and not order.cancel_asked:
                 reason = f"{item.name} outranks {rule}: {due.judgement.reason}"
                 await self._desk.senders[one.account].cancel(order.client_id, reason, actor=f"mandate:{order.mandate}")
 
@@ -273,6 +278,10 @@ class ExitLoop:
             gap_seconds=settings.whole("stop_gap_seconds"), opening_seconds=settings.whole("stop_opening_seconds"),
             spread_fraction=settings.number("stop_spread_fraction"), looks=1 if self._one_look else 2,
         )
+
+
+def _words(limit: Decimal) -> str:
+    return f"{abs(limit):.2f} {'received' if limit > 0 else 'paid'}"
 
 
 def _to_look_at(judgement: Judgement, why: str) -> Judgement:

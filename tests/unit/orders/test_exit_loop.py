@@ -649,10 +649,24 @@ async def test_stop_when_a_persons_own_order_is_closing_it_then_told_and_nothing
     await floor.round()
     await floor.round()
     assert await floor.sent() == [] and floor.world.broker.sent("cancel") == []
-    assert "is closing it already" in (await floor.told())[0].note
+    assert "works to close it, at 5.00 paid" in (await floor.told())[0].note
 
 
 # --- what goes wrong -----------------------------------------------------------------------------------------------------
+
+
+@simulated
+async def test_delta_when_a_persons_own_order_stands_far_from_the_market_then_told_all_the_same(runtime: SimRuntime) -> None:
+    floor = await open_floor(runtime)
+    trade = await floor.hold()
+    await floor.world.record(SettingChanged(key="exits.short_delta.most", old="0.60", new="0.20", loosens=False), stream="desk")
+    card = await floor.say(f"close position_id={trade} limit=0.50")
+    await floor.say(f"confirm {card.data['ticket']}")
+    floor.costs("14.00")
+    await floor.round()
+    (told,) = await floor.told()
+    assert told.rule == "short_delta" and told.ticket_id is None
+    assert "works to close it, at 0.50 paid" in told.note
 
 
 @simulated
