@@ -11,6 +11,7 @@ from core.clock import exchange_date
 from core.command import Call
 from core.desk import Desk
 from core.domain.accounts import AccountId
+from core.domain.instruments import SERIES
 from core.domain.mandates import MOST_CONCESSION_FRACTION, MOST_CONCESSION_POINTS, Mandate, MandateAction, MandateState
 from core.errors import UserError
 from core.orders import mandates
@@ -65,6 +66,12 @@ def left_over(orders: Sequence[Order]) -> list[Block]:
     return found
 
 
+def _underlying(symbol: str) -> str:
+    """What trades are known by: SPX for SPXW."""
+    series = SERIES.get(symbol)
+    return symbol if series is None else series.underlying
+
+
 def asked(desk: Desk, call: Call) -> Mandate:
     """The mandate a call asks for; what is left out has the usual bound, and the quantity must be said."""
     args, account = call.args, desk.account(call.caller, call.args.get("account"))
@@ -88,7 +95,7 @@ def asked(desk: Desk, call: Call) -> Mandate:
     whole = concession == MOST_CONCESSION_POINTS
     return Mandate(
         id=mandates.new_mandate_id(desk), account=account.id, rules=(item.name,), action=MandateAction.CLOSE, strategies=strategies,
-        symbols=None if args.get("symbol") is None else (args["symbol"],), max_quantity=args["quantity"],
+        symbols=None if args.get("symbol") is None else (_underlying(args["symbol"]),), max_quantity=args["quantity"],
         max_orders_per_day=args.get("orders", ORDERS_PER_DAY), concession_points=concession,
         concession_fraction=MOST_CONCESSION_FRACTION if whole else Decimal(0), valid_until=desk.now() + timedelta(days=days),
         granted_by=call.caller.person, chat=call.caller.chat, terms=desk.exit_terms((item.name,), strategies),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from datetime import datetime
 from typing import Any
 
@@ -65,7 +66,7 @@ NOT_WRITTEN = (
 def in_scope(entry: ModeEntry, scope: Scope) -> bool:
     """Whether a mode was set on what a call names; an underlying names the contracts on it too."""
     if scope.kind is ScopeKind.INSTRUMENT and entry.scope.kind is ScopeKind.INSTRUMENT:
-        return scope.name in (entry.scope.name, _underlying(entry.scope.name))
+        return scope.name in (entry.scope.name, *_on(entry.scope.name))
     return entry.scope == scope
 
 
@@ -93,9 +94,10 @@ def standing_words(desk: Desk, scope: Scope | None = None) -> str:
     kind, name = (scope.kind, scope.name) if scope is not None else (ScopeKind.DESK, "")
     mode, reason = desk.mode(
         account=AccountId.parse(name) if kind is ScopeKind.ACCOUNT else None, strategy=name if kind is ScopeKind.STRATEGY else None,
-        keys=(name,) if kind is ScopeKind.INSTRUMENT else (),
+        keys=(name, *_on(name)) if kind is ScopeKind.INSTRUMENT else (),
     )
-    subject = "The desk" if kind is ScopeKind.DESK or scope is None else scope_words(scope).capitalize()
+    words = "the desk" if scope is None else scope_words(scope)
+    subject = words[:1].upper() + words[1:]
     if mode is Mode.ACTIVE:
         return f"{subject} is ACTIVE."
     return f"{subject} is {'HALTED' if mode is Mode.HALT else mode.value.upper()}: {reason}."
@@ -149,6 +151,17 @@ def _who(actor: str) -> str:
 
 def _scope_name(scope: Scope) -> str:
     return AccountId.parse(scope.name).id if scope.kind is ScopeKind.ACCOUNT else scope.name.strip()
+
+
+def _on(key: str) -> tuple[str, ...]:
+    """The series and the underlying of a contract's key, the underlying of a series; of any other name itself."""
+    root = key.strip()
+    with suppress(InstrumentError):
+        root = parse_occ(key)[0]
+    try:
+        return root, series_of(root).underlying
+    except InstrumentError:
+        return (root,)
 
 
 def _underlying(key: str) -> str:

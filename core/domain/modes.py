@@ -9,7 +9,7 @@
 | RECOVERY, STANDBY | no | no |
 
 Cards, cancels and questions work in all of them; the strictest mode in scope wins. A mode on an underlying holds for all that is on it:
-a halt of SPX is one of every SPX and SPXW contract.
+a halt of SPX is one of every SPX and SPXW contract, a halt of SPXW one of that series.
 """
 
 from __future__ import annotations
@@ -44,11 +44,12 @@ def adds_risk(*, reducing: bool, exits: bool) -> bool:
 
 
 def scope_names(legs: Iterable[Leg]) -> tuple[str, ...]:
-    """The names under which a mode may concern an order's instruments: each contract's own, and its underlying's."""
+    """The names under which a mode may concern an order's instruments: each contract's own, its series' and its underlying's."""
     names: dict[str, None] = {}
     for leg in legs:
         item = leg.instrument
         names[item.key] = None
         if isinstance(item, Option):
+            names[item.root] = None
             names[item.underlying] = None
     return tuple(names)

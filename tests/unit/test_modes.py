@@ -38,6 +38,7 @@ IN_SCOPE = [
     Scope(kind=ScopeKind.STRATEGY, name="put_credit_spread"),
     Scope(kind=ScopeKind.INSTRUMENT, name=put(2800).key),
     Scope(kind=ScopeKind.INSTRUMENT, name="SPX"),
+    Scope(kind=ScopeKind.INSTRUMENT, name="SPXW"),
 ]
 ELSEWHERE = [
     Scope(kind=ScopeKind.ACCOUNT, name=str(SECOND)),
@@ -111,7 +112,7 @@ async def test_replace_when_the_account_is_paused_meanwhile_then_an_entry_is_wal
 
 def test_scope_names_when_an_order_has_options_and_shares_then_contracts_and_underlyings() -> None:
     legs = (*SPREAD, buy(Equity(symbol="SPY")))
-    assert scope_names(legs) == (put(2800).key, "SPX", put(2750).key, "SPY")
+    assert scope_names(legs) == (put(2800).key, "SPXW", "SPX", put(2750).key, "SPY")
 
 
 def test_adds_risk_when_an_order_is_no_exit_then_only_that() -> None:
@@ -155,6 +156,19 @@ async def test_mode_when_an_account_is_named_then_it_holds_for_that_account_alon
     assert not (await say(desk, "resume")).ok
     assert (await say(desk, "resume account=practice")).ok
     assert desk.mode(account=account)[0] is Mode.ACTIVE
+
+
+async def test_halt_when_a_series_is_named_then_its_contracts_are_halted_and_the_words_keep_its_letters() -> None:
+    desk = await open_desk()
+    spxw, spx = scope_names(SPREAD), ("SPX   190614P02800000", "SPX")
+    assert text(await say(desk, "halt SPXW")).startswith("Instrument SPXW is HALTED")
+    assert desk.mode(keys=spxw)[0] is Mode.HALT
+    assert desk.mode(keys=spx)[0] is Mode.ACTIVE
+    assert (await proved(desk, "unhalt", symbol="SPXW")).ok
+    await say(desk, "halt SPX")
+    assert "HALTED" in str((await say(desk, "pause SPXW")).blocks)  # the strictest mode in scope is what is told
+    assert (await proved(desk, "unhalt", symbol="SPX")).ok
+    assert desk.mode(keys=spxw)[0] is Mode.PAUSED
 
 
 async def test_mode_when_two_scopes_are_named_then_refused_and_nothing_is_set() -> None:

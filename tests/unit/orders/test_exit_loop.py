@@ -292,6 +292,18 @@ async def test_mandate_when_its_rule_is_set_otherwise_then_it_covers_nothing(run
 
 
 @simulated
+async def test_mandate_when_granted_on_a_series_then_it_covers_the_trades_of_its_underlying(runtime: SimRuntime) -> None:
+    floor = await open_floor(runtime)
+    await floor.hold()
+    card = await floor.say("mandate grant profit_target put_credit_spread SPXW quantity=1")
+    (grant, _) = card.actions
+    await floor.say(grant.line)
+    floor.costs(HALF)
+    await floor.round()
+    assert len(await floor.sent()) == 1
+
+
+@simulated
 async def test_mandate_when_its_setting_is_changed_and_changed_back_then_it_still_covers_nothing(runtime: SimRuntime) -> None:
     floor = await open_floor(runtime)
     await floor.hold()
