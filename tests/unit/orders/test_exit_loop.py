@@ -368,6 +368,32 @@ async def test_mandate_when_revoked_while_it_is_judged_then_nothing_is_written(r
 
 
 @simulated
+async def test_d10_mandate_when_a_part_is_closed_elsewhere_while_it_is_judged_then_no_more_than_is_held_leaves(runtime: SimRuntime) -> None:
+    floor = await open_floor(runtime)
+    await floor.hold(2)
+    await floor.grant()
+    floor.costs(HALF)
+    looks = 0
+
+    async def one_is_closed() -> None:
+        nonlocal looks
+        looks += 1
+        if looks < 2:  # the first view is the round's, the second the order's own
+            floor.market.meanwhile = one_is_closed
+            return
+        for number, leg in enumerate(closing(SPREAD)):
+            floor.world.broker.fill(leg, 1, "12", exec_id=f"app{number}", client_id=None)
+        await floor.world.sender.pump(0)
+
+    floor.market.meanwhile = one_is_closed
+    await floor.round()
+    assert looks == 2
+    assert await floor.sent() == []
+    (told,) = await floor.told()
+    assert "1 held" in told.note
+
+
+@simulated
 async def test_mandate_when_revoked_while_its_order_works_then_the_price_walks_no_further(runtime: SimRuntime) -> None:
     floor = await open_floor(runtime)
     await floor.hold()
@@ -648,6 +674,23 @@ async def test_mandate_when_a_person_armed_their_own_exit_then_the_rule_it_stand
     for _ in range(2):
         await floor.round()
     assert [body.quantity for body in await floor.sent()] == [1]
+
+
+@simulated
+async def test_stop_under_a_mandate_when_a_persons_own_target_stands_then_a_person_is_asked_first(runtime: SimRuntime) -> None:
+    floor = await open_floor(runtime)
+    trade = await floor.hold()
+    own = intent(closing(SPREAD), 1, trade_id=trade, quantity_said=True, wish=Wish(target_share=Decimal("0.8")))
+    card = await draft(floor.desk, own, OWNER)
+    armed = await confirm(floor.desk, str(card.data["ticket"]), OWNER)
+    assert isinstance(armed, Confirmed)
+    await floor.grant("credit_stop")
+    floor.costs(STOP)
+    for _ in range(3):
+        await floor.round()
+    assert await floor.sent() == []  # both would close it twice
+    (told,) = await floor.told()
+    assert (told.rule, told.note) == ("credit_stop", f"the standing exit {armed.client_id} works for it")
 
 
 @simulated

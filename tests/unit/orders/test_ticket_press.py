@@ -362,6 +362,22 @@ async def test_d10_press_when_a_fill_comes_while_it_is_priced_then_priced_again(
 
 
 @simulated
+async def test_d5_press_when_the_card_is_drawn_anew_while_it_is_priced_then_only_the_new_one_can_be_confirmed(runtime: SimRuntime) -> None:
+    shop = await open_shop(runtime)
+    await shop.card()
+
+    async def redrawn() -> None:
+        await tickets.redraw(shop.desk, shop.ticket, PERSON)
+
+    shop.market.meanwhile = redrawn
+    with pytest.raises(UserError, match="was withdrawn meanwhile; nothing was sent"):
+        await shop.press()
+    assert shop.desk.book(PRACTICE).orders == {}
+    shop.ticket = list(shop.desk.fold.tickets)[-1]
+    assert isinstance(await shop.press(), Confirmed)
+
+
+@simulated
 async def test_d1_press_when_two_come_at_once_then_one_order(runtime: SimRuntime) -> None:
     shop = await open_shop(runtime)
     await shop.card()
