@@ -66,16 +66,15 @@ def _exits(plan: Exits, legs: tuple[Leg, ...], entry: Decimal | None) -> list[Fa
     if plan.target is not None:
         facts.append(_price("target", plan.target, entry, per_point, f"{_verb(plan.target)}; {RESTS}"))
     if plan.stop is not None:
-        facts += _stop(plan.stop, entry, per_point)
+        facts += _stop(plan.stop, plan.worst, entry, per_point)
     if plan.target is not None and plan.stop is not None:
         facts.append(Fact(label="together", value="whichever comes first ends the other"))
     return facts
 
 
-def _stop(stop: StopTerms, entry: Decimal | None, per_point: int) -> list[Fact]:
+def _stop(stop: StopTerms, worst: Decimal, entry: Decimal | None, per_point: int) -> list[Fact]:
     name = "trailing stop" if stop.trail is not None else "stop"
     facts = [_price(name, stop.level, entry, per_point, f"when closing {_costs(stop.level)}; {WATCHED}")]
-    worst = stop.level - stop.guard
     facts.append(_price("never beyond", worst, entry, per_point, "from mid to the natural price, no further than this"))
     if stop.trail is not None:
         facts.append(Fact(label="stays behind", value=stop.trail, format=Format.PRICE, unit="per share", note="of the best mid seen since"))

@@ -6,7 +6,7 @@ Everything is said in the money of the market it is drafted on; a wish that is f
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from decimal import Decimal
 
@@ -135,16 +135,14 @@ def _stop(setup: Setup, wish: Wish, mid: Decimal, *, pays: bool) -> StopTerms | 
             "`close` does it at once, or name a stop further away.",
         )
     guard = guard_of(legs, level, setup.settings.number("stop_guard_fraction"), setup.settings.number("stop_guard_points"))
+    terms = StopTerms(level=level, guard=guard, trail=trail, scale=_scale(setup, wish))
     if wish.stop_limit is not None:
-        worst = -wish.stop_limit if pays else wish.stop_limit
-        guard = level - worst
-        if guard < 0:
-            raise UserError(
-                f"The limit of {wish.stop_limit} is better than the stop at {abs(level):.2f}; it could not fill.", "Name a worse one."
-            )
-    elif not pays:
-        guard = min(guard, max(ZERO, level))  # what is sold brings at least nothing
-    return StopTerms(level=level, guard=guard, trail=trail, scale=_scale(setup, wish))
+        worst, lowest = on_step(legs, -wish.stop_limit if pays else wish.stop_limit, up=True), terms.lowest
+        if lowest < worst:
+            where = f"the stop at {abs(level):.2f}" if lowest == level else f"{abs(lowest):.2f}, to which volatility may move the stop"
+            raise UserError(f"The limit of {wish.stop_limit} is better than {where}; it could not fill.", "Name a worse one.")
+        return replace(terms, guard=lowest - worst)  # never beyond it, wherever the stop then stands
+    return terms if pays else replace(terms, guard=min(guard, max(ZERO, level)))  # what is sold brings at least nothing
 
 
 def _level(setup: Setup, wish: Wish, mid: Decimal, *, pays: bool) -> tuple[Decimal | None, Decimal | None]:

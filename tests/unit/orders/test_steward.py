@@ -622,6 +622,28 @@ async def test_card_when_a_plan_waits_then_says_it_in_money_and_that_the_desk_wa
     assert "only while the desk runs" in facts["stop"].note
 
 
+@pytest.mark.parametrize(("limit", "never_beyond"), [(None, "23.75"), ("21.00", "21.00"), ("21.03", "21.00")])
+@simulated
+async def test_card_when_a_stop_moves_with_volatility_then_its_worst_price_is_the_one_confirmed(
+    runtime: SimRuntime, limit: str | None, never_beyond: str,
+) -> None:
+    desk = await holding(runtime)
+    wish = Wish(stop_price=Decimal(15), stop_limit=None if limit is None else Decimal(limit), with_volatility=True)
+    card = await desk.shop.card(intent(CLOSE, 1, trade_id="PO0", quantity_said=True, wish=wish))
+    facts = {item.label: item for block in card.blocks for item in getattr(block, "facts", ())}
+    plan = desk.world.desk.fold.tickets[desk.shop.ticket].drafted.envelope.plan
+    assert isinstance(plan, Exits)
+    assert facts["never beyond"].value == -plan.worst == Decimal(never_beyond)  # the level may widen to 20.00
+
+
+@simulated
+async def test_stop_when_volatility_may_move_it_beyond_its_limit_then_refused_with_the_number(runtime: SimRuntime) -> None:
+    desk = await holding(runtime)
+    wish = Wish(stop_price=Decimal(15), stop_limit=Decimal(17), with_volatility=True)
+    with pytest.raises(UserError, match=r"better than 20\.00, to which volatility may move the stop"):
+        await desk.shop.card(intent(CLOSE, 1, trade_id="PO0", quantity_said=True, wish=wish))
+
+
 @simulated
 async def test_log_when_a_plan_was_carried_out_then_every_order_names_what_it_was_sent_for(runtime: SimRuntime) -> None:
     desk = await holding(runtime)
