@@ -132,12 +132,16 @@ def _no(desk: Desk, one: Looked, rule: str, intent: Intent | None, mandate_id: s
 
 
 def _failed_today(desk: Desk, one: Looked, rule: str, mandate_id: str) -> str:
-    """An order of this mandate and rule for this trade that was refused or cancelled today: a person decides what comes next."""
-    today = exchange_date(desk.now())
+    """An order of this rule for this trade that was refused or cancelled today: a person decides what comes next.
+
+    It may be another mandate's: one that stood beside it does not send again what a person has just cancelled. One granted since does.
+    """
+    today, granted_at = exchange_date(desk.now()), desk.fold.mandates(now=desk.now())[mandate_id].granted_at
     for order in one.book.sent_since(desk.now() - timedelta(days=2)):
-        mine = order.trade_id == one.trade.id and order.mandate == mandate_id and rule_of(desk, order) == rule
-        if mine and order.ended in CAME_TO_NOTHING and exchange_date(order.submitted_at) == today:
-            return f"order {order.client_id} of mandate {mandate_id} was {order.ended} ({order.reason or 'no reason given'})"
+        mine = order.mandate == mandate_id or (order.mandate is not None and order.submitted_at >= granted_at)
+        same = mine and order.trade_id == one.trade.id and rule_of(desk, order) == rule
+        if same and order.ended in CAME_TO_NOTHING and exchange_date(order.submitted_at) == today:
+            return f"order {order.client_id} of mandate {order.mandate} was {order.ended} ({order.reason or 'no reason given'})"
     return ""
 
 

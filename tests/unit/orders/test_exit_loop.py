@@ -770,6 +770,26 @@ async def test_mandate_when_a_person_cancels_its_order_then_it_does_not_send_ano
     assert "was cancelled" in (await floor.told())[0].note
 
 
+@pytest.mark.parametrize(("granted_before", "orders"), [(True, 1), (False, 2)])
+@simulated
+async def test_mandate_when_a_person_cancels_the_order_of_another_then_it_sends_only_if_granted_since(
+    runtime: SimRuntime, granted_before: bool, orders: int,
+) -> None:
+    floor = await open_floor(runtime)
+    await floor.hold()
+    await floor.grant()
+    if granted_before:
+        await floor.grant(id="M2")
+    floor.costs(HALF)
+    await floor.round()
+    await floor.say(f"cancel {floor.order().client_id}")
+    await runtime.sleep(1)
+    if not granted_before:
+        await floor.grant(id="M2")
+    await floor.round()
+    assert len(await floor.sent()) == orders
+
+
 @simulated
 async def test_mandate_when_its_order_expired_with_the_day_then_the_next_day_brings_another(runtime: SimRuntime) -> None:
     floor = await open_floor(runtime)
