@@ -140,7 +140,12 @@ class Steward:
             return None
         if self._held_units(item) > 0 or any(not self._book.orders[name].state.terminal for name in item.children):
             return None
-        return "done", "what it was to close is closed"
+        left = self._left_of(item)
+        if not left:
+            return "done", "what it was to close is closed"
+        if any(order.trade_id == item.trade_id for order in self._book.live.values()):
+            return None  # legs that come one by one: once that order is over it is known what is left
+        return "refused", f"its legs came apart; {left} is left, which it cannot close"
 
     def _end_of_parts(self, item: Standing, now: datetime) -> tuple[str, str] | None:
         if standings.filled(item, self._book.orders) >= item.envelope.quantity:
@@ -177,6 +182,8 @@ class Steward:
         orders, working = self._book.orders, standings.live_children(item, self._book.orders)
         wanted = min(self._held_units(item), item.envelope.quantity)
         leaves = sum(order.leaves for order in working)
+        if any(order.uneven for order in working):
+            return  # it fills leg by leg: to take back what is left of it would leave one leg without the other
         if leaves > wanted:
             await self._cancel(working, "less is held than the target would close")
             return
@@ -471,6 +478,13 @@ class Steward:
             units.append(0 if held is None or held.quantity * change >= 0 else abs(held.quantity) // abs(change))
         most = min(units, default=0)
         return most if trade is None else min(most, trade.open_units)
+
+    def _left_of(self, item: Standing) -> str:
+        """What its trade still holds of its contracts, in words."""
+        state, keys = self._book.holding.get(item.trade_id), {leg.instrument.key for leg in item.envelope.legs}
+        held = {} if state is None else state.held
+        parts = [f"{count:+d} {getattr(thing, 'label', thing.key)}" for key, (thing, count) in held.items() if key in keys]
+        return ", ".join(parts)
 
     def _closers(self, item: Standing) -> list[Order]:
         """Other live orders that close any of its contracts, but for those that close what another trade holds of them."""

@@ -249,3 +249,29 @@ async def test_parts_when_what_they_close_was_closed_otherwise_then_they_leave_a
     await desk.turns(3)
     assert desk.standing(parts).ended == "done"
     assert desk.world.desk.book(PRACTICE).trades["PO1"].open_units == 4
+
+
+@simulated
+async def test_n7_stop_when_the_target_filled_one_leg_alone_then_it_ends_loudly_with_what_is_left(runtime: SimRuntime) -> None:
+    desk = await holding(runtime)
+    target, stop = await desk.arm(target_share=Decimal("0.5"), stop_multiple=Decimal(2))
+    await desk.turns(3)
+    (child,) = desk.children(target)
+    desk.broker.fill(CLOSE[1], 1, "25.0", exec_id="Q1", client_id=child)  # the long put is sold, the short one stays
+    await desk.turns(3)
+    assert desk.standing(stop).ended is None  # its order may still fill the other leg
+    await desk.world.sender.cancel(child, "too odd", actor="person:owner")
+    await desk.turns(3)
+    assert (desk.standing(target).ended, desk.standing(stop).ended) == ("refused", "refused")
+    assert "-1 SPXW 14 Jun 19 2800 put is left" in desk.standing(stop).reason
+
+
+@simulated
+async def test_stop_when_a_persons_own_close_fills_leg_by_leg_then_it_is_done_and_says_nothing(runtime: SimRuntime) -> None:
+    desk = await holding(runtime)
+    (stop,) = await desk.arm(stop_multiple=Decimal(2))
+    await desk.world.send("O7", CLOSE, start="-5.00", worst="-5.00", reducing=True, trade_id="PO0")
+    for number, (leg, price) in enumerate(zip(CLOSE, ("30", "25"), strict=True)):
+        desk.broker.fill(leg, 1, price, exec_id=f"Q{number}", client_id="O7")
+        await desk.turns(2)
+    assert desk.standing(stop).ended == "done"
