@@ -280,7 +280,8 @@ async def _settle(desk: Any) -> None:
 
 
 def _live(desk: Any) -> list[Any]:
-    return [order for book in desk.books.accounts.values() for order in book.live.values()]
+    """Orders of the accounts that are connected: nobody answers for the others."""
+    return [order for account in desk.senders for order in desk.book(account).live.values()]
 
 
 async def _answer(desk: Any, pins: Any, line: str, *, chat: str) -> dict[str, Any]:
