@@ -104,8 +104,9 @@ class Session:
         return await self._once(name, lane_of(line) if line else Lane.DECIDE, line, lambda: self._pushed(what, name))
 
     def lane(self, text: str) -> Lane:
-        """Which lane a typed text belongs to: what stops and what decides goes before questions."""
-        return Lane.DECIDE if self._waiting is not None else lane_of(self._line_of(text))
+        """Which lane a typed text belongs to: what stops and what decides goes before questions, what stops also while a PIN is awaited."""
+        lane = lane_of(self._line_of(text))
+        return Lane.DECIDE if self._waiting is not None and lane is not Lane.STOP else lane
 
     def _line_of(self, text: str) -> str:
         """The line a typed text stands for: a button's, where it names one."""

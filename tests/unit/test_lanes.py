@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 from datetime import date
+from pathlib import Path
 
 import pytest
 
-from bot.auth import Person
+from bot.auth import Person, open_pins
 from bot.session import Session, Shown
 from core.command import Role
 from core.desk import Desk
@@ -87,6 +88,18 @@ async def test_l1_flood_when_it_is_ones_own_then_halt_kill_and_confirm_still_wor
     await mine.hear("kill", "k")
     assert desk.mode()[0] is Mode.HALT
     assert desk.books.order(order).state is OrderState.CANCELLED  # type: ignore[union-attr]
+
+
+async def test_l1_halt_when_a_pin_is_awaited_and_decisions_come_too_fast_then_heard_all_the_same(tmp_path: Path) -> None:
+    desk = await open_desk()
+    pins, _ = open_pins(tmp_path, desk.runtime, make="471100", salt="00")
+    mine = Session(desk, person=OWNER, chat="phone", pins=pins)
+    for number in range(200):
+        await mine.hear("confirm T0", f"m{number}")
+    await mine.hear("settings rules.positions.max_positions 9", "s")
+    assert mine.expects_secret
+    await mine.hear("halt", "h")
+    assert desk.mode()[0] is Mode.HALT
 
 
 async def test_l1_repeats_when_a_message_is_delivered_often_then_they_cost_no_tokens_and_hear_the_same() -> None:
