@@ -19,7 +19,7 @@ from core.errors import Unavailable
 from core.exits import Case, Decision, Exit, Judgement
 from core.market.view import Needs, View
 from core.orders.closable import Closable, closables
-from core.orders.standing import Standing
+from core.orders.standing import Standing, filled
 from core.orders.states import Order
 from core.portfolio.book import Book
 from core.portfolio.pnl import OpenResult, open_result
@@ -73,8 +73,9 @@ class Looked:
         return any(item.role is Role.PARTS or item.triggered_at is not None for item in self.standing)
 
     def has_standing(self, role: Role | None) -> bool:
-        """Whether a person's own exit of that kind stands already."""
-        return role is not None and any(item.role is role for item in self.standing)
+        """Whether a person's own exits of that kind stand for all that is open."""
+        covered = sum(item.envelope.quantity - filled(item, self.book.orders) for item in self.standing if item.role is role)
+        return covered >= self.trade.open_units
 
     def _rests(self, order: Order) -> bool:
         item = self.book.standing.get(order.standing_id or "")

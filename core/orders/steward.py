@@ -133,6 +133,8 @@ class Steward:
             return "expired", "its contracts have stopped trading"
         if item.role is Role.PARTS:
             return self._end_of_parts(item, now)
+        if standings.filled(item, self._book.orders) >= item.envelope.quantity:
+            return "done", "all it was for is closed"  # more may be held: what is left of the trade is not covered by it
         parent = self._book.orders.get(item.parent or "")
         if item.parent is not None and (parent is None or (parent.state.terminal and not parent.filled)):
             return ("cancelled", "the entry it belongs to came to nothing") if parent is not None else None

@@ -864,6 +864,20 @@ async def test_stop_when_a_persons_target_only_rests_then_rings_with_a_ready_car
     assert floor.desk.fold.tickets[told.ticket_id].drafted.envelope.instead_of == (resting,)
 
 
+@pytest.mark.parametrize(("units", "told"), [(2, []), (1, ["profit_target"])])
+@simulated
+async def test_rule_when_a_persons_own_exit_stands_for_a_part_then_it_still_speaks_for_the_rest(
+    runtime: SimRuntime, units: int, told: list[str],
+) -> None:
+    floor = await open_floor(runtime)
+    trade = await floor.hold(2)
+    card = await floor.say(f"close position_id={trade} quantity={units} target=80%")
+    await floor.say(f"confirm {card.data['ticket']}")
+    floor.costs(HALF)
+    await floor.round()
+    assert [body.rule for body in await floor.told()] == told
+
+
 @simulated
 async def test_exits_when_a_persons_target_only_rests_then_the_others_still_speak(runtime: SimRuntime) -> None:
     floor = await open_floor(runtime)

@@ -275,3 +275,20 @@ async def test_stop_when_a_persons_own_close_fills_leg_by_leg_then_it_is_done_an
         desk.broker.fill(leg, 1, price, exec_id=f"Q{number}", client_id="O7")
         await desk.turns(2)
     assert desk.standing(stop).ended == "done"
+
+
+@simulated
+async def test_stop_when_it_closed_the_part_it_was_for_then_it_is_done_and_the_target_of_the_rest_goes_on(runtime: SimRuntime) -> None:
+    desk = await holding(runtime, 2)
+    (target,) = await desk.arm(2, target_share=Decimal("0.5"))
+    await runtime.sleep(70)
+    (stop,) = await desk.arm(1, stop_multiple=Decimal(2))
+    desk.price(40.5)
+    await desk.turns(60)
+    (child,) = desk.children(stop)
+    desk.fill(child, CLOSE, ("40.5", "25.0"))
+    desk.price(30.0)
+    await desk.turns(5)
+    assert desk.standing(stop).ended == "done"
+    assert desk.standing(target).ended is None
+    assert [desk.world.order(name).quantity for name in desk.children(target) if desk.world.order(name).leaves] == [1]
