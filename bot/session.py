@@ -20,7 +20,7 @@ from core.dispatch import call_line, command_of, dispatch, stamped
 from core.domain.encoding import digest
 from core.domain.events import TicketShown
 from core.errors import DeskError, Unavailable, UserError
-from core.lanes import Lane, lane_of
+from core.lanes import STOPS, Lane, lane_of
 from core.logs import Level
 from core.ports import Put
 from core.reply import Action, Notice, Reply, Text, Tone, refusal
@@ -427,8 +427,10 @@ def _unclear(read: Unclear) -> Reply:
 
 
 def _suggestion(name: str) -> Action:
-    """A command that only answers is run by its button; any other is explained."""
+    """A command that only answers is run by its button, and so is one that stops everything; any other is explained."""
     command = command_of(name)
+    if name in STOPS:
+        return Action(label=name, line=name, style="danger")
     runs = command.access_for({}) is Access.READ and not any(parameter.required for parameter in command.parameters)
     return Action(label=name, line=name if runs else f"help topic={name}")
 

@@ -10,11 +10,14 @@ from core.command import Command, parse_args, split_line
 from core.commands._planned import planned
 from core.dispatch import command_of
 from core.errors import UserError
+from core.lanes import STOPS
 
 LONGEST_LINE = 4_000
 SUGGESTIONS = 3
 _FEW_LETTERS = 60.0  # below this likeness a suggestion would be noise
 COMMON = ("help", "status", "positions")
+STOPPING = ("halt", "kill", "status")
+ALARMED = frozenset("stop panic abort emergency flatten freeze".split())  # what a person types who wants things to end at once
 GREETINGS = frozenset("hello hi hey start thanks help? menu ?".split())
 
 
@@ -47,11 +50,18 @@ def parse(text: str) -> Typed | Unclear:
     if name not in plugins.names("commands") and name not in planned():
         return Unclear(text=text, suggestions=suggest(text, name))
     command = command_of(name)
-    return Typed(command=command, args=parse_args(command, words[1:]))
+    try:
+        return Typed(command=command, args=parse_args(command, words[1:]))
+    except UserError as error:
+        if name in STOPS:  # somebody in a hurry must not take this for done
+            raise UserError(f"{error} Nothing was stopped.", f"Type `{name}` alone.") from error
+        raise
 
 
 def suggest(text: str, word: str) -> tuple[str, ...]:
     """Up to three commands that look like what was typed; where nothing does, the ones to begin with. Never one that trades."""
+    if word.strip("!.,") in ALARMED:
+        return STOPPING
     if word in GREETINGS or len(word) < 2:
         return COMMON
     from rapidfuzz import fuzz, process  # only where something was not understood

@@ -23,6 +23,7 @@ STALE = "stale data:"
 BY_THE_BOOKS = "reconciliation:"
 LOOKED_AT = (AFTER_AN_ERROR, STALE)  # REDUCING that a person lifts with `resume`, having looked
 SCOPE_PARAMETERS = (
+    Parameter(name="scope", kind=Kind.CHOICE, choices=("all",), help="all: the whole desk, as without any name"),
     Parameter(name="strategy", kind=Kind.STRATEGY, help="only this strategy"),
     Parameter(name="symbol", kind=Kind.SYMBOL, help="only this underlying and what is on it"),
 )
@@ -31,7 +32,7 @@ SCOPE_PARAMETERS = (
 def scope_of(desk: Desk, call: Call) -> Scope:
     """What a call names: one strategy, one underlying or one account, else the whole desk; raise UserError where it names two."""
     args: Mapping[str, Any] = call.args
-    named = [name for name in ("strategy", "symbol", "account") if args.get(name) is not None]
+    named = [name for name in ("scope", "strategy", "symbol", "account") if args.get(name) is not None]
     if len(named) > 1:
         said = f"A mode is set on one thing at a time; you named {' and '.join(named)}."
         raise UserError(said, f"For example: `{call.command} {named[0]}={args[named[0]]}`.")

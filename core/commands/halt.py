@@ -35,9 +35,13 @@ async def run(desk: Desk, call: Call) -> Reply:
         blocks.append(Notice(text=NOT_WRITTEN, tone=Tone.BAD))
     if working:
         blocks.append(Notice(text=f"{working} working order(s) stay at the broker; `kill` cancels them.", tone=Tone.WARNING))
+    everything: tuple[Action, ...] = ()
+    if scope.kind is not ScopeKind.DESK:  # a word too much, such as `halt now`, names a ticker
+        blocks.append(Notice(text="Only that is halted; all else goes on. `halt` alone halts the desk.", tone=Tone.WARNING))
+        everything = (Action(label="Halt everything", line="halt", style="danger"),)
     lift = f"unhalt{scope_argument(scope)}"
     closing = Text(text=f"Closing orders can still be confirmed one by one. `{lift}` lifts this with your PIN.")
-    actions = (Action(label="Kill", line="kill", style="danger"), Action(label="Status", line="status"))
+    actions = (*everything, Action(label="Kill", line="kill", style="danger"), Action(label="Status", line="status"))
     return Reply(blocks=(*blocks, closing), actions=actions, cites=cites)
 
 

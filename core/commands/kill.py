@@ -86,6 +86,10 @@ async def _flatten(desk: Desk, call: Call) -> list[Reply]:
 
 COMMAND = Command(
     name="kill", help="Stops all sending and cancels every working order; with flatten also tickets that close everything.", run=run,
-    access=Access.REDUCE, parameters=(Parameter(name="flatten", kind=Kind.FLAG, help="also draft tickets that close everything"),),
+    access=Access.REDUCE,
+    parameters=(
+        Parameter(name="scope", kind=Kind.CHOICE, choices=("all",), help="all: it always stops everything; the word may be said"),
+        Parameter(name="flatten", kind=Kind.FLAG, help="also draft tickets that close everything"),
+    ),
     examples=("kill", "kill flatten"),
 )

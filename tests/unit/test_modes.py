@@ -171,6 +171,16 @@ async def test_halt_when_a_series_is_named_then_its_contracts_are_halted_and_the
     assert desk.mode(keys=spxw)[0] is Mode.PAUSED
 
 
+async def test_halt_when_a_word_too_much_names_a_ticker_then_it_says_that_all_else_goes_on() -> None:
+    desk = await open_desk()
+    reply = await say(desk, "halt now")
+    assert desk.mode()[0] is Mode.ACTIVE
+    assert "all else goes on" in text(reply)
+    assert reply.actions[0].line == "halt"
+    assert (await say(desk, "halt all")).ok
+    assert desk.mode()[0] is Mode.HALT
+
+
 async def test_mode_when_two_scopes_are_named_then_refused_and_nothing_is_set() -> None:
     desk = await open_desk()
     reply = await say(desk, "halt SPX account=practice")

@@ -37,6 +37,27 @@ def test_parse_when_misspelt_then_suggests_what_was_meant(text: str, meant: str)
     assert len(read.suggestions) <= 3
 
 
+@pytest.mark.parametrize("text", ["stop", "STOP!", "stop all", "panic", "flatten", "emergency"])
+def test_parse_when_somebody_is_alarmed_then_what_stops_things_is_offered(text: str) -> None:
+    read = parse(text)
+    assert isinstance(read, Unclear)
+    assert read.suggestions[:2] == ("halt", "kill")
+
+
+@pytest.mark.parametrize(("text", "args"), [
+    ("halt all", {"scope": "all"}), ("pause all", {"scope": "all"}), ("kill all", {"scope": "all"}), ("halt symbol=ALL", {"symbol": "ALL"}),
+    ("kill flatten", {"flatten": True}),
+])
+def test_parse_when_all_is_said_to_what_stops_things_then_it_is_no_ticker(text: str, args: dict[str, object]) -> None:
+    read = parse(text)
+    assert isinstance(read, Typed) and read.args == args
+
+
+def test_parse_when_a_kill_cannot_be_read_then_it_says_that_nothing_was_stopped() -> None:
+    with pytest.raises(UserError, match=r"Nothing was stopped\. Type `kill` alone"):
+        parse("kill now")
+
+
 @pytest.mark.parametrize("text", ["hello", "", "?", "zzzzqqq", "12345678"])
 def test_parse_when_nothing_is_near_then_suggests_where_to_begin(text: str) -> None:
     read = parse(text)

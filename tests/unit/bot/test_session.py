@@ -353,6 +353,16 @@ async def test_unclear_when_typed_then_suggests_lines_that_do_not_trade() -> Non
     assert all(row["line"] in ("status", "positions") or row["line"].startswith("help") for row in rows)
 
 
+async def test_unclear_when_somebody_types_stop_then_one_press_halts() -> None:
+    desk = await open_desk()
+    talk = session(desk)
+    shown = await talk.hear("stop!")
+    assert [button.line for button in shown.buttons] == ["halt", "kill", "status"]
+    assert desk.mode()[0] is Mode.ACTIVE
+    await talk.push(shown.buttons[0].token)
+    assert desk.mode()[0] is Mode.HALT
+
+
 async def test_usage_error_when_typed_then_is_a_refusal_with_an_example() -> None:
     desk = await open_desk()
     reply = await session(desk).message("open put_credit_spread SPY quantity=lots")
