@@ -253,7 +253,8 @@ def _proof(desk: Any) -> dict[str, Any]:
     checked = {} if kill is None else dict(kill.checked)
     proved = kill is not None and all(body.proved for body in checked.values()) and checked.keys() >= {str(name) for name in desk.senders}
     lines = [f"[{'i' if body.proved else 'x'}] {kill_words(body, desk.books)}" for body in checked.values()]
-    return {"ok": proved, "text": desk.redaction.redact("\n".join(lines)), "json": {"kill": kill is not None}}
+    words = "\n".join(lines) or "[x] No broker's books have been looked at since."  # an answer without words is no desk's
+    return {"ok": proved, "text": desk.redaction.redact(words), "json": {"kill": kill is not None}}
 
 
 def _with_proof(answer: dict[str, Any], found: dict[str, Any] | None) -> dict[str, Any]:
