@@ -32,7 +32,9 @@ async def run(desk: Desk, call: Call) -> Reply:
     blocks += _cancel_words(cancelled)
     waiting = armed(desk)
     if waiting:
-        text = f"{len(waiting)} standing order{'s' if len(waiting) > 1 else ''} wait at the desk and send nothing while it is halted; "
+        text = f"{len(waiting)} standing orders wait" if len(waiting) > 1 else "1 standing order waits"
+        send = "send" if len(waiting) > 1 else "sends"
+        text += f" at the desk and {send} nothing while it is halted; "
         blocks.append(Notice(text=f"{text}a stop that is touched rings instead.", tone=Tone.WARNING))
     strange, actions = left_alone(desk, tuple(desk.senders))
     blocks += strange

@@ -49,8 +49,8 @@ def standing_words(item: Standing, orders: Mapping[str, Order]) -> str:
     assert plan.stop is not None
     level = plan.stop.level_now(best=item.best)
     kind = "trailing stop" if plan.stop.trail is not None else "stop"
-    touched = item.triggered_at is not None
-    return f"{kind} when closing {_costs(level)}; {f'touched at {_at(item.triggered_mid)}, closing' if touched else 'waits'}"
+    touched = f"touched at {_at(item.triggered_mid)}, {'closing' if item.children else 'nothing is sent yet'}"
+    return f"{kind} when closing {_costs(level)}; {'waits' if item.triggered_at is None else touched}"
 
 
 def plan_kind(plan: Plan) -> str:

@@ -281,9 +281,20 @@ class Steward:
                 close=True,
             )
             return
+        if not item.children and not self._still_touched(item, envelope, view, sight):
+            return
         best, worst = standings.sent_range(item, envelope)
         limit = min(best, max(worst, standings.on_step(envelope.legs, sight.mid, up=True)))
         await self._send(item, envelope, units, limit, view)
+
+    def _still_touched(self, item: Standing, envelope: Envelope, view: View, sight: Sight) -> bool:
+        """Whether a touch that nothing could be sent for, in HALT or without a link, is true of now; an old one is looked at anew."""
+        waited = (self._desk.now() - (item.triggered_at or self._desk.now())).total_seconds()
+        if 0 <= waited <= self._discipline.longest_gap_seconds:
+            return True
+        watch, level = self._watches.setdefault(item.id, _Watch()), self._level(item, envelope, view)
+        found, watch.first = look(sight, level=level, first=watch.first, discipline=self._discipline)
+        return found is Look.TOUCHED
 
     async def _still_waits(self, item: Standing, others: Sequence[Order]) -> None:
         """A cancel that is not proved holds the stop up: a person is told after a while."""

@@ -11,10 +11,11 @@ from core.announce import Announcement, announce
 from core.command import Call, Caller, Via
 from core.command import Role as PersonRole
 from core.dispatch import dispatch
-from core.domain.events import AlertRaised, StopTriggered
+from core.domain.events import AlertRaised, Mode, StopTriggered
 from core.domain.orders import OrderState
 from core.domain.plans import Slicing, Wish
 from core.errors import BrokerRejected
+from core.orders.plan_words import standing_words
 from core.orders.ticket import Confirmed
 from core.reply import Reply
 from core.runtime import SimRuntime
@@ -292,3 +293,25 @@ async def test_stop_when_it_closed_the_part_it_was_for_then_it_is_done_and_the_t
     assert desk.standing(stop).ended == "done"
     assert desk.standing(target).ended is None
     assert [desk.world.order(name).quantity for name in desk.children(target) if desk.world.order(name).leaves] == [1]
+
+
+@pytest.mark.parametrize(("short_bid", "orders"), [(30.0, 0), (40.5, 1)])
+@simulated
+async def test_stop_when_touched_in_a_halt_that_is_lifted_much_later_then_sent_only_if_it_still_is(
+    runtime: SimRuntime, short_bid: float, orders: int,
+) -> None:
+    desk = await holding(runtime)
+    (stop,) = await desk.arm(stop_multiple=Decimal(2))
+    await desk.world.halt()
+    desk.price(40.5)
+    await desk.turns(60)
+    assert desk.standing(stop).triggered_at is not None
+    assert standing_words(desk.standing(stop), {}).endswith("touched at 15.50, nothing is sent yet")
+    desk.price(short_bid)
+    await desk.turns(900, every=5)
+    await desk.world.halt(Mode.ACTIVE)
+    await desk.turns(60)
+    assert len(desk.children(stop)) == orders
+    desk.price(40.5)  # it stays armed: a new touch is one
+    await desk.turns(60)
+    assert len(desk.children(stop)) == 1
