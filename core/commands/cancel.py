@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
+from core.announce import revoke_action
 from core.command import Access, Call, Command, Kind, Parameter, Role
 from core.commands._external import cancel_external, left_alone
 from core.commands._orders import Heard, order_blocks
@@ -76,7 +77,12 @@ def _summary(desk: Desk, result: Cancelled, cites: tuple[int, ...], *, ended: Se
     if left:
         blocks.append(Notice(text="Still armed: what is not touched yet sends nothing until it is.", tone=Tone.WARNING))
         blocks.append(standing_table(desk, left))
-    return Reply(blocks=tuple(blocks), actions=cancel_actions(left), ok=not result.pending, cites=cites)
+    granted = [state.mandate.id for state in desk.fold.mandates(now=desk.now()).values() if state.in_force]
+    if granted:
+        text = f"Still in force and may send again once its rule is due: mandate {', '.join(granted)}."
+        blocks.append(Notice(text=text, tone=Tone.WARNING))
+    actions = (*cancel_actions(left), *(revoke_action(name) for name in granted))
+    return Reply(blocks=tuple(blocks), actions=actions, ok=not result.pending, cites=cites)
 
 
 async def _one(desk: Desk, client_id: str, actor: str) -> Reply:

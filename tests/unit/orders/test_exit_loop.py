@@ -770,6 +770,18 @@ async def test_mandate_when_a_person_cancels_its_order_then_it_does_not_send_ano
     assert "was cancelled" in (await floor.told())[0].note
 
 
+@simulated
+async def test_cancel_all_when_a_mandate_is_in_force_then_it_is_named_with_the_button_that_revokes_it(runtime: SimRuntime) -> None:
+    floor = await open_floor(runtime)
+    await floor.hold()
+    await floor.grant()
+    floor.costs(HALF)
+    await floor.round()
+    reply = await floor.say("cancel scope=all")
+    assert "may send again once its rule is due: mandate M1" in text(reply)
+    assert [action.line for action in reply.actions] == ["mandate revoke id=M1"]
+
+
 @pytest.mark.parametrize(("granted_before", "orders"), [(True, 1), (False, 2)])
 @simulated
 async def test_mandate_when_a_person_cancels_the_order_of_another_then_it_sends_only_if_granted_since(
