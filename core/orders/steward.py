@@ -18,7 +18,7 @@ from core.domain.calendar import session_date
 from core.domain.events import Body, Disarmed, Mode, Role, StopMoved, StopTriggered, Submitting
 from core.domain.hours import open_together
 from core.domain.instruments import Instrument, Option
-from core.domain.modes import scope_names
+from core.domain.modes import lets_through, scope_names
 from core.domain.orders import Effect, Envelope, Intent, Limit, OrderState
 from core.domain.plans import Exits, Sliced, StopTerms
 from core.domain.structures import describe_legs
@@ -40,8 +40,8 @@ from core.risk.examine import exam_needs
 TURN_SECONDS = 1.0
 BETWEEN_TRIES_SECONDS = 60  # after the gate or the broker refused what a standing order wanted to send
 MOST_TRIES = 3
-ENTRY_MODES = (Mode.ACTIVE,)
-EXIT_MODES = (Mode.ACTIVE, Mode.PAUSED, Mode.REDUCING)
+ENTRY_MODES = tuple(mode for mode in Mode if lets_through(mode, reducing=False, exits=False, automation=True))
+EXIT_MODES = tuple(mode for mode in Mode if lets_through(mode, reducing=True, exits=True, automation=True))
 
 
 @dataclass(slots=True)

@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from decimal import ROUND_FLOOR, Decimal
 
-from core.domain.encoding import digest
 from core.domain.orders import Bracket, Envelope, Limit, Permitted
 from core.errors import DeskError, Unavailable
 from core.orders import standing as standings
@@ -158,8 +157,3 @@ def _verdict(exam: Exam, findings: tuple[Finding, ...], against: list[Finding], 
         findings=findings, allowed=not against and quantity >= asked, reducing=exam.reducing, exits=exam.exits, factor=factor,
         quantity_allowed=quantity, reason=reason,
     )
-
-
-def policy_digest(rules: Sequence[Rule]) -> str:
-    """Identifies the rules and limits in force; a card drawn under another one is dead."""
-    return digest({rule.name: {key: str(value) for key, value in rule.parameters.values.items()} for rule in rules})

@@ -89,7 +89,6 @@ def test_registry_when_tuned_then_value_is_used_and_no_rule_is_lost() -> None:
     capital = next(rule for rule in tuned if rule.name == "capital")
     assert capital.parameters.number("max_fraction") == Decimal("0.02")
     assert capital.parameters.number("small_account_fraction") == Decimal("0.08")
-    assert gate.policy_digest(tuned) != gate.policy_digest(RULES)
 
 
 @pytest.mark.parametrize("given", [{"no_such_rule": {}}, {"capital": {"no_such": 1}}, {"capital": {"max_fraction": Decimal(7)}}])
