@@ -18,7 +18,6 @@ from time import monotonic
 
 ROOT = Path(__file__).resolve().parents[2]
 DATA = Path(__file__).parent / "mutants.toml"
-COPIED = ("core", "bot", "tests")
 LIMIT_SECONDS = 600
 SIM_SEEDS = 4
 SIM_STEPS = 1_500
@@ -64,12 +63,14 @@ def mutated(mutant: Mutant) -> str:
 
 
 def plant(mutant: Mutant, place: Path) -> Path:
-    """A copy of the tree at `place` that carries the mutant."""
+    """A copy of the tree at `place` that carries the mutant; whole, so that no test fails for what is missing beside it."""
     changed = mutated(mutant)
     for item in ROOT.iterdir():
-        if item.name in COPIED:
+        if item.name.startswith("."):
+            continue
+        if item.is_dir():
             shutil.copytree(item, place / item.name, ignore=shutil.ignore_patterns("__pycache__"))
-        elif item.is_file() and not item.name.startswith("."):
+        else:
             shutil.copy(item, place / item.name)
     (place / mutant.file).write_text(changed, encoding="utf-8")
     return place

@@ -37,6 +37,6 @@ def test_mutant_when_planted_then_a_test_notices(mutant: Mutant, tmp_path: Path)
 def test_mutant_when_nothing_is_changed_then_nobody_notices(tmp_path: Path) -> None:
     same = Mutant(
         id="none", area="none", file="core/orders/trigger.py", find="    if sight.mid is None:", replace="    if sight.mid is None :",
-        look=("tests/unit/orders/test_trigger.py",),
+        look=("tests/unit/orders/test_trigger.py", "tests/unit/orders/test_states.py"),  # the second reads a page of the documentation
     )
     assert judge(same, tmp_path).by == ""

@@ -12,7 +12,7 @@ from core.dispatch import dispatch
 from core.domain.events import Body, CashMoved, ExternalOrder, Mode, OrderEnded, Replacing, Submitting
 from core.domain.orders import Leg, OrderState
 from core.errors import BrokerRejected, BrokerTimeout
-from core.orders.reconcile import differences, endings, facts
+from core.orders.reconcile import concluded, differences, endings, facts
 from core.orders.sender import cancel_all
 from core.portfolio.book import Book
 from core.ports import BrokerOrder, BrokerSnapshot, BrokerStatus
@@ -73,6 +73,15 @@ def test_endings_when_acknowledged_and_absent_then_not_ended_but_a_difference() 
 def test_differences_when_the_answer_is_incomplete_then_none() -> None:
     book = book_after(submitting(SPREAD, 1), acknowledged(), filled(SHORT, 1, "30", exec_id="a"))
     assert differences(book, snapshot(complete=False, cash="7"), sent_now=()) == ()
+
+
+@pytest.mark.parametrize(("complete", "asked_next"), [(True, 9), (False, 5)])
+def test_f5_concluded_when_the_answer_was_cut_then_asked_again_from_the_last_complete_one(complete: bool, asked_next: int) -> None:
+    book = book_after()
+    last = concluded(book, replace(snapshot(), cursor=5), (), epoch=1, last=None, now=NOW)
+    answer = replace(snapshot(complete=complete), cursor=9)
+    assert concluded(book, answer, (), epoch=1, last=last, now=NOW).cursor == asked_next
+    assert concluded(book, replace(answer, complete=False), (), epoch=1, last=None, now=NOW).cursor == 0
 
 
 def test_e9_differences_when_a_strange_order_works_then_shown_without_stopping_an_instrument() -> None:

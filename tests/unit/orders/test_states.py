@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -9,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from core.domain.events import Body, CancelRequested, OrderAcknowledged, OrderEnded, OrderUnknown, ReplaceRefused, Replacing
-from core.domain.orders import OrderState
+from core.domain.orders import OrderState, Side
 from core.orders.states import TRANSITIONS, Order, Outcome, step
 from tests.unit.risk.market import NOW, SPREAD, acknowledged, filled, submitting
 
@@ -54,6 +55,22 @@ def test_e1_step_when_nobody_knows_then_unknown_until_evidence() -> None:
     known, _ = step(order, acknowledged(), at=NOW)
     assert known is not None
     assert known.state is OrderState.WORKING
+
+
+def test_e4_live_fills_when_one_was_corrected_and_one_busted_then_only_what_stands_of_them() -> None:
+    order, _ = after(
+        acknowledged(), *both(1), filled(SHORT, 1, "29", exec_id="E1.2", corrects="E1"),
+        filled(LONG, 1, "20", exec_id="B"), filled(LONG, 1, "20", exec_id="B.2", corrects="B", busted=True),
+    )
+    assert [(fill.exec_id, fill.price) for fill in order.live_fills] == [("E1.2", Decimal(29)), ("E2", Decimal(21))]
+    assert (order.filled, order.leaves) == (1, 1)
+
+
+def test_e6_overfilled_when_a_leg_is_traded_on_its_wrong_side_then_covered_by_nothing() -> None:
+    bought = replace(SHORT, side=Side.BUY)
+    order, outcomes = after(acknowledged(), filled(bought, 1, "30", exec_id="E1"))
+    assert order.overfilled_keys == (SHORT.instrument.key,)
+    assert Outcome.OVERFILL in outcomes
 
 
 def test_e3_step_when_fill_comes_before_the_acknowledgement_then_counted() -> None:

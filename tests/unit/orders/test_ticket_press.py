@@ -17,7 +17,7 @@ from core.dispatch import dispatch
 from core.domain.events import CashMoved, Mode, ModeSet, Scope, ScopeKind, SettingChanged, Submitting
 from core.domain.instruments import Instrument
 from core.domain.orders import Intent, OrderState
-from core.errors import UserError
+from core.errors import Conflict, UserError
 from core.market.view import Needs, View
 from core.orders import ticket as tickets
 from core.orders.ticket import Confirmed, Priced, confirm, draft, price
@@ -254,6 +254,25 @@ async def test_press_when_the_halt_comes_while_it_is_priced_then_not_confirmed(r
     await shop.card()
     shop.market.meanwhile = shop.world.halt
     assert "halted" in await shop.refused()
+
+
+@simulated
+async def test_press_when_a_halt_is_being_stored_as_it_is_confirmed_then_the_halt_comes_first_and_nothing_is_confirmed(
+    runtime: SimRuntime,
+) -> None:
+    shop = await open_shop(runtime)
+    await shop.card()
+
+    async def killed() -> None:
+        shop.world.faults.slow_seconds = 1
+        runtime.spawn(shop.world.halt(), name="halt")
+        await runtime.sleep(0.1)  # on its way to the disk
+
+    shop.market.meanwhile = killed
+    with pytest.raises(Conflict):
+        await shop.press()
+    assert shop.desk.fold.tickets[shop.ticket].confirmed is None
+    assert (shop.desk.book(PRACTICE).orders, shop.world.mode()) == ({}, Mode.HALT)
 
 
 @simulated
