@@ -37,6 +37,7 @@ from core.errors import DeskError, LeaseLost, LoginNeeded, Unavailable, UserErro
 from core.links.pacing import Lane
 from core.logs import Level
 from core.orders.alarm import raise_alarms
+from core.orders.altered import other_price, other_quantities
 from core.orders.lifeline import NO_ANSWER, Lifeline
 from core.orders.plausible import sensible_snapshot, sensible_updates
 from core.orders.reconcile import ENDED, breaks, concluded, differences, endings, external, facts
@@ -141,6 +142,7 @@ class BrokerLink(Lifeline):
         self._compared_at = self._desk.now() if result.complete else self._compared_at
         for order in self._desk.book(self._account).overfilled:
             await self._stop_overfilled(order)
+        await raise_alarms(self._desk, other_quantities(self._desk.book(self._account).live, snapshot.orders), self._account, actor="desk")
         await raise_alarms(self._desk, residues(self._desk.book(self._account), self._desk.now()), self._account, actor="desk")
         return result
 
@@ -343,6 +345,10 @@ class BrokerLink(Lifeline):
         if any(isinstance(event.body, Settled) or _from_elsewhere(event.body, self._desk.book(self._account)) for event in recorded.events):
             await raise_alarms(self._desk, residues(self._desk.book(self._account), self._desk.now()), self._account, actor="desk")
         for event in recorded.events:
+            if isinstance(event.body, OrderAcknowledged):
+                known = self._desk.book(self._account).orders.get(event.body.client_id)
+                altered = None if known is None else other_price(known)
+                await raise_alarms(self._desk, () if altered is None else (altered,), self._account, actor="desk")
             if isinstance(event.body, Filled):
                 order = self._desk.book(self._account).orders.get(event.body.fill.client_id or "")
                 if order is not None and order.overfilled:

@@ -9,7 +9,7 @@ import pytest
 
 from core.app import replay
 from core.domain.accounts import AccountId, Env
-from core.domain.events import Filled, Mode, ModeSet, Reconciled
+from core.domain.events import AlertRaised, Filled, Mode, ModeSet, Reconciled
 from core.domain.orders import Leg, OrderState, Side
 from core.errors import BrokerRejected, BrokerTimeout, Unavailable
 from core.ports import BrokerOrder, BrokerPosition, BrokerStatus
@@ -32,6 +32,40 @@ async def halts(world: World) -> int:
 async def lift(world: World) -> None:
     for entry in world.desk.fold.all_modes():
         await world.record(ModeSet(scope=entry.scope, mode=Mode.ACTIVE, cause=entry.cause, reason="lifted"))
+
+
+async def alerts(world: World) -> list[AlertRaised]:
+    return [event.body for event in await world.store.read() if isinstance(event.body, AlertRaised)]
+
+
+# --- changed at the broker's own screen ----------------------------------------------------------------------------------
+
+
+@simulated
+async def test_e9_order_when_its_price_was_changed_at_the_broker_then_a_person_hears_of_it_once(runtime: SimRuntime) -> None:
+    world = await open_world(runtime)
+    await world.send("O1")  # from 5.00, never under 4.00
+    world.broker.report("O1", BrokerStatus.WORKING, "4.50")
+    await world.sender.pump(0)
+    assert await alerts(world) == []
+    for cursor in (90, 91):
+        world.broker.report("O1", BrokerStatus.WORKING, "1.00", cursor=cursor)
+        await world.sender.pump(0)
+    (alert,) = await alerts(world)
+    assert alert.urgency == "critical" and "it stands at +1.00, you confirmed +5.00 to +4.00" in alert.text
+    assert "cancel O1" in alert.lines
+
+
+@simulated
+async def test_e9_order_when_its_quantity_was_changed_at_the_broker_then_a_person_hears_of_it_before_it_fills(runtime: SimRuntime) -> None:
+    world = await open_world(runtime)
+    await world.send("O1")
+    await world.sender.reconcile()
+    assert await alerts(world) == []
+    world.broker.orders["O1"] = replace(world.broker.orders["O1"], quantity=10)
+    await world.sender.reconcile()
+    (alert,) = await alerts(world)
+    assert "it is for 10, you confirmed 1" in alert.text
 
 
 # --- connecting ----------------------------------------------------------------------------------------------------------
