@@ -36,8 +36,8 @@ def other_quantities(live: Mapping[str, Order], reported: Iterable[BrokerOrder])
 def _alarm(order: Order, what: str, text: str) -> Alarm:
     name = order.client_id
     words = (
-        f"Order {name} ({describe_legs(order.envelope.legs)}) is not what was confirmed: at the broker {text}. The desk sent no such thing; "
-        "cancel it, or look at the broker's own screen."
+        f"Order {name} ({describe_legs(order.envelope.legs)}) is not what was confirmed: at the broker {text}. The desk sent no such "
+        "thing; cancel it, or look at the broker's own screen."
     )
     buttons = {f"Cancel {name}": f"cancel {name}", "Positions": "positions"}
     return Alarm(key=f"altered:{name}:{what}", urgency="critical", text=words, buttons=buttons)
