@@ -9,9 +9,12 @@ from core.announce import revoke_action
 from core.command import Access, Call, Command, Kind, Parameter, Role
 from core.commands._mandates import mandates_table
 from core.commands._modes import SCOPE_PARAMETERS, in_scope, lift, scope_of, scope_words, standing_words, still_differs
+from core.commands._standing import armed, cancel_actions, standing_table
 from core.desk import Desk
 from core.domain.events import Mode, ScopeKind
+from core.domain.modes import lets_through, scope_names
 from core.errors import UserError
+from core.orders.standing import Standing
 from core.reply import Block, Notice, Reply, Text, Tone
 
 
@@ -41,8 +44,19 @@ async def _lifted(desk: Desk, call: Call) -> Reply:
     for entry in stay:
         blocks.append(Notice(text=f"Stays halted until the books agree: {scope_words(entry.scope)}, {entry.reason}.", tone=Tone.WARNING))
     blocks += [Text(text=standing_words(desk, scope)), *mandates_table(desk)]
+    waiting = [item for item in armed(desk) if _goes_on(desk, item)]
+    if waiting:
+        text = "These go on by themselves now: a target rests again, a stop is watched again, and one that is touched still is sent."
+        blocks += [Notice(text=text, tone=Tone.WARNING), standing_table(desk, waiting)]
     again = tuple(revoke_action(state.mandate.id) for state in desk.fold.mandates(now=desk.now()).values() if state.in_force)
-    return Reply(blocks=tuple(blocks), actions=again, cites=recorded.seqs)
+    return Reply(blocks=tuple(blocks), actions=(*again, *cancel_actions(waiting)), cites=recorded.seqs)
+
+
+def _goes_on(desk: Desk, item: Standing) -> bool:
+    """Whether nothing else keeps a standing order from sending."""
+    legs, strategy = item.envelope.legs, item.envelope.strategy
+    mode, _ = desk.mode(account=item.account, strategy=strategy, keys=scope_names(legs))
+    return lets_through(mode, reducing=True, exits=True, automation=True)
 
 
 _PIN = Parameter(name="pin", kind=Kind.SECRET, help="your PIN; asked for where it is left out", positional=False)

@@ -295,6 +295,21 @@ async def test_stop_when_it_closed_the_part_it_was_for_then_it_is_done_and_the_t
     assert [desk.world.order(name).quantity for name in desk.children(target) if desk.world.order(name).leaves] == [1]
 
 
+@simulated
+async def test_unhalt_when_standing_orders_wait_then_they_are_named_with_the_buttons_that_end_them(runtime: SimRuntime) -> None:
+    desk = await holding(runtime)
+    (stop,) = await desk.arm(stop_multiple=Decimal(2))
+    await desk.world.halt()
+    caller = Caller(person="owner", via=Via.LINE, role=PersonRole.OWNER, chat="phone", proved=True)
+    reply = await dispatch(desk.world.desk, Call(command="unhalt", args={}, caller=caller))
+    assert "go on by themselves now" in str(reply.blocks)
+    assert [action.line for action in reply.actions] == [f"cancel {stop}"]
+    await desk.world.halt()
+    await say(desk, "halt", symbol="SPX")
+    reply = await dispatch(desk.world.desk, Call(command="unhalt", args={"symbol": "SPX"}, caller=caller))
+    assert reply.ok and "go on by themselves" not in str(reply.blocks)  # the desk's own halt still stands
+
+
 @pytest.mark.parametrize(("short_bid", "orders"), [(30.0, 0), (40.5, 1)])
 @simulated
 async def test_stop_when_touched_in_a_halt_that_is_lifted_much_later_then_sent_only_if_it_still_is(
