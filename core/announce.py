@@ -135,7 +135,7 @@ def _told(event: Event, outcomes: Sequence[Outcome], books: Books) -> Announceme
 
 def _filled(event: Event, body: Filled, outcomes: Sequence[Outcome], books: Books) -> Announcement | None:
     fill = body.fill
-    order = books.order(fill.client_id or "")
+    order = _order_of(fill, books)
     if order is None:
         what = f"{fill.side.value} {fill.quantity} {_name(fill.instrument)} at {fill.price:.2f}"
         if fill.corrects is not None:
@@ -152,6 +152,12 @@ def _filled(event: Event, body: Filled, outcomes: Sequence[Outcome], books: Book
     if {Outcome.FILLED, Outcome.PARTIAL} & set(outcomes):
         return _even(event, body, order)
     return _corrected(event, fill, order, counts, books) if fill.corrects is not None else None
+
+
+def _order_of(fill: Fill, books: Books) -> Order | None:
+    """The order an execution belongs to; one that another account's broker names is none of it."""
+    order = books.order(fill.client_id or "")
+    return None if order is None or order.account != fill.account else order
 
 
 def _corrected(event: Event, fill: Fill, order: Order, counts: str, books: Books) -> Announcement:
@@ -362,7 +368,7 @@ def revoke_action(mandate: str) -> Action:
 
 def _revocable(news: Announcement, event: Event, books: Books) -> Announcement:
     body = event.body
-    order = books.order((body.fill.client_id if isinstance(body, Filled) else getattr(body, "client_id", None)) or "")
+    order = _order_of(body.fill, books) if isinstance(body, Filled) else books.order(getattr(body, "client_id", None) or "")
     if order is None or order.mandate is None:
         return news
     cancel = () if order.state.terminal else (Action(label="Cancel the order", line=f"cancel {order.client_id}", style="danger"),)

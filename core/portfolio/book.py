@@ -294,6 +294,8 @@ class BookFold:
         if client_id is None:
             return ()
         account = next((key for key, state in self._accounts.items() if client_id in state.orders), None)
+        if isinstance(body, Filled) and account != body.fill.account:
+            return ()  # another account's broker names it: an execution from elsewhere there, and none of this order
         if isinstance(body, Submitting):
             account = account or body.account
             self._opening(body, at)

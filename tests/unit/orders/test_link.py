@@ -7,6 +7,7 @@ from decimal import Decimal
 
 import pytest
 
+from core.announce import Announcement, announce
 from core.app import replay
 from core.domain.accounts import AccountId, Env
 from core.domain.events import AlertRaised, Filled, Mode, ModeSet, Reconciled
@@ -14,7 +15,7 @@ from core.domain.orders import Leg, OrderState, Side
 from core.errors import BrokerRejected, BrokerTimeout, Unavailable
 from core.ports import BrokerOrder, BrokerPosition, BrokerStatus
 from core.runtime import SimRuntime
-from tests.fake_broker import FOR_EVER, World, open_world, reopened, simulated, taken_over
+from tests.fake_broker import FOR_EVER, SECOND, World, open_world, reopened, simulated, taken_over
 from tests.unit.risk.market import PRACTICE, SPREAD, filled, put, sell
 
 SHORT, LONG = SPREAD
@@ -66,6 +67,22 @@ async def test_e9_order_when_its_quantity_was_changed_at_the_broker_then_a_perso
     await world.sender.reconcile()
     (alert,) = await alerts(world)
     assert "it is for 10, you confirmed 1" in alert.text
+
+
+@simulated
+async def test_e9_fill_when_another_accounts_broker_names_an_order_of_ours_then_it_is_external_there_and_the_order_is_untouched(
+    runtime: SimRuntime,
+) -> None:
+    world = await open_world(runtime, accounts=("PRACTICE", "SECOND"))
+    news: list[Announcement] = []
+    world.desk.listen(lambda event, outcomes: news.extend(filter(None, [announce(event, outcomes, world.desk.books)])))
+    await world.send("O1")
+    world.brokers[SECOND].fill(SHORT, 1, "30", exec_id="E1", client_id="O1")
+    await world.desk.senders[SECOND].pump(0)
+    order = world.order("O1")
+    assert (order.state, order.fills) == (OrderState.WORKING, {})
+    assert world.desk.book(SECOND).positions[SHORT.instrument.key].quantity == -1
+    assert f"external:{SECOND}:E1" in [item.key for item in news]
 
 
 # --- connecting ----------------------------------------------------------------------------------------------------------
