@@ -225,10 +225,11 @@ def _sliced(setup: Setup, wish: Wish, base: Limit) -> Sliced:
         if show >= quantity:
             raise UserError(f"Showing {show} of {quantity} hides nothing.", "Name a smaller show=.")
         return Sliced(start=base.start, worst=base.worst, style=style, show=show)
-    minutes = wish.minutes or DEFAULT_MINUTES
+    minutes = DEFAULT_MINUTES if wish.minutes is None else wish.minutes
     parts = min(wish.parts or DEFAULT_PARTS, quantity)
-    if parts < 2:
-        raise UserError("A timed order has at least 2 parts.", "parts=6 minutes=30 is usual.")
+    if parts < 2 or minutes < 1:
+        what = "at least 2 parts" if parts < 2 else f"a duration, and minutes={minutes} is none"
+        raise UserError(f"A timed order has {what}.", "parts=6 minutes=30 is usual.")
     span = open_together([leg.instrument for leg in setup.intent.legs], setup.now)
     if span is None:
         raise UserError("The market is closed; an order in parts is timed within a session.", "Ask again when it is open.")

@@ -14,7 +14,7 @@ from core.dispatch import dispatch
 from core.domain.events import AlertRaised, Mode, StopTriggered
 from core.domain.orders import OrderState
 from core.domain.plans import Slicing, Wish
-from core.errors import BrokerRejected
+from core.errors import BrokerRejected, UserError
 from core.orders.plan_words import standing_words
 from core.orders.ticket import Confirmed
 from core.reply import Reply
@@ -122,6 +122,14 @@ async def test_stop_when_anothers_turn_fails_then_it_is_watched_all_the_same(run
         await desk.world.sender.work()
         await desk.steward.turn()
     assert len(desk.children(second)) == 1
+
+
+@pytest.mark.parametrize(("wish", "said"), [({"minutes": -5}, "minutes=-5 is none"), ({"minutes": 0}, "minutes=0"), ({"parts": 1}, "2 parts")])
+@simulated
+async def test_parts_when_they_have_no_duration_then_refused_in_words(runtime: SimRuntime, wish: dict[str, int], said: str) -> None:
+    desk = await holding(runtime, 4)
+    with pytest.raises(UserError, match=said):
+        await arm(desk, "PO0", 4, slicing=Slicing.TWAP, **wish)
 
 
 # --- a price nobody can see ----------------------------------------------------------------------------------------------
