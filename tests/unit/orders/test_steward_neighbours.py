@@ -124,7 +124,7 @@ async def test_stop_when_anothers_turn_fails_then_it_is_watched_all_the_same(run
     assert len(desk.children(second)) == 1
 
 
-@pytest.mark.parametrize(("wish", "said"), [({"minutes": -5}, "minutes=-5 is none"), ({"minutes": 0}, "minutes=0"), ({"parts": 1}, "2 parts")])
+@pytest.mark.parametrize(("wish", "said"), [({"minutes": -5}, "minutes=-5"), ({"minutes": 0}, "minutes=0"), ({"parts": 1}, "2 parts")])
 @simulated
 async def test_parts_when_they_have_no_duration_then_refused_in_words(runtime: SimRuntime, wish: dict[str, int], said: str) -> None:
     desk = await holding(runtime, 4)
