@@ -17,9 +17,9 @@ from core.domain.orders import Effect, Intent, Leg, TimeInForce
 from core.domain.plans import Bracket, Exits, Limit, Plan, Sliced, Slicing, StopTerms, VolatilityScale, Wish, exit_price
 from core.errors import Unavailable, UserError
 from core.market.view import View
-from core.orders.standing import exits_plan, guard_of, on_step, volume_curve
+from core.orders.standing import bracket_exits, closing_leg, exits_plan, guard_of, on_step, volume_curve
 from core.portfolio.book import Book
-from core.risk.examine import natural_and_mid, net_multiplier
+from core.risk.examine import legs_payoff, natural_and_mid, net_multiplier
 from core.settings import Parameters
 
 ZERO, ONE = Decimal(0), Decimal(1)
@@ -85,12 +85,15 @@ def _bracket(setup: Setup, wish: Wish, base: Limit) -> Bracket:
         _check_loss(loss, name=name, credit=credit)
     _one_stop(wish)
     scale = _scale_iv(setup, wish)
-    return Bracket(
+    plan = Bracket(
         start=base.start, worst=base.worst, target_share=wish.target_share, stop_multiple=wish.stop_multiple, trail_share=wish.trail_share,
         guard_share=setup.settings.number("stop_guard_fraction"), guard_least=setup.settings.number("stop_guard_points"), iv=scale,
         least=setup.settings.number("stop_scale_least") if scale is not None else ONE,
         most=setup.settings.number("stop_scale_most") if scale is not None else ONE,
     )
+    legs = tuple(closing_leg(leg) for leg in setup.intent.legs)
+    _check_reach(legs, bracket_exits(plan, entry=base.start, legs=legs).stop)
+    return plan
 
 
 def _exits(setup: Setup, wish: Wish) -> Exits:
@@ -101,6 +104,7 @@ def _exits(setup: Setup, wish: Wish) -> Exits:
     pays = mid < 0 or (mid == 0 and legs[0].side.sign > 0)
     target = _target(setup, wish, mid, pays=pays)
     stop = _stop(setup, wish, mid, pays=pays)
+    _check_reach(legs, stop)
     if stop is not None and target is not None and stop.level >= target:
         raise UserError("The stop lies on the wrong side of the target.", "A stop is worse than the target.")
     return exits_plan(legs, target=target, stop=stop, now=mid)
@@ -206,6 +210,18 @@ def _check_loss(loss: Decimal | None, *, name: str, credit: bool) -> None:
     if loss <= 0 or (not credit and loss >= 1):
         why = "a debit can only lose what was paid" if loss > 0 else "it must be over 0"
         raise UserError(f"{name}={loss} cannot be: {why}.", f"{name}=2x for a credit, {name}=0.5 for a debit.")
+
+
+def _check_reach(legs: tuple[Leg, ...], stop: StopTerms | None) -> None:
+    """Raise UserError for a stop that no price of the structure touches: 6.00 where closing costs 5.00 at most. One that trails may."""
+    payoff = legs_payoff(legs, 1, net_cash=ZERO)
+    if stop is None or stop.trail is not None or payoff is None or payoff.max_profit is None:
+        return
+    lowest = -payoff.max_profit / net_multiplier(legs)
+    nearest = stop.level if stop.scale is None else max(stop.level, stop.scale.level(stop.level, stop.scale.iv * stop.scale.least))
+    if nearest <= lowest:
+        never = f"costs more than {-lowest:.2f}" if lowest < 0 else f"brings less than {lowest:.2f}"
+        raise UserError(f"A stop at {abs(stop.level):.2f} would never be touched: closing this never {never}.", "Name a nearer one.")
 
 
 def _cost(mid: Decimal) -> str:

@@ -21,7 +21,7 @@ from core.reply import Reply
 from core.runtime import SimRuntime
 from tests.fake_broker import open_world, simulated
 from tests.unit.orders.test_steward import CLOSE, SHORT, Held, holding
-from tests.unit.risk.market import PRACTICE, closing, intent
+from tests.unit.risk.market import PRACTICE, SPREAD, closing, intent
 
 
 async def two_trades(runtime: SimRuntime) -> Held:
@@ -130,6 +130,36 @@ async def test_parts_when_they_have_no_duration_then_refused_in_words(runtime: S
     desk = await holding(runtime, 4)
     with pytest.raises(UserError, match=said):
         await arm(desk, "PO0", 4, slicing=Slicing.TWAP, **wish)
+
+
+@pytest.mark.parametrize(
+    ("wish", "said"),
+    [
+        ({"stop_price": Decimal(51)}, "A stop at 51.00 would never be touched: closing this never costs more than 50.00"),
+        ({"stop_multiple": Decimal(9)}, "A stop at 50.00 would never"),  # sold for 5.00, 50 wide
+        ({"stop_price": Decimal(49)}, ""),
+        ({"trail": Decimal(60)}, ""),  # it comes nearer as the price improves
+    ],
+)
+@simulated
+async def test_stop_when_no_price_can_touch_it_then_refused_with_the_number(
+    runtime: SimRuntime, wish: dict[str, Decimal], said: str,
+) -> None:
+    desk = await holding(runtime)
+    asked = intent(CLOSE, 1, trade_id="PO0", quantity_said=True, wish=Wish(**wish))  # type: ignore[arg-type]
+    if said:
+        with pytest.raises(UserError, match=said):
+            await desk.shop.card(asked)
+    else:
+        assert (await desk.shop.card(asked)).ok
+
+
+@simulated
+async def test_bracket_when_no_price_can_touch_its_stop_then_refused_before_anything_is_opened(runtime: SimRuntime) -> None:
+    desk = Held(await open_world(runtime))
+    desk.price(30.0)
+    with pytest.raises(UserError, match="would never be touched"):
+        await desk.shop.card(intent(SPREAD, 1, quantity_said=True, wish=Wish(stop_multiple=Decimal(10))))
 
 
 # --- a price nobody can see ----------------------------------------------------------------------------------------------
