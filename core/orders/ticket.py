@@ -42,6 +42,7 @@ from core.orders.card import draw_card
 from core.orders.planning import Setup, plan_for
 from core.orders.plausible import words
 from core.orders.standing import Standing, same_holding
+from core.orders.states import Order
 from core.portfolio.book import Book
 from core.ports import Preview
 from core.reply import Reply
@@ -247,7 +248,8 @@ def standing_roles(plan: Plan) -> tuple[StandingRole, ...]:
 def in_the_way(book: Book, intent: Intent) -> tuple[str, ...]:
     """Own working orders that an order sent to close must not meet: resting exits of what it closes, and orders on the other side.
 
-    They are cancelled, and proved so, before it is sent. A plan that only waits cancels nothing.
+    They are cancelled, and proved so, before it is sent. A plan that only waits cancels nothing, and exits of another trade of the same
+    contracts stay where enough is held for both.
     """
     if intent.effect is Effect.OPEN or (intent.wish is not None and intent.wish.exits):
         return ()
@@ -256,9 +258,30 @@ def in_the_way(book: Book, intent: Intent) -> tuple[str, ...]:
     for order in book.live.values():
         shared = [leg for leg in order.envelope.legs if leg.instrument.key in keys]
         exit_of_it = order.standing_id is not None and all(leg.effect is Effect.CLOSE for leg in order.envelope.legs)
+        exit_of_it = exit_of_it and not (_of_another(book, order, intent) and _enough_for_both(book, intent))
         if shared and (exit_of_it or any(leg.side is not keys[leg.instrument.key] for leg in shared)):
             found.append(order.client_id)
     return tuple(sorted(found))
+
+
+def _of_another(book: Book, order: Order, intent: Intent) -> bool:
+    """Whether an order closes no more than another open trade holds."""
+    trade = book.trades.get(order.trade_id)
+    return intent.trade_id is not None and trade is not None and trade.id != intent.trade_id and order.leaves <= trade.open_units
+
+
+def _enough_for_both(book: Book, intent: Intent) -> bool:
+    """Whether what an intent closes is held beside all that orders of other trades still close."""
+    others = [order for order in book.live.values() if order.trade_id != intent.trade_id]
+    for leg in (leg for leg in intent.legs if leg.effect is Effect.CLOSE):
+        key, held = leg.instrument.key, book.positions.get(leg.instrument.key)
+        claimed = sum(
+            order.leaves * other.ratio
+            for order in others for other in order.envelope.legs if other.instrument.key == key and other.effect is Effect.CLOSE
+        )
+        if held is None or abs(held.quantity) - claimed < abs(leg.contracts(intent.quantity)):
+            return False
+    return True
 
 
 def write_down(desk: Desk, stage: str, ticket_id: str, priced: Priced) -> None:

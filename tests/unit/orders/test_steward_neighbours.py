@@ -57,6 +57,28 @@ async def test_target_when_another_trade_of_the_same_contracts_has_one_then_both
     assert limits == [Decimal("-2.50"), Decimal("-3.00")]
 
 
+@pytest.mark.parametrize(("sold_elsewhere", "stays"), [(0, True), (1, False)])
+@simulated
+async def test_close_when_another_trades_target_rests_then_that_stays_where_enough_is_held(
+    runtime: SimRuntime, sold_elsewhere: int, stays: bool,
+) -> None:
+    desk = await two_trades(runtime)
+    (target,) = await arm(desk, "PO0", target_share=Decimal("0.5"))
+    await desk.turns(3)
+    for number, leg in enumerate(CLOSE[: 2 * sold_elsewhere]):
+        desk.broker.fill(leg, 1, "25", exec_id=f"X{number}", client_id=None)
+    await desk.world.sender.pump(0)
+    await runtime.sleep(70)
+    await desk.shop.card(intent(CLOSE, 1, trade_id="PO1", quantity_said=True))
+    resting = desk.children(target)[0]
+    covered = desk.world.desk.fold.tickets[desk.shop.ticket].drafted.envelope
+    assert covered.instead_of == (() if stays else (resting,))
+    confirmed = await desk.shop.press()
+    assert isinstance(confirmed, Confirmed), confirmed
+    assert (await desk.world.sender.send(confirmed)).state is OrderState.WORKING
+    assert desk.world.state(resting) is (OrderState.WORKING if stays else OrderState.CANCELLED)
+
+
 @simulated
 async def test_stop_when_another_trades_target_rests_on_its_contracts_then_closes_its_own_all_the_same(runtime: SimRuntime) -> None:
     desk = await two_trades(runtime)
