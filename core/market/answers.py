@@ -59,8 +59,9 @@ def checked_chain(chain: Chain, symbol: str) -> Chain:
         spot = math.nan
     if type(chain.spot) is not float or spot != chain.spot:
         chain = replace(chain, spot=spot)
-    if _halted(chain.halted) != chain.halted:
-        chain = replace(chain, halted=_halted(chain.halted))
+    halted = _halted(chain.halted)
+    if type(chain.halted) is not str or halted != chain.halted:
+        chain = replace(chain, halted=halted)
     contracts = _contracts(chain)
     return chain if contracts.all() else chain.select(contracts)
 
@@ -174,7 +175,7 @@ def _plain_quote(quote: Quote) -> Quote:
     last = None if quote.last is None else _number(quote.last)
     halted = _halted(quote.halted)
     same = type(quote.bid) is type(quote.ask) is float and sizes == [quote.bid_size, quote.ask_size] and last == quote.last
-    if same and halted == quote.halted:
+    if same and type(quote.halted) is str and halted == quote.halted:
         return quote
     return replace(quote, bid=bid, ask=ask, bid_size=sizes[0], ask_size=sizes[1], last=last, halted=halted)
 
@@ -182,7 +183,7 @@ def _plain_quote(quote: Quote) -> Quote:
 def _halted(words: object) -> str:
     """The source's words for a halt on one short line; whatever is said that is no words is a halt all the same."""
     if not isinstance(words, str):
-        return "halted" if words else ""
+        return "" if words is None or words is False else "halted"
     line = " ".join("".join(letter if letter.isprintable() else " " for letter in words).split())
     return line[:_LONGEST_HALT] or ("halted" if words else "")
 

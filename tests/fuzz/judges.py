@@ -35,7 +35,7 @@ from tests.fuzz.accounts import ITEMS, PREVIEW
 from tests.fuzz.accounts import bent as bent_report
 from tests.fuzz.harness import Port
 from tests.fuzz.looped import Looped
-from tests.fuzz.markets import CHAINS, SMALL, bent_chain, look_at
+from tests.fuzz.markets import CHAINS, PLAIN, SMALL, bent_chain, look_at
 from tests.fuzz.source import SWAPS, Source
 from tests.fuzz.words import held, stateless
 from tests.unit.risk.market import NOW, PRACTICE, SPREAD
@@ -94,8 +94,9 @@ def _chain(source: Source) -> None:
     made = CHAINS["XSP"]
     wanted = bent_chain(source, made) if source.chance(0.7) else _some(source, made)
     found = answers.checked_chain(wanted, "XSP")
-    columns = [getattr(found, item.name) for item in fields(Chain) if item.name not in ("symbol", "at", "source", "spot")]
+    columns = [getattr(found, item.name) for item in fields(Chain) if item.name not in PLAIN]
     held(len({len(column) for column in columns}) == 1 and type(found.spot) is float, "columns of different lengths")
+    held(type(found.halted) is str and len(found.halted) <= 80, "a halt in no words")
     for row in range(min(len(found), 3)):
         with contextlib.suppress(InstrumentError):  # an adjusted series: its terms are not known by its root
             held(found.option(row).multiplier > 0, "a row of no contract")

@@ -56,7 +56,8 @@ CHAINS = {
     "KO": chain("KO", 48.0, {EXPIRY: "KO"}, step=2, half_spread=0.01, at=NOW, vol=0.2),
 }
 LEVELS = {"SPX": 2900.0, "XSP": 290.0, "SPY": 290.0, "KO": 48.0, "VIX": 15.0}
-COLUMNS = tuple(item.name for item in fields(Chain) if item.name not in ("symbol", "at", "source", "spot"))
+PLAIN = ("symbol", "at", "source", "spot", "halted")
+COLUMNS = tuple(item.name for item in fields(Chain) if item.name not in PLAIN)
 TOLD = (UserError, Unavailable)  # what a view may raise
 
 
@@ -141,6 +142,8 @@ def bent_chain(source: Source, made: Chain) -> Chain:
         match int(source.rng.random() * 8):
             case 0:
                 made = replace(made, spot=source.pick((source.float_(), None, "2900", 0.0)))
+                if source.chance(0.3):
+                    made = replace(made, halted=source.pick((None, 7, True, [1, 2], source.text(), "\n", "x" * 900)))
             case 1:
                 made = replace(made, at=source.instant())
             case 2 if len({len(getattr(made, name)) for name in COLUMNS}) == 1:
