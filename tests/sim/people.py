@@ -61,7 +61,7 @@ class People:
         }
         drawn = {act: weight * rng.choice((0.3, 1.0, 1.0, 2.0)) for act, weight in weights.items()}
         self._acts = {act: habits.get(act.__name__.strip("_"), weight) for act, weight in drawn.items()}
-        self._pace_seconds = rng.choice((0.7, 1.5, 3.0))
+        self._pace_seconds = rng.choice((1.0, 2.0, 4.0))
 
     def act(self) -> float:
         """One act; returns the seconds until the next."""
