@@ -107,8 +107,8 @@ def _around(chain: Chain, centre: float) -> list[int]:
 def _row(chain: Chain, found: ChainMarks, row: int) -> tuple[Cell, ...]:
     usable = bool(chain.usable[row])
     interest = None if chain.open_interest[row] < 0 else int(chain.open_interest[row])
-    spread = float(chain.ask[row] - chain.bid[row])
-    score = judge_liquidity(mid=float(chain.mid[row]), spread=spread, open_interest=interest, index=chain.symbol in INDICES)
+    spread, mid = (float(chain.ask[row] - chain.bid[row]), float(chain.mid[row])) if usable else (math.nan, math.nan)
+    score = judge_liquidity(mid=mid, spread=spread, open_interest=interest, index=chain.symbol in INDICES)
     prices: tuple[Cell, ...] = (from_market(chain.bid[row], CENT), from_market(chain.ask[row], CENT)) if usable else (None, None)
     strike = Decimal(int(chain.strike_milli[row])) / 1000
     return (strike, *prices, _known(found.iv[row]), _known(found.delta[row]), interest, score.score, score.word)

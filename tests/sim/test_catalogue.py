@@ -89,7 +89,7 @@ def test_d1_double_tap_from_two_chats_then_one_order() -> None:
 
 
 def test_d2_press_after_expiry_or_restart_then_refused_with_a_fresh_card() -> None:
-    world = simulated(2, Rates(suspends_per_minute=2.0, crashes_per_minute=4.0), press_old=20.0)
+    world = simulated(1, Rates(suspends_per_minute=2.0, crashes_per_minute=4.0), press_old=20.0)
 
     assert answers(world, "That card had expired") > 0
     assert world.crashes > 0
@@ -154,7 +154,7 @@ def test_e1_ack_lost_after_the_broker_accepted_then_unknown_until_found_and_neve
 
 
 def test_e2_request_lost_before_the_broker_then_declared_absent_on_evidence_only() -> None:
-    world = simulated(1, Rates(request_lost=0.3), steps=700)
+    world = simulated(2, Rates(request_lost=0.3), steps=700)
     absent = [body for body in bodies(world, OrderEnded) if isinstance(body, OrderEnded) and "never had" in body.reason]
 
     assert count(world, "request_lost") > 0
@@ -176,7 +176,7 @@ def test_e4_repeated_and_corrected_executions_then_counted_once() -> None:
 
 
 def test_e5_partial_fills_race_with_price_changes_and_cancels_then_never_more_than_confirmed() -> None:
-    world = simulated(3, Rates(late_report=0.4, cancel_too_late=0.5, refuse_replace=0.3), cancel=5.0)
+    world = simulated(1, Rates(late_report=0.4, cancel_too_late=0.5, refuse_replace=0.3), cancel=5.0)
 
     assert count(world, "cancel_too_late") > 0
     assert any(wire.kind == "replace" for sent in world.monitor.history.intents.values() for wire in sent.wires)
@@ -214,7 +214,7 @@ def test_f1_connection_lost_and_back_then_nothing_leaves_before_the_books_are_co
 
 
 def test_f4_broker_restarts_and_its_numbers_roll_back_then_reconciled() -> None:
-    world = simulated(3, Rates(rolls_per_minute=6.0), steps=700)
+    world = simulated(2, Rates(rolls_per_minute=6.0), steps=700)
 
     assert count(world, "rolls_per_minute") > 1
     assert confirmed_once(world)

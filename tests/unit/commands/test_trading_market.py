@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from dataclasses import replace
+from datetime import UTC, date, datetime
 from decimal import Decimal
 
+import numpy as np
 import pytest
 
+from core.market.chain import Chain
 from core.market.liquidity import judge_liquidity
 from tests.paper_desk import fact, lines, open_desk, say, table, text
 
@@ -47,6 +50,23 @@ async def test_chain_when_asked_then_eight_strikes_around_the_money_for_each_rig
         assert len(rows) == 8
         assert all(isinstance(row[0], Decimal) and abs(row[0] - spot) <= 6 for row in rows)
         assert all(isinstance(row[1], Decimal) and isinstance(row[2], Decimal) and row[1] < row[2] for row in rows)
+
+
+async def test_chain_when_quotes_are_infinite_then_shown_without_prices_and_as_hard_to_trade():
+    desk = await open_desk()
+    (provider,) = desk.reader._providers
+    asked = provider.chain
+
+    async def endless(symbol: str, *, first: date, last: date) -> Chain:
+        chain = await asked(symbol, first=first, last=last)
+        return replace(chain, bid=np.full(len(chain), np.inf), ask=np.full(len(chain), np.inf))
+
+    provider.chain = endless  # type: ignore[method-assign]
+    reply = await say(desk, "chain SPY put expiry=2026-12-18")
+
+    rows = table(reply, "SPY 2026-12-18 puts").rows
+    assert len(rows) == 8
+    assert all(row[1] is None and row[2] is None and row[7] == "poor" for row in rows), rows
 
 
 async def test_chain_when_a_right_is_said_then_only_that_one_with_deltas_falling_with_the_strike():
