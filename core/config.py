@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields, replace
 from datetime import date
 from decimal import Decimal
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
@@ -255,7 +256,7 @@ class SettingsTable:
         """Effective parameters of every plug-in of a family."""
         return {name: self.parameters(family, name) for name in plugins.names(family)}
 
-    @property
+    @cached_property
     def desk(self) -> Parameters:
         """The desk's own settings."""
         return Parameters(values={key.removeprefix("desk."): value for key, value in self.values.items() if key.startswith("desk.")})

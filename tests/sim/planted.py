@@ -62,6 +62,7 @@ SLEEPY = Rates(suspends_per_minute=1.0)
 LATE = Rates(late_report=0.9, expire_order=0.15, disconnects_per_minute=0.3)
 DAYS = Rates(outside_per_minute=4.0, suspends_per_minute=3.0)
 BROKEN = Rates(late_report=0.3, disconnects_per_minute=3.0)
+GLITCHY = Rates(glitches_per_minute=2.0)
 JUMPY = Rates(jumps_per_minute=3.0)
 PARTIAL = Rates(answer_lost=0.5, request_lost=0.2, snapshot_empty=0.5, late_report=0.5, disconnects_per_minute=2.0)
 
@@ -708,7 +709,7 @@ PLANTED: tuple[Planted, ...] = (
     _bug("lets no fill change an order that ended", "10 8", _ends_orders_for_good, Rates(fill_after_end=0.9, expire_order=0.1), press=20.0),
     _bug("does what a model says as long as it reduces", "12", _obeys_the_model),
     _bug("halts the whole desk or nothing", "13", _forgets_the_scope, halt=5.0, press=20.0),
-    _bug("trades on where the books differ", "14", _lets_breaks_stand, Rates(glitches_per_minute=2.0), first_seed=14, press=20.0, steps=1500),
+    _bug("trades on where the books differ", "14", _lets_breaks_stand, GLITCHY, first_seed=14, press=20.0, steps=1500),
     _bug("keeps an unknown order to itself", "18", _keeps_to_itself, LOSSY),
     _bug("believes any quote", "19", _believes_any_quote, Rates(stale_quote=0.5, insane_quote=0.3)),
     _bug("writes an amount as a number", "20 16", _counts_in_floats, Rates(outside_per_minute=5.0)),
