@@ -187,7 +187,7 @@ def trade_capital(intent: Intent, *, kind: AccountKind, view: View, before: Meas
     """Capital an order ties up, for the whole quantity; None where a number it needs is unknown.
 
     Defined risk: the most it can lose. Cash-secured put: strike x multiplier. Shares: their price. Naked: the larger of the requirement
-    and the loss at (-20%, VIX +40). What existing holdings cover, and closing orders that do not reduce: what they add to margin or stress.
+    and the loss at (-20%, VIX +40). What else is covered, and closing orders that do not reduce: what they add to margin or stress.
 
     Example: sell one 2700/2650 put spread for 3.10: (50 - 3.10) x 100 = 4,690 USD.
     """
@@ -201,9 +201,11 @@ def trade_capital(intent: Intent, *, kind: AccountKind, view: View, before: Meas
     payoff = legs_payoff(opening, intent.quantity, net_cash=worst_cash(intent) if whole else ZERO)
     if payoff is not None and payoff.defined_risk and payoff.max_loss is not None:
         return payoff.max_loss
+    secured = _secured_cash(opening, intent, kind)
+    if secured is not None and intent.strategy == _SECURED_STRATEGY:
+        return secured  # what it is sold as: its cash is set aside, whatever else is held
     if no_more_uncovered(before.uncovered, after.uncovered):
         return _increase(before, after, paid=paid)
-    secured = _secured_cash(opening, intent, kind)
     if secured is not None:
         return secured
     own = _with({}, opening, intent.quantity)

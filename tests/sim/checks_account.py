@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from core.domain.accounts import AccountId
 from core.domain.events import Adjusted, CashMoved, Event, Filled, Mode, ModeSet, Reconciled, ScopeKind, Settled, Submitting
-from core.domain.instruments import Equity, Instrument, Option
+from core.domain.instruments import Equity, Instrument
 from core.domain.orders import Effect, Side
 from core.fold import DeskFold
 from core.store.codec import Row
@@ -255,8 +255,6 @@ class RiskReserved(Checker):
         held = self.history.ledgers[body.account].held.values()
         added = worst_at_expiry(plus(held, legs)) - worst_at_expiry(held)
         naked = uncovered(legs) and envelope.strategy != "cash_secured_put"
-        if naked is False and uncovered(legs) and _covered_by(held, legs):
-            return None  # what the longs that are held may cost then, the crash tells
         loss = float(min(alone, added))
         if not naked and loss > worth * float(self._capital_fraction) * SLACK:
             return f"{body.client_id} ties up {loss:.0f}, over {self._capital_fraction} of {worth:.0f}"
@@ -320,21 +318,6 @@ class RiskReserved(Checker):
     def _worth(self, account: AccountId) -> float:
         exchange = self.history.exchanges[account]
         return net_worth(exchange.market, exchange.cash, exchange.held.values())
-
-
-def _covered_by(held: Iterable[Holding], legs: Iterable[Holding]) -> bool:
-    """Whether spare longs of the same right, that live at least as long, stand against every short sold."""
-    own = list(held)
-    for item, count in legs:
-        if not isinstance(item, Option) or count >= 0:
-            continue
-        kin = (item.underlying, item.right)
-        same = [(other, number) for other, number in own if isinstance(other, Option) and (other.underlying, other.right) == kin]
-        longs = sum(number for other, number in same if number > 0 and other.expiry >= item.expiry)
-        shorts = -sum(number for _, number in same if number < 0)
-        if longs - shorts < -count:
-            return False
-    return True
 
 
 class Modes(Checker):

@@ -227,6 +227,12 @@ def test_capital_when_put_is_secured_then_its_strike() -> None:
     assert capital(sell(put(45, root="KO")), start="0.50", of=cash) == Decimal(4500)
 
 
+def test_capital_when_a_put_is_sold_as_secured_beside_a_long_then_still_its_strike() -> None:
+    long_held = book((put(40, root="KO"), 1))
+    assert capital(sell(put(45, root="KO")), start="0.50", of=long_held, strategy="cash_secured_put") == Decimal(4500)
+    assert capital(sell(put(45, root="KO")), start="0.50", of=long_held) == Decimal(500)  # else what it adds to the margin: 5 wide
+
+
 def test_capital_when_put_is_naked_then_the_larger_of_requirement_and_crash() -> None:
     examined = exam(intent([sell(put(2800))], start="30.00", strategy="naked_put"))
     requirement = examined.after.margin
