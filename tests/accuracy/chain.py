@@ -20,7 +20,7 @@ from tests.accuracy.report import Section
 CHAIN = "spx_spxw_chain_2019-04-25_2019-07-22.csv.xz"
 VIX = "vix_daily_1990-01-02_2026-07-23.csv.xz"
 SNAPSHOT = timedelta(minutes=15)  # before the close
-DTES = ((0, 1), (2, 7), (8, 30), (31, 90), (91, 365), (366, 2000))
+DTES = ((0, 0), (1, 1), (2, 7), (8, 30), (31, 90), (91, 365), (366, 2000))
 PLACES = (("puts under 85 %", 0.0, 0.85), ("85 to 95 %", 0.85, 0.95), ("95 to 98 %", 0.95, 0.98), ("98 to 102 %", 0.98, 1.02),
           ("102 to 105 %", 1.02, 1.05), ("calls over 105 %", 1.05, 99.0))
 FLAT_DAYS = (20.0, 400.0)  # terms whose parity says something about the rate
@@ -111,6 +111,7 @@ def _forward(day: Day, each: Series) -> tuple[float, float] | None:
 
 def _vendor(days: Sequence[Day]) -> list[Section]:
     rows: list[tuple[np.ndarray, ...]] = []
+    last_days: list[np.ndarray] = []  # of each day: the vendor's vols over ours on what expires within minutes
     quotes = without = 0
     for day in days:
         for each in day.series:
@@ -127,6 +128,8 @@ def _vendor(days: Sequence[Day]) -> list[Section]:
                 quotes, without = quotes + int(np.sum(quoted & outside)), without + int(np.sum(quoted & outside & np.isnan(vol)))
                 seen = np.isfinite(vol) & (each.vol[right] > 0.0) & outside & (mid >= 0.05)
                 days_left = np.full(int(seen.sum()), (each.expiry - each.day).days)
+                if each.expiry == each.day and seen.any():
+                    last_days.append(each.vol[right][seen] / vol[seen])
                 found = (each.strike / parity[0], vol, each.vol[right], delta, each.delta[right])
                 rows.append((days_left, *(column[seen] for column in found)))
     dte, place, vol, vendor_vol, delta, vendor_delta = (np.concatenate(column) for column in zip(*rows, strict=True))
@@ -141,11 +144,30 @@ def _vendor(days: Sequence[Day]) -> list[Section]:
                 columns=_heads(), rows=_cells(dte, place, 100.0 * gap, "{:.2f}")),
         Section(title="Delta against the vendor's", text="The same quotes; absolute difference of delta.", columns=_heads(),
                 rows=_cells(dte, place, delta_gap, "{:.4f}")),
+        _last_day(last_days),
     ]
 
 
+def _last_day(ratios: Sequence[np.ndarray]) -> Section:
+    """What the vendor takes for the time left on the last day, as its vols say it: one factor a day for all strikes is a time."""
+    hours = np.array([SNAPSHOT.total_seconds() / 3600.0 / float(np.median(each)) ** 2 for each in ratios])
+    within = np.median([float(np.std(each) / np.median(each)) for each in ratios])
+    early = hours > 2.0
+    text = (
+        f"On what expires that day the vendor's volatilities are ours times one factor for all strikes of a side (it varies by "
+        f"{100 * within:.1f} % within a day, median), and the deltas agree: it counts more time than the quarter of an hour that was left. "
+        f"Its factors mean {np.median(hours[early]):.1f} hours on {early.sum()} of {len(hours)} sides of a day, the earlier ones, and "
+        f"{np.median(hours[~early]):.1f} on the others. Which is right the quotes cannot say; the price is the same."
+    )
+    return Section(title="Volatility on the last day", text=text)
+
+
 def _heads() -> list[str]:
-    return ["strike / forward", *(f"{low} to {high} days" for low, high in DTES)]
+    return ["strike / forward", *(f"{_span(*band)} day{'' if band == (1, 1) else 's'}" for band in DTES)]
+
+
+def _span(low: int, high: int) -> str:
+    return f"{low} to {high}" if low < high else str(low)
 
 
 def _cells(dte: np.ndarray, place: np.ndarray, gap: np.ndarray, form: str) -> list[list[str]]:
@@ -177,7 +199,9 @@ def _parity(days: Sequence[Day]) -> Section:
                 widths.append(width[seen])
         gap, width = np.concatenate(gaps), np.concatenate(widths)
         inside = 100.0 * np.mean(gap <= width)
-        rows.append([f"{first} to {last}", f"{len(gap):,}", f"{np.median(gap):.3f}", f"{np.quantile(gap, 0.95):.3f}", f"{inside:.1f} %"])
+        rows.append([
+            _span(first, last), f"{len(gap):,}", f"{np.median(gap):.3f}", f"{np.quantile(gap, 0.95):.3f}", f"{inside:.1f} %",
+        ])
     text = (
         "Strikes within 5 % of the forward: |call - put - discount x (forward - strike)| at mids, in index points. "
         "The last column: how many stand off by no more than half the bid-ask widths of the two together."
@@ -210,7 +234,7 @@ def _smiles(days: Sequence[Day]) -> list[Section]:
         if each:
             misfit, inside = (np.array(column) for column in zip(*each, strict=True))
             rows.append([
-                f"{band[0]} to {band[1]}", str(len(each)), f"{100 * np.median(misfit):.2f}", f"{100 * np.quantile(misfit, 0.95):.2f}",
+                _span(*band), str(len(each)), f"{100 * np.median(misfit):.2f}", f"{100 * np.quantile(misfit, 0.95):.2f}",
                 f"{100 * np.median(inside):.0f} %",
             ])
     text = (
