@@ -313,6 +313,35 @@ class Dividend:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Split:
+    """From its ex-date on there are `new` shares for `old` ones: 4 for 1, or 3 for 2."""
+
+    symbol: str
+    ex_date: date
+    new: int
+    old: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Earnings:
+    """A company reports."""
+
+    symbol: str
+    day: date
+    when: str  # before_open, after_close, or "" where that is not known
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Headline:
+    """One line of news."""
+
+    at: datetime
+    symbol: str | None  # None: of the whole market
+    text: str
+    source: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class SettlementValue:
     """The published value a series settles on; its absence is `None` (pending), never the close."""
 
@@ -357,6 +386,15 @@ class Provider(Protocol):
 
     async def dividends(self, symbol: str, *, start: date, end: date) -> tuple[Dividend, ...]:
         """Dividends with ex-date in [start, end], as far as known now."""
+
+    async def splits(self, symbol: str, *, start: date, end: date) -> tuple[Split, ...]:
+        """Splits with ex-date in [start, end], as far as announced by now."""
+
+    async def earnings(self, symbol: str, *, start: date, end: date) -> tuple[Earnings, ...]:
+        """Reports due or made within [start, end], as far as known now."""
+
+    async def headlines(self, symbol: str | None, *, since: datetime) -> tuple[Headline, ...]:
+        """News of a symbol after `since`, oldest first; None: of everything."""
 
     async def rate(self, days: int) -> float:
         """Continuously compounded riskless rate for a term of `days`, as a decimal."""

@@ -22,14 +22,17 @@ from core.domain.instruments import Option
 from core.errors import Unavailable
 from core.market.chain import CALL, PUT, Chain
 from core.market.quote import LARGEST_PRICE, SMALLEST_SPOT, Quote
-from core.ports import Bars, Dividend, SettlementValue
+from core.ports import Bars, Dividend, Earnings, Headline, SettlementValue, Split
 
 RATES = (-0.10, 0.50)  # outside, a yield is a mistake of units
 LARGEST_DIVIDEND = 10_000  # a share
+LARGEST_RATIO = 10_000  # of a split
+REPORTED = ("before_open", "after_close", "")
 _EXPIRIES = (date(2000, 1, 1).toordinal(), date(2099, 12, 31).toordinal())
 _STRIKES = (1, 10**8 - 1)  # in thousandths, as a contract's symbol can hold them
 _LONGEST_ROOT = 6
 _LONGEST_HALT = 80
+_LONGEST_HEADLINE = 200
 _BEHIND = timedelta(hours=5)
 _COLUMNS: Mapping[str, npt.DTypeLike] = {
     "root": np.object_, "expiry": np.int64, "right": np.int8, "strike_milli": np.int64, "bid": np.float64, "ask": np.float64,
@@ -87,6 +90,28 @@ def checked_dividends(paid: Iterable[Dividend], symbol: str) -> tuple[Dividend, 
     if not isinstance(paid, tuple | list) or not all(map(_is_dividend, paid)):
         raise Unavailable(f"dividends of {symbol}", why=_senseless(paid))
     return tuple(paid)
+
+
+def checked_splits(found: Iterable[Split], symbol: str) -> tuple[Split, ...]:
+    """Splits that are ratios on days."""
+    if not isinstance(found, tuple | list) or not all(map(_is_split, found)):
+        raise Unavailable(f"splits of {symbol}", why=_senseless(found))
+    return tuple(found)
+
+
+def checked_earnings(found: Iterable[Earnings], symbol: str) -> tuple[Earnings, ...]:
+    """Reports on days; a time of day that is none of the known ones is unknown."""
+    if not isinstance(found, tuple | list) or not all(isinstance(item, Earnings) and _is_day(item.day) for item in found):
+        raise Unavailable(f"reports of {symbol}", why=_senseless(found))
+    return tuple(item if item.when in REPORTED else replace(item, when="") for item in found)
+
+
+def checked_headlines(found: Iterable[Headline]) -> tuple[Headline, ...]:
+    """Single short lines of words with their times, oldest first."""
+    if not isinstance(found, tuple | list) or not all(map(_is_headline, found)):
+        raise Unavailable("headlines", why=_senseless(found))
+    lined = [replace(item, text=_line(item.text)[:_LONGEST_HEADLINE]) for item in found]
+    return tuple(sorted((item for item in lined if item.text), key=lambda item: item.at))
 
 
 def checked_rate(rate: float) -> float:
@@ -163,6 +188,17 @@ def _is_dividend(item: object) -> bool:
     return isinstance(item, Dividend) and _is_day(item.ex_date) and _is_amount(item.amount, most=Decimal(LARGEST_DIVIDEND))
 
 
+def _is_split(item: object) -> bool:
+    if not isinstance(item, Split) or not _is_day(item.ex_date):
+        return False
+    return all(type(part) is int and 1 <= part <= LARGEST_RATIO for part in (item.new, item.old)) and item.new != item.old
+
+
+def _is_headline(item: object) -> bool:
+    known = isinstance(item, Headline) and _is_time(item.at) and isinstance(item.text, str) and isinstance(item.source, str)
+    return known and (item.symbol is None or isinstance(item.symbol, str))
+
+
 def _is_quote(key: object, quote: object) -> bool:
     prices = (quote.bid, quote.ask) if isinstance(quote, Quote) and quote.key == key and _is_time(quote.at) else ()
     return bool(prices) and all(isinstance(price, int | float | np.floating) and not isinstance(price, bool) for price in prices)
@@ -184,8 +220,12 @@ def _halted(words: object) -> str:
     """The source's words for a halt on one short line; whatever is said that is no words is a halt all the same."""
     if not isinstance(words, str):
         return "" if words is None or words is False else "halted"
-    line = " ".join("".join(letter if letter.isprintable() else " " for letter in words).split())
-    return line[:_LONGEST_HALT] or ("halted" if words else "")
+    return _line(words)[:_LONGEST_HALT] or ("halted" if words else "")
+
+
+def _line(words: str) -> str:
+    """Printable words on one line."""
+    return " ".join("".join(letter if letter.isprintable() else " " for letter in words).split())
 
 
 def _plain(price: Any) -> float:

@@ -21,17 +21,20 @@ from core.market.answers import (
     checked_bars,
     checked_chain,
     checked_dividends,
+    checked_earnings,
     checked_expiries,
+    checked_headlines,
     checked_instant,
     checked_quotes,
     checked_rate,
     checked_settlement,
+    checked_splits,
 )
 from core.market.chain import Chain
 from core.market.quote import Quote, session_age_seconds
 from core.market.subscriptions import Subscriptions
 from core.market.view import BarsNeed, ChainNeed, Needs, View
-from core.ports import Bars, Dividend, Provider, SettlementValue, Streaming
+from core.ports import Bars, Dividend, Earnings, Headline, Provider, SettlementValue, Split, Streaming
 from core.runtime import Runtime
 
 __all__ = ["Heartbeat", "Reader", "session_age_seconds"]
@@ -90,6 +93,7 @@ class Reader:
             *(reading.load_chain(symbol, first, last) for symbol, first, last in _merged_chains(needs.chains, reading.session)),
             *(reading.load_bars(symbol, count) for symbol, count in _merged_bars(needs.bars)),
             *(reading.load_dividends(symbol) for symbol in sorted(_paying_underlyings(needs))),
+            *(reading.load_events(symbol) for symbol in sorted(needs.events)),
             reading.load_rate(),
         )
         await reading.load_quotes(needs)
@@ -105,6 +109,24 @@ class Reader:
             contract.underlying, lambda provider: provider.settlement(contract), lambda value: checked_settlement(value, contract)
         )
         return found
+
+    async def splits(self, symbol: str, *, start: date, end: date) -> tuple[Split, ...]:
+        """Splits of a symbol as far as announced."""
+        found, _ = await self.ask(
+            symbol, lambda source: source.splits(symbol, start=start, end=end), lambda found: checked_splits(found, symbol)
+        )
+        return found
+
+    async def earnings(self, symbol: str, *, start: date, end: date) -> tuple[Earnings, ...]:
+        """When a company reports, as far as known; raise Unavailable where nobody knows."""
+        found, _ = await self.ask(
+            symbol, lambda source: source.earnings(symbol, start=start, end=end), lambda found: checked_earnings(found, symbol)
+        )
+        return found
+
+    async def headlines(self, symbol: str | None, *, since: datetime) -> tuple[Headline, ...]:
+        """News of a symbol, or of everything, after `since`."""
+        return (await self.ask(symbol, lambda source: source.headlines(symbol, since=since), checked_headlines))[0]
 
     async def next_instant(self) -> datetime | None:
         """The earliest next instant of a recorded or simulated market; None where time is real or the recording has ended."""
@@ -222,6 +244,8 @@ class _Reading:
         self._chains: dict[str, Chain] = {}
         self._bars: dict[str, Bars] = {}
         self._dividends: dict[str, tuple[Dividend, ...]] = {}
+        self._splits: dict[str, tuple[Split, ...]] = {}
+        self._earnings: dict[str, tuple[Earnings, ...]] = {}
         self._rate: float | None = None
         self._missing: dict[str, str] = {}
         self._labels: dict[str, None] = {}
@@ -229,7 +253,8 @@ class _Reading:
     def view(self) -> View:
         return View(
             at=self.at, session=self.session, label=" + ".join(self._labels) or self._reader.label(), quotes=self._quotes,
-            chains=self._chains, bars=self._bars, dividends=self._dividends, rate=self._rate, missing=self._missing,
+            chains=self._chains, bars=self._bars, dividends=self._dividends, splits=self._splits, earnings=self._earnings,
+            rate=self._rate, missing=self._missing,
         )
 
     async def load_chain(self, symbol: str, first: date, last: date) -> None:
@@ -251,6 +276,18 @@ class _Reading:
                                 lambda found: checked_dividends(found, symbol), missing=f"dividends:{symbol}")
         if paid is not None:
             self._dividends[symbol] = paid
+
+    async def load_events(self, symbol: str) -> None:
+        """Splits and earnings, each missing by itself."""
+        start, end = self.session - _DIVIDEND_SPAN, self.session + _DIVIDEND_SPAN
+        splits = await self._load(("splits", symbol, start), symbol, lambda provider: provider.splits(symbol, start=start, end=end),
+                                  lambda found: checked_splits(found, symbol), missing=f"splits:{symbol}")
+        if splits is not None:
+            self._splits[symbol] = splits
+        earnings = await self._load(("earnings", symbol, start), symbol, lambda provider: provider.earnings(symbol, start=start, end=end),
+                                    lambda found: checked_earnings(found, symbol), missing=f"earnings:{symbol}")
+        if earnings is not None:
+            self._earnings[symbol] = earnings
 
     async def load_rate(self) -> None:
         self._rate = await self._load(("rate",), None, lambda provider: provider.rate(_RATE_DAYS), checked_rate, missing="rate")

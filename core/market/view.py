@@ -14,7 +14,7 @@ from core.domain.instruments import Instrument, Option, underlying_instrument
 from core.errors import Unavailable
 from core.market.chain import Chain
 from core.market.quote import SMALLEST_SPOT, Quote, QuoteState, session_age_seconds
-from core.ports import Bars, Dividend
+from core.ports import Bars, Dividend, Earnings, Split
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,9 +41,13 @@ class Needs:
     instruments: frozenset[Instrument] = frozenset()  # quotes; options and underlyings alike
     chains: frozenset[ChainNeed] = frozenset()
     bars: frozenset[BarsNeed] = frozenset()
+    events: frozenset[str] = frozenset()  # symbols whose earnings and splits are wanted
 
     def __or__(self, other: Needs) -> Needs:
-        return Needs(instruments=self.instruments | other.instruments, chains=self.chains | other.chains, bars=self.bars | other.bars)
+        return Needs(
+            instruments=self.instruments | other.instruments, chains=self.chains | other.chains, bars=self.bars | other.bars,
+            events=self.events | other.events,
+        )
 
     @classmethod
     def of_symbols(cls, *symbols: str) -> Needs:
@@ -78,6 +82,8 @@ class View:
     chains: Mapping[str, Chain]
     bars: Mapping[str, Bars] = field(default_factory=dict)
     dividends: Mapping[str, tuple[Dividend, ...]] = field(default_factory=dict)
+    splits: Mapping[str, tuple[Split, ...]] = field(default_factory=dict)  # of what `Needs.events` asks for, like earnings
+    earnings: Mapping[str, tuple[Earnings, ...]] = field(default_factory=dict)
     rate: float | None = None  # continuously compounded, about one month
     missing: Mapping[str, str] = field(default_factory=dict)  # key -> why
     _marks: dict[str, OptionMark] = field(default_factory=dict, repr=False, compare=False)

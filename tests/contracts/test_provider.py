@@ -18,6 +18,7 @@ from core.domain import listing
 from core.domain.calendar import last_trade_at, session, settlement_at
 from core.domain.instruments import Equity, Option, Right, underlying_instrument
 from core.errors import UserError
+from core.market.answers import checked_splits
 from core.market.chain import Chain
 from core.ports import Provider
 
@@ -218,6 +219,16 @@ async def test_dividends_when_asked_then_within_the_dates_and_positive(stage: St
     found = await stage.provider.dividends(stage.symbol, start=start, end=end)
 
     assert all(start <= one.ex_date <= end and one.amount > 0 for one in found)
+
+
+async def test_splits_when_asked_then_within_the_dates(stage: Stage) -> None:
+    today = exchange_date(stage.clock.now())
+    start, end = today - timedelta(days=400), today + timedelta(days=400)
+
+    found = await stage.provider.splits(stage.symbol, start=start, end=end)
+
+    assert checked_splits(found, stage.symbol) == found
+    assert all(start <= one.ex_date <= end for one in found)
 
 
 async def test_rate_when_asked_then_a_plausible_decimal(stage: Stage) -> None:

@@ -33,7 +33,7 @@ from core.market.providers import recorded
 from core.market.quote import Quote
 from core.market.reader import Reader
 from core.market.view import BarsNeed, ChainNeed, Needs, View
-from core.ports import Bars, Dividend, ProviderCapabilities, SettlementValue
+from core.ports import Bars, Dividend, Earnings, Headline, ProviderCapabilities, SettlementValue, Split
 from core.risk.exam import Exam
 from core.risk.examine import examine
 from core.risk.gate import judge
@@ -119,6 +119,18 @@ class Hostile:
         made = Dividend(symbol=symbol, ex_date=date(2019, 5, 20), amount=Decimal("0.40"))
         bent = self.source.bent(made, swaps=self.source.chance(0.2))
         return self.source.pick(((), (made,), (made, bent), (replace(made, amount=self.source.decimal()),)))
+
+    async def splits(self, symbol: str, *, start: date, end: date) -> tuple[Split, ...]:
+        made = Split(symbol=symbol, ex_date=date(2019, 5, 20), new=4, old=1)
+        return self.source.pick(((), (made,), (made, self.source.bent(made, swaps=self.source.chance(0.2)))))
+
+    async def earnings(self, symbol: str, *, start: date, end: date) -> tuple[Earnings, ...]:
+        made = Earnings(symbol=symbol, day=date(2019, 5, 20), when="after_close")
+        return self.source.pick(((), (made,), (made, self.source.bent(made, swaps=self.source.chance(0.2)))))
+
+    async def headlines(self, symbol: str | None, *, since: datetime) -> tuple[Headline, ...]:
+        made = Headline(at=NOW, symbol=symbol, text="SPX falls", source="fuzz")
+        return self.source.pick(((), (made,), (made, self.source.bent(made, swaps=self.source.chance(0.2)))))
 
     async def rate(self, days: int) -> float:
         return 0.02 if not self._bent() else self.source.pick((*FLOATS, None, "0.02"))  # type: ignore[arg-type]

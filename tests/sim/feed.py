@@ -13,7 +13,7 @@ from core.domain.instruments import Instrument, Option
 from core.errors import Unavailable, UserError
 from core.market.chain import Chain
 from core.market.quote import Quote
-from core.ports import Bars, Dividend, ProviderCapabilities, SettlementValue
+from core.ports import Bars, Dividend, Earnings, Headline, ProviderCapabilities, SettlementValue, Split
 from core.runtime import Runtime
 from tests.sim.faults import Faults
 from tests.sim.market import LISTED, RATE, SYMBOLS, Market
@@ -75,6 +75,15 @@ class FakeProvider:
         return None
 
     async def dividends(self, symbol: str, *, start: date, end: date) -> tuple[Dividend, ...]:
+        return ()
+
+    async def splits(self, symbol: str, *, start: date, end: date) -> tuple[Split, ...]:
+        return ()
+
+    async def earnings(self, symbol: str, *, start: date, end: date) -> tuple[Earnings, ...]:
+        return ()
+
+    async def headlines(self, symbol: str | None, *, since: datetime) -> tuple[Headline, ...]:
         return ()
 
     async def rate(self, days: int) -> float:

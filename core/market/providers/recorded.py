@@ -30,7 +30,7 @@ from core.market.providers._rates import curve_rate, parity_rate
 from core.market.providers._settling import PUBLICATION, Settlements
 from core.market.providers._snapshots import Snapshot, chain_of, ended, instant_of, on_sessions
 from core.market.quote import Quote
-from core.ports import Bars, Dividend, ProviderCapabilities, SettlementValue
+from core.ports import Bars, Dividend, Earnings, Headline, ProviderCapabilities, SettlementValue, Split
 from core.runtime import Runtime
 
 NAME = "recorded"
@@ -166,6 +166,20 @@ class RecordedProvider:
         last = min(end, exchange_date(self._clock.now()))
         paid = self._recording.dividends.get(symbol, ())
         return tuple(Dividend(symbol=symbol, ex_date=day, amount=Decimal(amount)) for day, amount in paid if start <= day <= last)
+
+    async def splits(self, symbol: str, *, start: date, end: date) -> tuple[Split, ...]:
+        """None: recordings hold no splits, and one known of would have changed the contracts in it."""
+        self._known_symbol(symbol)
+        return ()
+
+    async def earnings(self, symbol: str, *, start: date, end: date) -> tuple[Earnings, ...]:
+        """Not in a recording, which is not the same as no report."""
+        self._known_symbol(symbol)
+        raise Unavailable(f"reports of {symbol}", why="the recording has none")
+
+    async def headlines(self, symbol: str | None, *, since: datetime) -> tuple[Headline, ...]:
+        """Not in a recording."""
+        raise Unavailable("headlines", why="the recording has none")
 
     async def rate(self, days: int) -> float:
         """From the last published yield curve; without a recent one, what put-call parity of a European chain implies."""

@@ -29,7 +29,7 @@ from core.market.providers._sim_noise import Noise
 from core.market.providers._sim_paths import ANNOUNCED, FIRST, Moment, Paths
 from core.market.providers._sim_surface import rate
 from core.market.quote import Quote
-from core.ports import Bars, Dividend, ProviderCapabilities, SettlementValue
+from core.ports import Bars, Dividend, Earnings, Headline, ProviderCapabilities, SettlementValue, Split
 from core.runtime import Runtime
 
 T = TypeVar("T")
@@ -143,6 +143,15 @@ class SimulatedProvider:
     async def dividends(self, symbol: str, *, start: date, end: date) -> tuple[Dividend, ...]:
         _check(symbol)
         return await self._off_loop(self._dividends, symbol, start, end, self._clock.now())
+
+    async def splits(self, symbol: str, *, start: date, end: date) -> tuple[Split, ...]:
+        return ()
+
+    async def earnings(self, symbol: str, *, start: date, end: date) -> tuple[Earnings, ...]:
+        return ()
+
+    async def headlines(self, symbol: str | None, *, since: datetime) -> tuple[Headline, ...]:
+        return ()
 
     async def rate(self, days: int) -> float:
         return rate(days)

@@ -17,15 +17,18 @@ from core.market.answers import (
     checked_bars,
     checked_chain,
     checked_dividends,
+    checked_earnings,
     checked_expiries,
+    checked_headlines,
     checked_instant,
     checked_quotes,
     checked_rate,
     checked_settlement,
+    checked_splits,
 )
 from core.market.quote import Quote, QuoteState, session_age_seconds
 from core.market.view import View
-from core.ports import Bars, Dividend, SettlementValue
+from core.ports import Bars, Dividend, Earnings, Headline, SettlementValue, Split
 from tests.unit.risk.market import EXPIRY, FAR, NOW, SPREAD, chain, put
 
 KO = chain("KO", 48.0, {EXPIRY: "KO"}, step=5, half_spread=0.01, at=NOW)
@@ -149,6 +152,36 @@ def test_other_answers_when_they_make_no_sense_then_unavailable() -> None:
     ):  # fmt: skip
         with pytest.raises(Unavailable):
             refuse()
+
+
+def test_splits_when_one_is_no_ratio_then_unavailable_and_sound_ones_pass() -> None:
+    made = Split(symbol="KO", ex_date=DAYS[0], new=3, old=2)
+
+    assert checked_splits([made], "KO") == (made,)
+    for wrong in (replace(made, new=0), replace(made, old=3), replace(made, new=1.5), replace(made, ex_date=NOW), "4:1"):  # type: ignore[arg-type]
+        with pytest.raises(Unavailable, match="splits of KO"):
+            checked_splits([wrong], "KO")  # type: ignore[list-item]
+
+
+def test_earnings_when_the_time_of_day_is_no_known_one_then_unknown_and_no_day_is_refused() -> None:
+    made = Earnings(symbol="KO", day=DAYS[0], when="after_close")
+
+    assert checked_earnings([made, replace(made, when="noon")], "KO") == (made, replace(made, when=""))
+    with pytest.raises(Unavailable, match="reports of KO"):
+        checked_earnings([replace(made, day="soon")], "KO")  # type: ignore[arg-type]
+
+
+def test_headlines_when_they_hold_several_lines_then_each_is_one_short_line_and_the_oldest_first() -> None:
+    made = Headline(at=NOW, symbol=None, text="Stocks\nfall\x1b[2J " + "x" * 300, source="wire")
+    older = replace(made, at=NOW - timedelta(hours=1), text="calm")
+
+    found = checked_headlines([made, older, replace(made, text="\n")])
+
+    assert [item.at for item in found] == [older.at, NOW]
+    assert found[1].text.startswith("Stocks fall [2J xxx")
+    assert len(found[1].text) == 200
+    with pytest.raises(Unavailable, match="headlines"):
+        checked_headlines([replace(made, at=NOW.replace(tzinfo=None))])
 
 
 def test_age_when_a_quote_is_years_old_then_counts_as_one_year() -> None:

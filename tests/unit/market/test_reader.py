@@ -20,7 +20,7 @@ from core.market.providers import recorded
 from core.market.quote import Quote
 from core.market.reader import Reader
 from core.market.view import BarsNeed, ChainNeed, Needs, View
-from core.ports import Bars, Dividend, ProviderCapabilities, SettlementValue
+from core.ports import Bars, Dividend, Earnings, Headline, ProviderCapabilities, SettlementValue, Split
 from core.runtime import SimLoop, SimRuntime
 
 T = TypeVar("T")
@@ -73,6 +73,15 @@ class Source:
 
     async def dividends(self, symbol: str, *, start: date, end: date) -> tuple[Dividend, ...]:
         return await self._give("dividends", self._inner.dividends(symbol, start=start, end=end))
+
+    async def splits(self, symbol: str, *, start: date, end: date) -> tuple[Split, ...]:
+        return await self._give("splits", self._inner.splits(symbol, start=start, end=end))
+
+    async def earnings(self, symbol: str, *, start: date, end: date) -> tuple[Earnings, ...]:
+        return await self._give("earnings", self._inner.earnings(symbol, start=start, end=end))
+
+    async def headlines(self, symbol: str | None, *, since: datetime) -> tuple[Headline, ...]:
+        return await self._give("headlines", self._inner.headlines(symbol, since=since))
 
     async def rate(self, days: int) -> float:
         return await self._give("rate", self._inner.rate(days))
@@ -302,3 +311,26 @@ def test_mark_when_read_through_a_view_then_from_its_own_chain() -> None:
     assert view.mark(LISTED) is mark  # worked out once a view
 
 
+
+
+def test_view_when_events_are_needed_then_splits_are_there_and_unknown_earnings_are_named() -> None:
+    bench = Bench("one")
+
+    view = bench.view(Needs(events=frozenset({"ZZZ"})))
+
+    assert view.splits == {"ZZZ": ()}
+    assert view.earnings == {}
+    assert view.missing["earnings:ZZZ"] == "reports of ZZZ is not available: the recording has none"
+    assert bench.view(CHAIN).splits == {}
+
+
+def test_events_when_asked_for_by_themselves_then_the_source_answers() -> None:
+    bench = Bench("one")
+
+    splits = bench.runtime.run(bench.reader.splits("ZZZ", start=date(2024, 1, 1), end=date(2024, 12, 31)))
+
+    assert splits == ()
+    with pytest.raises(Unavailable, match="reports of ZZZ"):
+        bench.runtime.run(bench.reader.earnings("ZZZ", start=date(2024, 1, 1), end=date(2024, 12, 31)))
+    with pytest.raises(Unavailable, match="headlines"):
+        bench.runtime.run(bench.reader.headlines(None, since=FIRST))
