@@ -209,7 +209,7 @@ class Config:
     provider_options: Mapping[str, Any] = field(default_factory=dict)
     watch_list: tuple[str, ...] = ("SPX", "XSP", "SPY")
     settings: Mapping[str, Value] = field(default_factory=dict)
-    fee_schedule: str = "us_retail"
+    fee_schedule: str = "ibkr"
     database: str | None = None  # the address of a PostgreSQL database; None: files in the data directory
     path: str = ""
 
@@ -334,7 +334,7 @@ def parse_config(plain: Mapping[str, Any], *, path: str = "") -> Config:
     if not isinstance(watch, list) or not all(isinstance(item, str) and re.fullmatch(r"[A-Z][A-Z0-9.]{0,6}", item) for item in watch):
         errors.append("watch_list must be a list of upper-case symbols such as [SPX, SPY]")
         watch = []
-    fees = plain.get("fees", "us_retail")
+    fees = plain.get("fees", "ibkr")
     if fees not in plugins.names("fees"):
         errors.append(f"fees must be one of {', '.join(plugins.names('fees'))}, not {shown(fees)}")
     settings = _settings(plain.get("settings", {}), errors)

@@ -41,7 +41,7 @@ class Parameters:
     for; latency_seconds: how long the exchange takes to answer; early_assignment: holders exercise where waiting pays them nothing;
     liquidates: positions of an account short of margin are closed."""
 
-    fees: str = "us_retail"
+    fees: str = "ibkr"
     partial_fills: bool = True
     unknown_size: int = 50
     latency_seconds: float = 0.0
@@ -109,9 +109,12 @@ class Floor:
 
     def _fills(self, order: PaperOrder, found: Match, at: datetime) -> list[Fill]:
         legs = order.envelope.legs
-        before = [_execution(fill) for fill in self.ledger.fills_of(order.client_id)]
+        opens = {leg.instrument.key: leg.effect is Effect.OPEN for leg in legs}
+        before = [_execution(fill, opens=opens.get(fill.instrument.key, True)) for fill in self.ledger.fills_of(order.client_id)]
         new = [
-            Execution(instrument=leg.instrument, side=leg.side, quantity=leg.ratio * found.units, price=price)
+            Execution(
+                instrument=leg.instrument, side=leg.side, quantity=leg.ratio * found.units, price=price, opens=leg.effect is Effect.OPEN,
+            )
             for leg, price in zip(legs, found.prices, strict=True)
         ]
         fees = order_fees(self._schedule, [*before, *new])[len(before):]
@@ -289,8 +292,8 @@ def report(order: PaperOrder, reason: str = "") -> OrderReport | BrokerOrder:
     return OrderReport(client_id=order.client_id, broker_ref=order.ref, status=order.status, limit=order.limit, reason=reason)
 
 
-def _execution(fill: Fill) -> Execution:
-    return Execution(instrument=fill.instrument, side=fill.side, quantity=fill.quantity, price=fill.price)
+def _execution(fill: Fill, *, opens: bool) -> Execution:
+    return Execution(instrument=fill.instrument, side=fill.side, quantity=fill.quantity, price=fill.price, opens=opens)
 
 
 def public(order: PaperOrder) -> BrokerOrder:

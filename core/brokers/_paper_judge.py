@@ -100,7 +100,9 @@ class Judge:
         """Fees of the whole order at today's prices."""
         prices = natural_prices(legs, market) or tuple(_DEAR for _ in legs)
         done = [
-            Execution(instrument=leg.instrument, side=leg.side, quantity=leg.ratio * quantity, price=price)
+            Execution(
+                instrument=leg.instrument, side=leg.side, quantity=leg.ratio * quantity, price=price, opens=leg.effect is Effect.OPEN,
+            )
             for leg, price in zip(legs, prices, strict=True)
         ]
         return sum(order_fees(self._schedule, done), Decimal(0))

@@ -6,7 +6,7 @@ worse price than the limit, and no more than the quoted size, once per quote. Th
 fees are those of the chosen schedule. Expired positions settle on the published value; without one they stay pending.
 
 Example: sell 1 SPXW put spread, 2700 quoted 6.50 at 6.70 and 2650 quoted 3.90 at 4.10. Natural is 6.50 - 4.10 = +2.40 (you receive 240
-USD). A limit of +2.40 or less fills at +2.40; +2.45 waits. The margin is 5,000 USD (50 wide x 100), the fee of `us_retail` 2.56 USD.
+USD). A limit of +2.40 or less fills at +2.40; +2.45 waits. The margin is 5,000 USD (50 wide x 100), the fee of `ibkr` 2.56 USD.
 """
 
 from __future__ import annotations

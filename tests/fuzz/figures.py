@@ -51,16 +51,16 @@ CONFIG: dict[str, Any] = {
     "market": {"provider": "simulated", "speed": 10, "seed": 7, "start": date(2026, 11, 20)},
     "watch_list": ["SPX", "XSP", "BRK.B"],
     "settings": {"rules.capital.max_fraction": 0.05, "desk.walk_steps": 5, "desk.guard_fraction": "10%"},
-    "fees": "us_retail",
+    "fees": "ibkr",
     "database": "postgresql://desk@127.0.0.1:5432/desk",
 }
 CONFIG_TEXTS = tuple(text.encode() for text in (
     yaml.safe_dump(CONFIG), "accounts: [{name: a, broker: paper, id: A, env: paper, kind: cash}]\n", "? [a, b]\n: {c: d}\n", "&a [*a]\n",
     "settings: {rules.capital.max_fraction: 0.05, rules.capital.max_fraction: 0.2}\n", "!!python/object/apply:os.system ['true']\n",
-    "market: {start: 2026-11-20, speed: .nan}\n<<: {fees: us_retail}\n", "accounts: &x\n- {name: 1e3, id: 0o17, kind: ~}\n- *x\n",
+    "market: {start: 2026-11-20, speed: .nan}\n<<: {fees: ibkr}\n", "accounts: &x\n- {name: 1e3, id: 0o17, kind: ~}\n- *x\n",
     "a: &a [lol, lol, lol]\n" + "".join(f"{name}: &{name} [{', '.join([f'*{before}'] * 9)}]\n" for before, name in pairwise("abcdefghi")),
     f"market: {{seed: 0x{'f' * 9_000}}}\n", f"market: {{seed: 1{':59' * 300}}}\n", f"fees: {'x' * 1_100}\n", "[" * 700, "{a: " * 400,
-    "watch_list: [S\u200bPX, \u202eYPS, ſPX]\n", "---\nfees: us_retail\n---\nfees: us_retail\n", "\ufefffees: us_retail\n", "fees: \0\n",
+    "watch_list: [S\u200bPX, \u202eYPS, ſPX]\n", "---\nfees: ibkr\n---\nfees: ibkr\n", "\ufefffees: ibkr\n", "fees: \0\n",
     "watch_list: &w [SPX]\nwatch_list: *w\n", "market: {speed: 1e400}\n", "market: {speed: '٣'}\n", "settings: {desk.walk_steps: ٣}\n",
     f"#{'x' * 100_001}\n",
 ))

@@ -14,7 +14,7 @@ from core.domain.instruments import SERIES, Delivery, Equity, Instrument, Right
 from core.domain.listing import option
 from core.domain.orders import Side
 from core.fees import Band, Execution, components, fees, order_fees, rate
-from core.fees.us_retail import schedule
+from core.fees.ibkr import schedule
 
 BUY, SELL = Side.BUY, Side.SELL
 MAY = date(2019, 5, 17)

@@ -1,9 +1,10 @@
-"""A US retail options schedule as published by Interactive Brokers (up to 10,000 contracts a month, smart-routed), with pass-through fees.
+"""Interactive Brokers, United States: its published fixed rates (up to 10,000 contracts a month, smart-routed), with pass-through fees.
 
 Commission 0.65 USD a contract (0.50 for premiums under 0.10, 0.25 under 0.05), at least 1.00 USD an order. Passed through: options
 regulatory fee 0.02685, OCC clearing 0.02 (at most 55.00 an execution), on sales the FINRA trading activity fee of 0.00279 and the SEC fee
 of 8 USD a million (not on index options), and Cboe's customer fees for its own index options by premium. Shares cost 0.005, at least 1.00
-USD an order and at most 1% of their value. Pass-through rates change several times a year: the figures are of the date below.
+USD an order and at most 1% of their value. Exercise and assignment are free. Pass-through rates change several times a year: the figures
+are of the date below.
 
 Example: selling 1 SPXW put at 6.50 and buying 1 at 4.10 in one order. Commission 2 x 0.65 = 1.30, above the minimum of 1.00, of which the
 first execution carries 1.00. Sale: 1.00 + 0.02685 + 0.02 + 0.58 (Cboe) + 0.00279 = 1.62964, charged 1.63. Purchase: 0.30 + 0.02685 + 0.02
@@ -18,7 +19,7 @@ from typing import Final
 
 from core.fees import Band, Schedule
 
-NAME = "us_retail"
+NAME = "ibkr"
 
 
 def _bands(*steps: tuple[str | None, str]) -> tuple[Band, ...]:
