@@ -2,6 +2,7 @@
 # make run FAST=1 adds the compiled pricing. make accuracy DESK_REAL_DATA=DIR writes docs/accuracy.md anew.
 # make bench BENCH="store growth" measures only those, and growth up to a million events.
 # make fuzz feeds a million malformed inputs to all ports; SEED=1 INPUTS=50000 PORT="halt file" so many to that one.
+# make years YEARS=10 trades ten years on the simulated market and works them out a second time from plain files.
 # PYTHON=python3.12 picks an interpreter, ARGS="do status" goes to `python -m bot`, PYTEST_ARGS="-n 2 tests/unit" to pytest.
 export OMP_NUM_THREADS := 1
 export OMP_WAIT_POLICY := passive
@@ -19,8 +20,10 @@ INPUTS ?=
 PORT ?=
 MUTANTS ?=
 CYCLES ?= 500
+YEARS ?= 1
+SEEDS ?= 1
 
-.PHONY: run test lint bench accuracy sim fuzz mutants lock clean venv venv-dev
+.PHONY: run test lint bench accuracy sim years fuzz mutants lock clean venv venv-dev
 
 run: venv
 	@$(BIN)/python -m bot $(ARGS)
@@ -43,6 +46,9 @@ accuracy: venv-dev
 sim: venv-dev
 	$(BIN)/python -m tests.sim $(if $(SEED),--seed $(SEED)) $(if $(STEPS),--steps $(STEPS)) $(if $(JOBS),--jobs $(JOBS))
 	$(if $(filter 0,$(CYCLES)),,$(BIN)/python -m tests.blackbox --cycles $(CYCLES) $(if $(SEED),--seed $(SEED)))
+
+years: venv-dev
+	$(BIN)/python -m tests.years --years $(YEARS) --seeds $(SEEDS) $(if $(SEED),--seed $(SEED))
 
 fuzz: venv-dev
 	$(BIN)/python -m tests.fuzz $(if $(SEED),--seed $(SEED)) $(if $(INPUTS),--inputs $(INPUTS)) $(if $(PORT),--port "$(PORT)") $(if $(JOBS),--jobs $(JOBS))
