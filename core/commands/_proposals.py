@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from decimal import Decimal
-from types import ModuleType
 from typing import Any
 
 from core import plugins
@@ -16,18 +15,9 @@ from core.domain.instruments import SERIES, Option, Right, combo_tick, plain_num
 from core.domain.money import on_tick, to_tick
 from core.domain.orders import Intent, Limit, Side
 from core.errors import UserError
-from core.market.view import View
+from core.market.view import Needs, View
 
 ANY_PRICE = Limit(start=Decimal(0), worst=Decimal(0))  # a ticket prices every intent anew
-
-
-def strategy_of(name: str) -> ModuleType:
-    """A strategy that is built; raise UserError for one of the table that is not there yet."""
-    built = plugins.names("strategies")
-    if name not in built:
-        words = f"{', '.join(built[:-1])} and {built[-1]}"
-        raise UserError(f"{name} is not built yet; {words} are.", "`help open` shows examples.")
-    return plugins.load("strategies", name)
 
 
 def request_of(args: Mapping[str, Any]) -> Request:
@@ -43,21 +33,27 @@ def request_of(args: Mapping[str, Any]) -> Request:
         symbol=symbol,
         dte=args.get("dte"),
         expiry=args.get("expiry"),
+        far_dte=args.get("far_dte"),
+        far_expiry=args.get("far_expiry"),
         delta=args.get("delta"),
         strikes=tuple(args.get("strikes") or ()),
         width=args.get("width"),
         right=None if right is None else Right(right),
         root=root,
+        side=None if args.get("side") is None else Side(args["side"]),
     )
 
 
 async def ideas_for(desk: Desk, account: AccountId, name: str, request: Request) -> tuple[Idea, ...]:
     """The strategy's ideas for an account at today's market, best first, at least one; raise UserError or Unavailable with the reason."""
-    strategy = strategy_of(name)
+    strategy = plugins.load("strategies", name)
     parameters = desk.settings.parameters("strategies", name)
-    view = await desk.reader.view(strategy.needs(parameters, request, session_date(desk.now())))
-    if request.symbol not in view.chains and not await desk.reader.expiries(request.symbol):
+    needs: Needs = strategy.needs(parameters, request, session_date(desk.now()))
+    view = await desk.reader.view(needs)
+    if needs.chains and request.symbol not in view.chains and not await desk.reader.expiries(request.symbol):
         raise UserError(f"{request.symbol} has no options here.", "`quote` shows its price.")
+    if not needs.chains:
+        await check_symbol(desk, view, request.symbol)
     ideas: tuple[Idea, ...] = strategy.find(view, desk.book(account), parameters, request)
     if not ideas:
         raise UserError(f"{name} finds nothing on {request.symbol} now.", "Name strikes or another expiry.")
@@ -71,15 +67,19 @@ async def check_symbol(desk: Desk, view: View, symbol: str) -> None:
 
 
 def intent_of(idea: Idea, account: AccountId, quantity: int | None) -> Intent:
-    """An opening intent; without a quantity one unit, for the ticket to size by rule."""
+    """An opening intent; without a quantity one unit, or all that what is held is enough for, for the ticket to size by rule."""
+    most = idea.most_units
+    if quantity is not None and most is not None and quantity > most:
+        raise UserError(f"The shares held are enough for {most} x {idea.strategy}, not {quantity}.", f"Ask for {most}, or for fewer.")
     return Intent(
         account=account,
         legs=idea.legs,
-        quantity=quantity or 1,
+        quantity=quantity or most or 1,
         plan=ANY_PRICE,
         strategy=idea.strategy,
         thesis=idea.thesis,
         quantity_said=quantity is not None,
+        most_units=most,
     )
 
 

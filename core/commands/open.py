@@ -7,22 +7,20 @@ from dataclasses import replace
 from typing import Any
 
 from core.command import Access, Call, Command, Kind, Parameter, format_call
-from core.commands._proposals import ideas_for, intent_of, request_of, sells, signed_limit, strategy_of
+from core.commands._proposals import ideas_for, intent_of, request_of, sells, signed_limit
 from core.commands._wishes import OPENING, wish_of
 from core.desk import Desk
 from core.domain.ideas import Idea
 from core.errors import UserError
 from core.orders import ticket
 from core.reply import Action, Notice, Reply, Tone
-from core.strategies._select import WhichSeries
+from core.strategies._expiries import WhichSeries
 
 
 async def run(desk: Desk, call: Call) -> Reply:
     """Find the structure and draft a ticket for it."""
     args = call.args
     account = desk.account(call.caller, args.get("account"))
-    strategy_of(args["strategy"])
-    _refuse_far_legs(args)
     try:
         ideas = await ideas_for(desk, account.id, args["strategy"], request_of(args))
     except WhichSeries as question:
@@ -32,12 +30,6 @@ async def run(desk: Desk, call: Call) -> Reply:
     intent = replace(intent_of(idea, account.id, args.get("quantity")), wish=wish_of(args))
     limit = signed_limit(intent, args.get("limit"), pays=not sells(idea))
     return await ticket.draft(desk, intent, call.caller, limit=limit)
-
-
-def _refuse_far_legs(args: Mapping[str, Any]) -> None:
-    for name in ("far_dte", "far_expiry"):
-        if args.get(name) is not None:
-            raise UserError(f"{name} belongs to calendars and diagonals, not to {args['strategy']}.", "Leave it out.")
 
 
 def _check_side(idea: Idea, side: str | None) -> None:
@@ -57,7 +49,7 @@ COMMAND = Command(
     run=run,
     access=Access.DRAFT,
     parameters=(
-        Parameter(name="strategy", kind=Kind.STRATEGY, required=True, help="such as put_credit_spread, cash_secured_put, naked_put"),
+        Parameter(name="strategy", kind=Kind.STRATEGY, required=True, help="such as put_credit_spread, iron_condor, covered_call, stock"),
         Parameter(name="symbol", kind=Kind.SYMBOL, required=True, help="the underlying, such as SPX; SPXW names the series too"),
         Parameter(name="quantity", kind=Kind.QUANTITY, help="units; left out, the size is set by rule"),
         Parameter(name="expiry", kind=Kind.DATE, help="exact expiry", positional=False),
@@ -66,8 +58,8 @@ COMMAND = Command(
         Parameter(name="far_expiry", kind=Kind.DATE, help="later expiry of a calendar or diagonal", positional=False),
         Parameter(name="far_dte", kind=Kind.INTEGER, help="days to that later expiry", positional=False),
         Parameter(name="right", kind=Kind.CHOICE, choices=("put", "call"), help="put or call", positional=False),
-        Parameter(name="side", kind=Kind.CHOICE, choices=("buy", "sell"), help="buy or sell", positional=False),
-        Parameter(name="delta", kind=Kind.DELTA, help="delta of the short leg, 0.16 or 16", positional=False),
+        Parameter(name="side", kind=Kind.CHOICE, choices=("buy", "sell"), help="buy or sell (shares)", positional=False),
+        Parameter(name="delta", kind=Kind.DELTA, help="delta of the leg sold, or bought for a debit: 0.16 or 16", positional=False),
         Parameter(name="width", kind=Kind.MONEY, help="points between the strikes", positional=False),
         Parameter(name="limit", kind=Kind.MONEY, help="net price per share you want, such as 1.25", positional=False),
         *OPENING,
@@ -80,5 +72,8 @@ COMMAND = Command(
         "open put_credit_spread XSP 2 target=50% stop=2x",
         "open put_credit_spread SPX 20 work=twap parts=5 minutes=20",
         "open cash_secured_put SPY expiry=2026-12-18",
+        "open iron_condor SPX",
+        "open calendar SPY right=call dte=30 far_dte=60",
+        "open stock KO 100 side=buy",
     ),
 )

@@ -79,6 +79,7 @@ class Intent:
     thesis: str = ""
     trade_id: str | None = None  # the open trade a closing intent belongs to
     quantity_said: bool = False  # a person named the number; it is never cut silently
+    most_units: int | None = field(default=None, metadata=SPARSE)  # what it leans on is held for no more units than these
     wish: Wish | None = field(default=None, metadata=SPARSE)  # how it is to be carried out, where a person said so
     instead_of: tuple[str, ...] = field(default=(), metadata=SPARSE)  # own orders cancelled, and proved so, before this one is sent
 

@@ -68,12 +68,42 @@ def describe_legs(legs: tuple[Leg, ...]) -> str:
         return options[0].label
     if len(legs) == 1:
         return f"{legs[0].instrument.key} shares"
-    same = {(option.root, option.expiry, option.right) for option in options}
-    if len(options) == len(legs) == 2 and len(same) == 1 and legs[0].side is not legs[1].side:
-        first, second = options
-        strikes = "/".join(plain_number(option.strike) for option in (first, second))
-        return f"{first.root} {first.expiry.day} {first.expiry:%b %y} {strikes} {first.right.value} spread"
+    if len(options) == len(legs) and len({leg.ratio for leg in legs}) == 1:
+        named = _one_expiry(legs, options) if len({(item.root, item.expiry) for item in options}) == 1 else _two_expiries(legs, options)
+        if named:
+            return named
     return " + ".join(f"{leg.side.value} {getattr(leg.instrument, 'label', leg.instrument.key)}" for leg in legs)
+
+
+def _one_expiry(legs: tuple[Leg, ...], options: list[Option]) -> str:
+    """Spreads, condors, strangles and straddles, nothing for anything else."""
+    first, rights, sides = options[0], {item.right for item in options}, {leg.side for leg in legs}
+    head = f"{first.root} {first.expiry.day} {first.expiry:%b %y}"
+    if len(options) == 2 and len(rights) == 1 and len(sides) == 2:
+        return f"{head} {_strikes(options)} {first.right.value} spread"
+    if len(options) == 2 and len(rights) == 2 and len(sides) == 1:
+        same = options[0].strike == options[1].strike
+        return f"{head} {plain_number(first.strike)} straddle" if same else f"{head} {_strikes(options)} strangle"
+    pairs = {(leg.side, item.right) for leg, item in zip(legs, options, strict=True)}
+    if len(options) == len(pairs) == 4:
+        return f"{head} {_strikes(sorted(options, key=lambda item: item.strike))} iron condor"
+    return ""
+
+
+def _two_expiries(legs: tuple[Leg, ...], options: list[Option]) -> str:
+    """Calendars and diagonals, the near leg first, nothing for anything else."""
+    if len(options) != 2 or options[0].right is not options[1].right or legs[0].side is legs[1].side:
+        return ""
+    near, far = sorted(options, key=lambda item: item.expiry)
+    first, second = (f"{item.expiry.day} {item.expiry:%b %y}" for item in (near, far))
+    root = "" if far.root == near.root else f"{far.root} "
+    if near.strike == far.strike:
+        return f"{near.root} {first} / {root}{second} {plain_number(near.strike)} {near.right.value} calendar"
+    return f"{near.root} {first} {plain_number(near.strike)} / {root}{second} {plain_number(far.strike)} {near.right.value} diagonal"
+
+
+def _strikes(options: list[Option]) -> str:
+    return "/".join(plain_number(option.strike) for option in options)
 
 
 def average_after(held: int, average: Decimal, quantity: int, price: Decimal) -> Decimal:
@@ -120,3 +150,18 @@ def uncovered_short(positions: dict[str, tuple[Instrument, int]], underlying: st
             covered_calls -= used
             shorts[slot] -= used
     return {slot: count for slot, count in shorts.items() if count > 0}
+
+
+def lots_free(positions: dict[str, tuple[Instrument, int]], underlying: str, right: Right) -> int:
+    """Lots of long shares that no short call (or, of puts, no long put) goes with yet.
+
+    `positions` as in `uncovered_short`. Calls that long calls cover, and puts that cover short puts, leave the shares free.
+    """
+    own = {key: pair for key, pair in positions.items() if isinstance(pair[0], Option) and pair[0].underlying == underlying}
+    lot = next((item.multiplier for item, _ in own.values()), 100)
+    shares = sum(count for key, (item, count) in positions.items() if key == underlying and not isinstance(item, Option))
+    if right is Right.CALL:
+        used = sum(count for (_, side), count in uncovered_short(own, underlying).items() if side is Right.CALL)
+    else:
+        used = max(0, sum(count for item, count in own.values() if isinstance(item, Option) and item.right is Right.PUT))
+    return max(0, shares // lot - used)

@@ -17,17 +17,9 @@ from core.domain.orders import Effect, Exits, Leg
 from core.domain.structures import describe_legs
 from core.errors import Unavailable
 from core.market.view import View
-from core.orders.figures import (
-    closed_result,
-    happenings,
-    money,
-    payoff_at,
-    probability_of_profit,
-    structure_liquidity,
-    tax_words,
-)
+from core.orders.card_results import results
+from core.orders.figures import happenings, money, structure_liquidity, tax_words
 from core.orders.plan_words import plan_facts, plan_kind
-from core.pricing.payoff import Payoff
 from core.reply import Action, Block, Cell, Column, Fact, Facts, Format, Notice, Reply, Table, Tone
 from core.risk.exam import Finding, Level, RuleClass
 from core.risk.examine import net_multiplier
@@ -49,7 +41,7 @@ def draw_card(
     """
     blocks: list[Block] = [
         *_notices(priced, mode, lead), _order(ticket_id, priced, again=again), _legs(priced), _price(priced), *_plan(priced),
-        _result(priced), _cost(priced), _before_after(priced), _rules(priced), _events(priced), _tax(priced),
+        results(priced), _cost(priced), _before_after(priced), _rules(priced), _events(priced), _tax(priced),
         _data(priced, now=now, label=label),
     ]
     return Reply(
@@ -218,57 +210,9 @@ def _spelled_out(priced: Priced, price: Decimal) -> str:
     quantity, per_point = priced.envelope.quantity, net_multiplier(priced.envelope.legs)
     if per_point == 1:
         return f"{quantity} x {abs(price):.2f}"
-    noun = {1: "contract", 2: "spread"}.get(len(priced.envelope.legs), "unit")
+    count, sides = len(priced.envelope.legs), {leg.side for leg in priced.envelope.legs}
+    noun = "contract" if count == 1 else "spread" if count == 2 and len(sides) == 2 else "unit"
     return f"{quantity} {noun}{'' if quantity == 1 else 's'} x {per_point} x {abs(price):.2f}"
-
-
-def _result(priced: Priced) -> Facts:
-    if priced.exam.intent.effect is Effect.CLOSE:
-        return _closing_result(priced)
-    plan = priced.envelope.plan
-    best, worst = payoff_at(priced, plan.start), payoff_at(priced, plan.worst)
-    if best is None or worst is None:
-        why = "the legs do not expire on one day"
-        names = ("max profit", "max loss", "break-even", "probability of profit")
-        return Facts(title="At expiry", facts=tuple(Fact(label=name, value=None, note=why) for name in names))
-    facts = [_extreme("max profit", best.max_profit, note="before commission, filled at the start price"), _max_loss(priced, worst)]
-    several = len(best.break_evens) > 1
-    facts += [
-        Fact(label=f"break-even {number}" if several else "break-even", value=level, format=Format.PRICE, note="at the start price")
-        for number, level in enumerate(best.break_evens, 1)
-    ]
-    if not best.break_evens:
-        facts.append(Fact(label="break-even", value="none", note="the result never changes sign"))
-    chance = probability_of_profit(priced, best)
-    note = "risk-neutral, from today's volatility; not a forecast"
-    facts.append(Fact(label="probability of profit", value=chance, format=Format.PERCENT, note=note, source=priced.view.label))
-    return Facts(title="At expiry", facts=tuple(facts))
-
-
-def _closing_result(priced: Priced) -> Facts:
-    if isinstance(priced.envelope.plan, Exits):
-        note = "of what is held, at mid, before commission"
-        value = None if priced.exam.mid is None else closed_result(priced, priced.exam.mid)
-        return Facts(title="Result", facts=(Fact(label="now", value=value, format=Format.MONEY, unit="USD", signed=True, note=note),))
-    plan, note = priced.envelope.plan, "of what is closed, before commission"
-    facts = tuple(
-        Fact(label=name, value=closed_result(priced, price), format=Format.MONEY, unit="USD", signed=True, note=note)
-        for name, price in (("profit or loss", plan.start), ("profit or loss at worst", plan.worst))
-    )
-    return Facts(title="Result", facts=facts)
-
-
-def _extreme(label: str, amount: Decimal | None, *, note: str) -> Fact:
-    if amount is None:
-        return Fact(label=label, value="unlimited", note=note)
-    return Fact(label=label, value=amount, format=Format.MONEY, unit="USD", note=note)
-
-
-def _max_loss(priced: Priced, payoff: Payoff) -> Fact:
-    note = "before commission, filled at the worst price"
-    if payoff.downside_uncovered and payoff.max_loss is not None:
-        note = f"if {priced.exam.intent.underlying} went to zero; {note}"
-    return _extreme("max loss", payoff.max_loss, note=note)
 
 
 def _cost(priced: Priced) -> Facts:

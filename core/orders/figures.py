@@ -5,7 +5,7 @@ Amounts are exact and before commission; probability is an opinion.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from decimal import Decimal
 from typing import TYPE_CHECKING
@@ -13,7 +13,9 @@ from typing import TYPE_CHECKING
 from core.domain.calendar import CalendarError, closure, last_trade_at, monthly_expiry
 from core.domain.holidays import half_days
 from core.domain.instruments import Delivery, Exercise, Index, Option, Settlement, underlying_instrument
+from core.domain.money import ZERO
 from core.domain.orders import Effect, Leg, Side
+from core.domain.structures import Position
 from core.errors import Unavailable
 from core.market.liquidity import Liquidity, judge_liquidity
 from core.market.view import View
@@ -45,6 +47,27 @@ def money(priced: Priced, price: Decimal) -> Decimal:
 def payoff_at(priced: Priced, price: Decimal) -> Payoff | None:
     """The payoff at expiry of the whole order if it fills at a net price; None for several expiries."""
     return legs_payoff(priced.envelope.legs, priced.envelope.quantity, net_cash=money(priced, price))
+
+
+def shares_behind(priced: Priced) -> Position | None:
+    """Of an order that leans on shares: so many of these as it leans on, at their average price; None for any other."""
+    intent = priced.exam.intent
+    position = priced.exam.book.positions.get(intent.underlying)
+    if intent.most_units is None or position is None or position.quantity <= 0:
+        return None
+    wanted = sum(abs(leg.contracts(intent.quantity)) * leg.instrument.multiplier for leg in intent.legs)
+    return replace(position, quantity=min(wanted, position.quantity))
+
+
+def payoff_with(priced: Priced, price: Decimal, shares: Position) -> Payoff | None:
+    """The payoff at expiry of the order together with shares, counted from what these cost."""
+    held = Leg(instrument=shares.instrument, side=Side.BUY, effect=Effect.OPEN, ratio=1)
+    parts = legs_payoff(priced.envelope.legs, priced.envelope.quantity, net_cash=ZERO)
+    own = legs_payoff((held,), shares.quantity, net_cash=ZERO)
+    if parts is None or own is None:
+        return None
+    paid = shares.average_price * shares.quantity
+    return payoffs.expiry_payoff((*parts.legs, *own.legs), net_cash=money(priced, price) - paid)
 
 
 def probability_of_profit(priced: Priced, payoff: Payoff) -> float | None:

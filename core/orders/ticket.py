@@ -427,14 +427,17 @@ async def _preview(desk: Desk, envelope: Envelope) -> tuple[Preview | None, str]
 
 
 def _sized(desk: Desk, priced: Priced) -> int:
-    """Size by rule: the base share of NLV, then what the rules leave of it; at least 1, so that the card can say why not."""
-    capital = priced.exam.capital
+    """Size by rule: the base share of NLV, then what the rules leave of it; at least 1, so that the card can say why not.
+
+    What leans on holdings is no larger than these; where it ties up nothing beside them, it is as large.
+    """
+    capital, intent = priced.exam.capital, priced.exam.intent
     nlv = priced.exam.before.net_liquidation
-    if capital is None or nlv is None:
-        return priced.exam.intent.quantity
-    per_unit = capital / priced.exam.intent.quantity
+    if capital is None or nlv is None or (capital == 0 and intent.most_units is not None):
+        return intent.quantity
+    per_unit = capital / intent.quantity
     base = units_for(capital_per_unit=per_unit * SIZE_CUSHION, net_liquidation=nlv, fraction=desk.settings.desk.number("size_fraction"))
-    return max(1, int(base * priced.verdict.factor))
+    return max(1, min(int(base * priced.verdict.factor), intent.most_units or base))
 
 
 def _spent(desk: Desk, ticket: Ticket) -> str | None:

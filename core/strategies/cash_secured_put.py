@@ -12,10 +12,13 @@ from __future__ import annotations
 from datetime import date
 
 from core.domain.ideas import Idea, Request
+from core.domain.instruments import Right
+from core.domain.orders import Side
 from core.market.view import Needs, View
 from core.portfolio.book import Book
 from core.settings import Parameters, Setting
-from core.strategies._select import put_needs, single_puts
+from core.strategies._expiries import option_needs
+from core.strategies._select import single_ideas
 from core.strategies._settings import delta_setting, exit_settings, expiry_settings
 
 NAME = "cash_secured_put"
@@ -29,9 +32,9 @@ EXAMPLES = ("open cash_secured_put SPY", "open cash_secured_put KO 2 dte=35", "o
 
 def needs(parameters: Parameters, request: Request, today: date) -> Needs:
     """What a view must hold for `find`."""
-    return put_needs(parameters, request, today)
+    return option_needs(parameters, request, today)
 
 
 def find(view: View, book: Book, parameters: Parameters, request: Request) -> tuple[Idea, ...]:
     """Puts that fit the request, best first; raises UserError where none does."""
-    return single_puts(view, parameters, request, strategy=NAME)
+    return single_ideas(view, parameters, request, strategy=NAME, right=Right.PUT, side=Side.SELL)

@@ -13,10 +13,13 @@ from __future__ import annotations
 from datetime import date
 
 from core.domain.ideas import Idea, Request
+from core.domain.instruments import Right
+from core.domain.orders import Side
 from core.market.view import Needs, View
 from core.portfolio.book import Book
 from core.settings import Parameters, Setting
-from core.strategies._select import put_needs, single_puts
+from core.strategies._expiries import option_needs
+from core.strategies._select import single_ideas
 from core.strategies._settings import delta_setting, exit_settings, expiry_settings
 
 NAME = "naked_put"
@@ -30,9 +33,9 @@ EXAMPLES = ("open naked_put XSP", "open naked_put SPX 1 dte=2 delta=0.065", "ope
 
 def needs(parameters: Parameters, request: Request, today: date) -> Needs:
     """What a view must hold for `find`."""
-    return put_needs(parameters, request, today)
+    return option_needs(parameters, request, today)
 
 
 def find(view: View, book: Book, parameters: Parameters, request: Request) -> tuple[Idea, ...]:
     """Puts that fit the request, best first; raises UserError where none does."""
-    return single_puts(view, parameters, request, strategy=NAME)
+    return single_ideas(view, parameters, request, strategy=NAME, right=Right.PUT, side=Side.SELL)

@@ -140,7 +140,7 @@ def test_card_when_a_call_is_naked_then_the_loss_is_unlimited_and_never_blank():
 
 
 def test_card_when_legs_expire_on_different_days_then_the_result_is_unknown_with_the_reason():
-    far = option("SPXW", date(2027, 1, 15), Right.PUT, Decimal(2650))
+    far = option("SPXW", date(2027, 1, 15), Right.CALL, Decimal(2650))
     card = draw(priced(legs(contract("2700"), far)))
 
     assert fact(card, "max loss").value is None and "do not expire on one day" in fact(card, "max loss").note

@@ -17,7 +17,7 @@ from core.market.view import View
 from core.pricing.payoff import PayoffLeg, expiry_payoff
 from core.settings import Parameters, defaults
 from core.strategies import put_credit_spread as strategy
-from core.strategies._select import WhichSeries
+from core.strategies._expiries import WhichSeries
 from tests.hand_market import TODAY, book, chain, view
 
 MONTHLY, WEEKLY, JANUARY = date(2026, 12, 18), date(2026, 12, 31), date(2027, 1, 15)

@@ -97,7 +97,7 @@ def test_naked_put_when_the_strike_is_said_then_exactly_that_is_sold():
 
 @pytest.mark.parametrize(("asked", "sentence"), [
     ({"strikes": (Decimal(655), Decimal(650))}, "has one strike, not 655/650"),
-    ({"width": Decimal(5)}, "one leg and no width"),
+    ({"width": Decimal(5)}, "one strike and no width"),
     ({"expiry": date(2026, 11, 26)}, r"closed \(Thanksgiving\)"),
     ({"strikes": (Decimal("655.5"),)}, "there is no 655.5 put on 2026-11-24; nearest are 655 and 656"),
 ])
