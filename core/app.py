@@ -307,7 +307,7 @@ async def open_app(options: Options, *, note: Callable[[str], None] | None = Non
             await _bind_market(archive, providers[0], options.home, clock)
         runtime.clock = clock
         if errors:
-            config = replace(config, accounts=tuple(book.account for book in fold.books.accounts.values()))
+            config = replace(config, accounts=tuple(book.account for name, book in fold.books.accounts.items() if not name.outside))
         desk = await assemble(
             config=config, runtime=runtime, store=store, archive=archive, token=token, fold=fold, providers=providers,
             halt_reason=lambda: read_halt(options.home), logs=logs, read_only=bool(errors),
@@ -415,7 +415,7 @@ async def assemble(
         desk.senders[account_id] = AccountSender(desk, account_id, broker)
         desk.stewards[account_id] = Steward(desk, desk.senders[account_id])
         desk.lookouts[account_id] = Lookout(desk, desk.senders[account_id])
-    for account_id in desk.books.accounts:
+    for account_id in (name for name in desk.books.accounts if not name.outside):
         desk.kill_checks[account_id] = KillCheck(desk, account_id, desk.senders.get(account_id))
     return desk
 

@@ -19,7 +19,7 @@ from urllib.parse import parse_qsl, urlsplit
 from core import plugins
 from core.config_file import ConfigError as ConfigError
 from core.config_file import read_yaml, shown
-from core.domain.accounts import Account, AccountId, AccountKind, Charter, Env
+from core.domain.accounts import RESERVED, Account, AccountId, AccountKind, Charter, Env
 from core.domain.holidays import FIRST_YEAR, LAST_YEAR
 from core.domain.money import MoneyError, exact
 from core.errors import UserError
@@ -398,6 +398,7 @@ def _account(item: Any, where: str, errors: list[str]) -> Account | None:
     for key in ("name", "id"):
         if isinstance(item.get(key), str) and not re.fullmatch(r"[A-Za-z0-9_-]{1,32}", item[key]):
             errors.append(f"{where}: {key} must be letters, digits and dashes, not {shown(item[key])}")
+    errors += [f"{where}: the {key} {item[key]!r} is reserved" for key in ("name", "id") if str(item.get(key)).lower() in RESERVED]
     if item.get("broker") == "paper" and item.get("env") == "live":
         errors.append(f"{where}: the paper broker cannot be live")
     cash = _amount(item.get("start_cash", 0), f"{where}: start_cash", errors)

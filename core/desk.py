@@ -154,6 +154,12 @@ class Desk:
         self._rules = load_rules(self._settings.all_parameters("rules"))
         self._exits = load_exits(self._settings.values)
 
+    @property
+    def accounts(self) -> tuple[Account, ...]:
+        """The configured accounts, and the one of trades done elsewhere once anything was booked there."""
+        apart = tuple(book.account for name, book in self.books.accounts.items() if name.outside)
+        return (*self.config.accounts, *(account for account in apart if account not in self.config.accounts))
+
     def account(self, caller: Caller | None = None, named: str | None = None) -> Account:
         """The account a call means: by name or id, else the caller's, else the default; raise UserError for an unknown one."""
         wanted = named or (caller.account if caller else None)
@@ -162,10 +168,10 @@ class Desk:
                 raise UserError("No account is open: the configuration has errors.", "`python -m bot doctor` lists them.")
             chosen = self.default_account or self.config.accounts[0].id
             return self.books.accounts[chosen].account
-        for account in self.config.accounts:
+        for account in self.accounts:
             if wanted in (account.name, account.id.id, str(account.id)):
                 return account
-        names = ", ".join(account.name for account in self.config.accounts)
+        names = ", ".join(account.name for account in self.accounts)
         raise UserError(f"There is no account {wanted!r}.", f"There are: {names}.")
 
     def book(self, account: AccountId) -> Book:

@@ -47,7 +47,7 @@ from core.orders.states import Outcome
 from core.portfolio.account import PACKS, SHELVES, AccountState
 from core.portfolio.book import BookFold, Books
 
-MEANING = 9  # raise when a fold comes to mean something else; snapshots of another meaning or shape are rebuilt from the log
+MEANING = 10  # raise when a fold comes to mean something else; snapshots of another meaning or shape are rebuilt from the log
 ALERTS_KEPT = timedelta(days=60)  # longer than anything an alert is about stays open between two of its alerts
 
 
@@ -111,10 +111,11 @@ class Note:
     at: datetime
     text: str
     symbol: str | None
+    trade_id: str | None = None
 
 
 _MARKS = "marks "
-_SHELVES: Mapping[str, Any] = {"tickets": Ticket, "by_client": str, "children": str, "notes": Note}
+_SHELVES: Mapping[str, Any] = {"tickets": Ticket, "by_client": str, "children": str, "notes": Note, "rolls": str}
 
 
 @dataclass(slots=True)
@@ -174,6 +175,7 @@ class DeskFold:
         self._by_client: Shelf[str] = Shelf(str)  # order or standing order -> ticket, by confirmation
         self._children: Shelf[str] = Shelf(str)  # order of a standing order -> ticket
         self._notes: Shelf[Note] = Shelf(Note)
+        self._rolls: Shelf[str] = Shelf(str)  # trade -> the one it continues, by a person's word
         self._marks: dict[str, Shelf[Marked]] = {}
         self.saved_seq: int | None = None  # the event of the last snapshot that was stored; the next one adds to it
 
@@ -238,6 +240,11 @@ class DeskFold:
     def notes(self) -> tuple[Note, ...]:
         """Journal notes, oldest first."""
         return tuple(self._notes.values())
+
+    @property
+    def rolls(self) -> Mapping[str, str]:
+        """Trades that a person said are rolls: trade -> the trade it continues."""
+        return MappingProxyType({trade: before for trade, before in self._rolls.items() if before})
 
     def ticket_of_order(self, client_id: str) -> Ticket | None:
         """The ticket an order came from."""
@@ -421,7 +428,9 @@ class DeskFold:
             desk.config = dict(body.settings)
             desk.policy_version += 1
         elif isinstance(body, NoteWritten):
-            self._notes[str(event.seq)] = Note(at=event.at, text=body.text, symbol=body.symbol)
+            self._notes[str(event.seq)] = Note(at=event.at, text=body.text, symbol=body.symbol, trade_id=body.trade_id)
+            if body.trade_id is not None and body.rolls is not None:
+                self._rolls[body.trade_id] = body.rolls
         elif isinstance(body, Reconciled):
             desk.reconciled[str(body.account)] = body
         elif isinstance(body, Submitting | KillChecked):

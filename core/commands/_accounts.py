@@ -1,13 +1,33 @@
-"""The default account: kept in the archive, so that it survives a restart."""
+"""Which accounts a call means, what an account of each kind may do, and the default one, kept in the archive through a restart."""
 
 from __future__ import annotations
 
+from core.command import Call
 from core.desk import Desk
-from core.domain.accounts import AccountId
+from core.domain.accounts import Account, AccountId, AccountKind
 from core.errors import DeskError
 from core.ports import Put
 
 KEY = "default_account"
+ALL = "all"  # account=all: every account together
+TOGETHER = "all accounts"
+MAY: dict[AccountKind, tuple[str, str]] = {  # what a kind may do and what it refuses, as the margin engine judges it
+    AccountKind.CASH: ("long options, shares, covered calls, puts secured by cash", "naked calls, uncovered legs, short shares, spreads"),
+    AccountKind.IRA: ("long options, shares, covered calls, puts secured by cash, spreads", "naked calls, uncovered legs, short shares"),
+    AccountKind.REG_T: ("all of that, and naked and uncovered shorts on margin", "any short under 2,000 USD of equity"),
+    AccountKind.PORTFOLIO_MARGIN: ("all of that, and naked and uncovered shorts on margin", "any short under 2,000 USD of equity"),
+}
+
+
+def accounts_of(desk: Desk, call: Call) -> tuple[Account, ...]:
+    """The account a call means, or with account=all every one."""
+    named = call.args.get("account")
+    return desk.accounts if named == ALL else (desk.account(call.caller, named),)
+
+
+def words_of_accounts(accounts: tuple[Account, ...]) -> str:
+    """Which accounts an answer is about, for its title."""
+    return accounts[0].name if len(accounts) == 1 else TOGETHER
 
 
 async def load_default(desk: Desk) -> None:

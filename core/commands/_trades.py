@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 
 from core.clock import exchange_date
 from core.command import Call
+from core.commands._accounts import accounts_of
 from core.desk import Desk
 from core.domain.accounts import Account
 from core.domain.calendar import exchange_day, session, session_date
@@ -51,16 +52,19 @@ class DayResult:
     buying_power: Decimal | None = None
 
 
-async def holdings_of(desk: Desk, call: Call, *, symbol: str | None = None) -> Holdings:
-    """Holdings of the account a call means, of one underlying where `symbol` names it."""
-    account = desk.account(call.caller, call.args.get("account"))
-    return await priced_holdings(desk, account, symbol=symbol)
+async def holdings_of(desk: Desk, call: Call, *, symbol: str | None = None) -> tuple[Holdings, ...]:
+    """Holdings of the account a call means (of every one with account=all) in one view, of one underlying where `symbol` names it."""
+    return await priced_holdings(desk, accounts_of(desk, call), symbol=symbol)
 
 
-async def priced_holdings(desk: Desk, account: Account, *, symbol: str | None = None) -> Holdings:
-    """Load one view of everything held and value it."""
-    book = desk.book(account.id)
-    view = await desk.reader.view(marked_needs(desk, (position.instrument for position in book.positions.values())))
+async def priced_holdings(desk: Desk, accounts: Sequence[Account], *, symbol: str | None = None) -> tuple[Holdings, ...]:
+    """Load one view of everything held in some accounts and value it."""
+    books = [desk.book(account.id) for account in accounts]
+    view = await desk.reader.view(marked_needs(desk, (position.instrument for book in books for position in book.positions.values())))
+    return tuple(_valued(account, book, view, symbol) for account, book in zip(accounts, books, strict=True))
+
+
+def _valued(account: Account, book: Book, view: View, symbol: str | None) -> Holdings:
     held = book.held_by_trade
     trades = tuple(
         open_result(trade, held[trade.id], view) for trade in book.open_trades if symbol is None or trade.underlying == symbol
@@ -69,6 +73,15 @@ async def priced_holdings(desk: Desk, account: Account, *, symbol: str | None = 
         key: pair for key, pair in untraded(book.positions, held).items() if symbol is None or underlying_of(pair[0]) == symbol
     }
     return Holdings(account=account, book=book, view=view, trades=trades, rest=rest)
+
+
+def together(books: Iterable[Held]) -> dict[str, tuple[Instrument, int]]:
+    """What several accounts hold, contract by contract; opposite holdings of one contract net out."""
+    total: dict[str, tuple[Instrument, int]] = {}
+    for held in books:
+        for key, (instrument, quantity) in held.items():
+            total[key] = (instrument, total.get(key, (instrument, 0))[1] + quantity)
+    return {key: pair for key, pair in total.items() if pair[1]}
 
 
 def needs_of(instruments: Iterable[Instrument]) -> Needs:

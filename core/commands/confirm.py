@@ -5,11 +5,13 @@ from __future__ import annotations
 from core.command import Access, Call, Command, Kind, Parameter, Role
 from core.commands._orders import Heard, order_blocks, order_ok
 from core.commands._standing import armed_blocks, cancel_actions
+from core.commands._story import MOST_LIKE, roll_actions
 from core.desk import Desk
 from core.domain.orders import Effect
 from core.errors import DeskError
 from core.orders import ticket
 from core.orders.states import Order
+from core.portfolio.campaign import look_alikes
 from core.reply import Action, Block, Notice, Reply, Tone
 
 
@@ -40,7 +42,7 @@ async def run(desk: Desk, call: Call) -> Reply:
         blocks = (*blocks, Notice(text=trouble, tone=Tone.WARNING))
     return Reply(
         blocks=blocks,
-        actions=_actions(order),
+        actions=_actions(desk, order),
         ok=order_ok(order),
         cites=(*confirmed.seqs, *heard.seqs),
         data={
@@ -73,13 +75,14 @@ async def _armed(desk: Desk, confirmed: ticket.Confirmed) -> Reply:
     )
 
 
-def _actions(order: Order) -> tuple[Action, ...]:
+def _actions(desk: Desk, order: Order) -> tuple[Action, ...]:
     if not order.state.terminal:
         cancel = Action(label="Cancel the order", line=f"cancel {order.client_id}", style="danger")
         return cancel, Action(label="Status", line="status")
     found = [Action(label="Positions", line="positions")]
     if order.filled and all(leg.effect is Effect.OPEN for leg in order.envelope.legs):
         found.append(Action(label="Close it", line=f"close position_id={order.trade_id}"))
+        found += roll_actions(order.trade_id, look_alikes(desk.book(order.account), desk.fold.rolls, order.trade_id)[:MOST_LIKE])
     return tuple(found)
 
 

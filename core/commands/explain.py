@@ -60,7 +60,7 @@ async def _trade(desk: Desk, trade: Trade) -> Reply:
         facts.append(Fact(label="closed", value=trade.closed_at))
         facts.append(Fact(label="result, net", value=trade.realized, format=Format.MONEY, unit="USD", signed=True))
         return Reply(blocks=(Facts(facts=tuple(facts)),))
-    found = await priced_holdings(desk, account)
+    (found,) = await priced_holdings(desk, (account,))
     result = next((item for item in found.trades if item.trade.id == trade.id), None)
     pnl = None if result is None else result.pnl
     note = "at mids, net of fees so far" if pnl is not None else "a leg has no usable price"

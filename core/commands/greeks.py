@@ -6,14 +6,20 @@ Example: short one SPX put of delta -0.20 with SPX at 3,000 gains 600 USD for +1
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from core.command import Access, Call, Command, Kind, Parameter
-from core.commands._trades import marked_needs, underlying_of
+from core.commands._accounts import TOGETHER, accounts_of, words_of_accounts
+from core.commands._trades import marked_needs, together, underlying_of
 from core.desk import Desk
-from core.domain.instruments import Instrument, Option
+from core.domain.accounts import Account
+from core.domain.instruments import Option
 from core.errors import Unavailable
 from core.market.view import View
 from core.portfolio.exposure import exposure
+from core.portfolio.pnl import Held
 from core.reply import Block, Cell, Column, Fact, Facts, Format, Notice, Reply, Table, Text, Tone
+from core.risk.measures import CLUSTER
 
 COLUMNS = (
     Column(title="underlying"), Column(title="delta +1%", format=Format.MONEY, unit="USD", signed=True),
@@ -25,21 +31,29 @@ COLUMNS = (
 
 async def run(desk: Desk, call: Call) -> Reply:
     """Sum what is held; an underlying with a contract nobody can price is unknown, and so is the total."""
-    account = desk.account(call.caller, call.args.get("account"))
+    accounts = accounts_of(desk, call)
     symbol = call.args.get("symbol")
-    held = {key: pair for key, pair in desk.book(account.id).holdings().items() if symbol is None or underlying_of(pair[0]) == symbol}
-    if not held:
-        return Reply(blocks=(Text(text=f"Nothing is held{f' of {symbol}' if symbol else ''} in {account.name}: every Greek is zero."),))
-    view = await desk.reader.view(marked_needs(desk, (instrument for instrument, _ in held.values())))
-    symbols = sorted({underlying_of(instrument) for instrument, _ in held.values()})
-    rows: list[tuple[Cell, ...]] = []
-    for name in symbols:
-        rows.append(_row(name, {key: pair for key, pair in held.items() if underlying_of(pair[0]) == name}, view))
+    by_account = {account.name: _held(desk, account, symbol) for account in accounts}
+    held = together(by_account.values())
+    where = words_of_accounts(accounts)
+    if not any(by_account.values()):
+        return Reply(blocks=(Text(text=f"Nothing is held{f' of {symbol}' if symbol else ''} in {where}: every Greek is zero."),))
+    instruments = [instrument for one in by_account.values() for instrument, _ in one.values()]
+    view = await desk.reader.view(marked_needs(desk, instruments))
+    symbols = sorted({underlying_of(instrument) for instrument in instruments})
+    rows = [_row(name, {key: pair for key, pair in held.items() if underlying_of(pair[0]) == name}, view) for name in symbols]
+    cluster = {key: pair for key, pair in held.items() if underlying_of(pair[0]) in CLUSTER}
+    named = "+".join(name for name in symbols if name in CLUSTER)
+    if "+" in named and len(symbols) > len(named.split("+")):
+        rows.append(_row(named, cluster, view))
     if len(symbols) > 1:
         rows.append(_row("together", held, view))
     total = exposure(held, view)
-    blocks: list[Block] = [Table(title=f"Greeks of {account.name}", columns=COLUMNS, rows=tuple(rows), source=view.label)]
-    blocks.append(Facts(facts=(_notional(held, view), _theta_per_delta(total.theta_usd_per_day, total.delta_usd_per_pct))))
+    blocks: list[Block] = [Table(title=f"Greeks of {where}", columns=COLUMNS, rows=tuple(rows), source=view.label)]
+    if len(accounts) > 1:
+        each = (*(_row(name, one, view) for name, one in by_account.items()), _row(TOGETHER, held, view))
+        blocks.append(Table(title="By account", columns=(Column(title="account"), *COLUMNS[1:]), rows=each, source=view.label))
+    blocks.append(Facts(facts=(_notional(by_account.values(), view), _theta_per_delta(total.theta_usd_per_day, total.delta_usd_per_pct))))
     if total.unmarked:
         text = f"No price or volatility for {', '.join(total.unmarked)}; limits assume the worst for them."
         blocks.append(Notice(text=text, tone=Tone.WARNING))
@@ -48,15 +62,19 @@ async def run(desk: Desk, call: Call) -> Reply:
     return Reply(blocks=tuple(blocks))
 
 
-def _row(name: str, held: dict[str, tuple[Instrument, int]], view: View) -> tuple[Cell, ...]:
+def _held(desk: Desk, account: Account, symbol: str | None) -> Held:
+    return {key: pair for key, pair in desk.book(account.id).holdings().items() if symbol is None or underlying_of(pair[0]) == symbol}
+
+
+def _row(name: str, held: Held, view: View) -> tuple[Cell, ...]:
     found = exposure(held, view)
     return (name, found.delta_usd_per_pct, found.gamma_usd_per_pct2, found.theta_usd_per_day, found.vega_usd_per_point)
 
 
-def _notional(held: dict[str, tuple[Instrument, int]], view: View) -> Fact:
-    """Underlying value behind the short options."""
+def _notional(books: Iterable[Held], view: View) -> Fact:
+    """Underlying value behind the short options of each account: a long of another account does not lessen it."""
     total: float | None = 0.0
-    for instrument, quantity in held.values():
+    for instrument, quantity in (pair for held in books for pair in held.values()):
         if isinstance(instrument, Option) and quantity < 0 and total is not None:
             try:
                 total += -quantity * instrument.multiplier * view.spot(instrument.underlying)
@@ -73,5 +91,6 @@ def _theta_per_delta(theta: float | None, delta: float | None) -> Fact:
 
 COMMAND = Command(
     name="greeks", help="Portfolio delta, gamma, theta and vega in money, notional, theta per delta.", run=run, access=Access.READ,
-    parameters=(Parameter(name="symbol", kind=Kind.SYMBOL, help="one underlying only"),), examples=("greeks", "greeks SPX"),
+    parameters=(Parameter(name="symbol", kind=Kind.SYMBOL, help="one underlying only"),),
+    examples=("greeks", "greeks SPX", "greeks account=all"),
 )

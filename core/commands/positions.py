@@ -1,5 +1,6 @@
 """Open trades by strategy: days to expiry, credit, P&L in money and as a share of the credit, short delta, distance to the strike, flags.
 
+`account=all` shows every account together, each row with its account; `position_id=` tells one trade's whole story with its rolls.
 Example: a put spread sold for 400 USD that now costs 150 to close shows P&L +250, 62.5% of its credit.
 """
 
@@ -7,12 +8,15 @@ from __future__ import annotations
 
 from core import plugins
 from core.command import Access, Call, Command, Kind, Parameter
+from core.commands._accounts import TOGETHER, words_of_accounts
 from core.commands._exits import told_rules
 from core.commands._mandates import mandates_table
 from core.commands._standing import armed, standing_table
+from core.commands._story import story
 from core.commands._trades import NOT_REPORTED, Holdings, distance_to_strike, flags_of, holdings_of, short_delta
 from core.desk import Desk
 from core.domain.instruments import Option
+from core.domain.money import ZERO
 from core.domain.structures import describe_legs
 from core.errors import Unavailable
 from core.orders.expiry_day import unreported
@@ -25,33 +29,63 @@ COLUMNS = (
     Column(title="P&L", format=Format.MONEY, unit="USD", signed=True), Column(title="of credit", format=Format.PERCENT, signed=True),
     Column(title="short delta", format=Format.GREEK), Column(title="to strike", format=Format.PERCENT, signed=True), Column(title="flags"),
 )
+TOTALS = (
+    Column(title="account"), Column(title="trades", format=Format.INTEGER),
+    Column(title="credit", format=Format.MONEY, unit="USD", signed=True), Column(title="P&L", format=Format.MONEY, unit="USD", signed=True),
+)
 
 
 async def run(desk: Desk, call: Call) -> Reply:
     """Price every open trade in one view."""
+    if call.args.get("position_id") is not None:
+        return await story(desk, call)
     symbol = call.args.get("symbol")
     found = await holdings_of(desk, call, symbol=symbol)
+    many = len(found) > 1
     of = f" of {symbol}" if symbol else ""
-    if not found.trades and not found.rest:
-        return Reply(blocks=(Text(text=f"No open positions{of} in {found.account.name}."),))
-    close_dte = _close_dte(desk)
+    where = words_of_accounts(tuple(item.account for item in found))
+    if not any(item.trades or item.rest for item in found):
+        return Reply(blocks=(Text(text=f"No open positions{of} in {where}."),))
+    ordered = [(item, result) for item in found for result in sorted(item.trades, key=lambda one: (one.trade.strategy, one.trade.id))]
     blocks: list[Block] = []
-    if found.trades:
-        ordered = sorted(found.trades, key=lambda item: (item.trade.strategy, item.trade.id))
-        rows = tuple(_row(result, found, close_dte, told_rules(desk, result.trade.id)) for result in ordered)
-        blocks.append(Table(title=f"Open trades{of} in {found.account.name}", columns=COLUMNS, rows=rows, source=found.view.label))
-    shown = {result.trade.id for result in found.trades}
+    if ordered:
+        close_dte = _close_dte(desk)
+        rows = [_row(result, item, close_dte, told_rules(desk, result.trade.id)) for item, result in ordered]
+        columns = COLUMNS
+        if many:
+            columns = (COLUMNS[0], Column(title="account"), *COLUMNS[1:])
+            rows = [(row[0], item.account.name, *row[1:]) for row, (item, _) in zip(rows, ordered, strict=True)]
+        blocks.append(Table(title=f"Open trades{of} in {where}", columns=columns, rows=tuple(rows), source=found[0].view.label))
+    if many:
+        blocks.append(_totals(found))
+    shown = {result.trade.id for _, result in ordered}
     waiting = [item for item in armed(desk) if item.trade_id in shown]
     if waiting:
         blocks.append(standing_table(desk, waiting, title="Their exits"))
-    if found.rest:
-        blocks.append(_outside(found))
-    blocks += mandates_table(desk, found.account.id)
-    stale = sorted({name for result in found.trades for name in result.stale})
+    blocks += [_outside(item, many=many) for item in found if item.rest]
+    for item in found:
+        blocks += mandates_table(desk, item.account.id)
+    stale = sorted({name for _, result in ordered for name in result.stale})
     if stale:
         blocks.append(Notice(text=f"No usable price for {', '.join(stale)}; their P&L is not known now.", tone=Tone.WARNING))
-    actions = tuple(Action(label=f"Close {result.trade.id}", line=f"close position_id={result.trade.id}") for result in found.trades[:8])
+    actions = tuple(_close(item, result) for item, result in ordered[:8] if not item.account.id.outside)
     return Reply(blocks=tuple(blocks), actions=actions)
+
+
+def _close(found: Holdings, result: OpenResult) -> Action:
+    return Action(label=f"Close {result.trade.id}", line=f"close position_id={result.trade.id}")
+
+
+def _totals(found: tuple[Holdings, ...]) -> Table:
+    """Each account's trades and what they come to; the sum leaves out what has no price, which a notice names."""
+    rows: list[tuple[Cell, ...]] = []
+    for item in (*found, None):
+        results = [result for one in found for result in one.trades] if item is None else list(item.trades)
+        known = [result.pnl for result in results if result.pnl is not None]
+        name = TOGETHER if item is None else item.account.name
+        pnl = sum(known, ZERO) if known or not results else None
+        rows.append((name, len(results), sum((result.trade.premium for result in results), ZERO), pnl))
+    return Table(title="By account", columns=TOTALS, rows=tuple(rows))
 
 
 def _row(result: OpenResult, found: Holdings, close_dte: dict[str, int], told: tuple[str, ...]) -> tuple[Cell, ...]:
@@ -71,7 +105,7 @@ def _close_dte(desk: Desk) -> dict[str, int]:
     return {name: value for name, value in values.items() if isinstance(value, int)}
 
 
-def _outside(found: Holdings) -> Table:
+def _outside(found: Holdings, *, many: bool) -> Table:
     rows: list[tuple[Cell, ...]] = []
     pending = {item.key for item in unreported(found.rest, found.view.at)}
     for key, (instrument, quantity) in sorted(found.rest.items()):
@@ -87,11 +121,16 @@ def _outside(found: Holdings) -> Table:
         Column(title="holding"), Column(title="quantity", format=Format.INTEGER, signed=True), Column(title="average", format=Format.PRICE),
         Column(title="mid", format=Format.PRICE), Column(title="flags"),
     )
-    return Table(title="Held outside any trade (assigned, external)", columns=columns, rows=tuple(rows), source=found.view.label)
+    where = f" in {found.account.name}" if many else ""
+    return Table(title=f"Held outside any trade{where} (assigned, external)", columns=columns, rows=tuple(rows), source=found.view.label)
 
 
 COMMAND = Command(
     name="positions", help="Open trades with days to expiry, P&L, short delta, distance to the strike and flags.", run=run,
-    access=Access.READ, parameters=(Parameter(name="symbol", kind=Kind.SYMBOL, help="one underlying only"),),
-    examples=("positions", "positions SPY"),
+    access=Access.READ,
+    parameters=(
+        Parameter(name="symbol", kind=Kind.SYMBOL, help="one underlying only"),
+        Parameter(name="position_id", kind=Kind.ID, positional=False, help="one trade's whole story with its rolls, open or closed"),
+    ),
+    examples=("positions", "positions SPY", "positions position_id=P1A2B3C", "positions account=all"),
 )

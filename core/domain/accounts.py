@@ -8,6 +8,9 @@ from enum import StrEnum
 
 from core.domain.encoding import recurring
 
+OUTSIDE_BROKER = "outside"  # of the account that no broker of this desk keeps
+RESERVED = frozenset({"all", OUTSIDE_BROKER})  # names no configured account may have
+
 
 class Env(StrEnum):
     """Where an account's orders go: `paper` fills are pretended, `live` ones are real money."""
@@ -43,6 +46,11 @@ class AccountId:
     def __str__(self) -> str:
         return f"{self.broker}:{self.id}:{self.env.value}"
 
+    @property
+    def outside(self) -> bool:
+        """Whether it is the book of trades done elsewhere, which no broker of this desk keeps."""
+        return self.broker == OUTSIDE_BROKER
+
     @classmethod
     def parse(cls, text: str) -> AccountId:
         """Read `broker:id:env`; raise ValueError where it is not of that form."""
@@ -72,3 +80,9 @@ class Account:
     charter: Charter = field(default_factory=Charter)
     start_cash: Decimal = Decimal(0)
     currency: str = "USD"
+
+
+OUTSIDE = Account(
+    id=AccountId(broker=OUTSIDE_BROKER, id="OUTSIDE", env=Env.LIVE), name=OUTSIDE_BROKER, kind=AccountKind.REG_T,
+    charter=Charter(no_shares_short=False),
+)

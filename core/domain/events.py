@@ -94,10 +94,15 @@ class ConfigSeen:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NoteWritten:
-    """A person's journal note."""
+    """A person's journal note, on a trade where it names one.
+
+    `rolls` is the trade that this one continues, by a person's word: a roll in two orders. Empty: what was said before is taken back.
+    """
 
     text: str
     symbol: str | None = None
+    trade_id: str | None = field(default=None, metadata=SPARSE)
+    rolls: str | None = field(default=None, metadata=SPARSE)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -190,6 +195,7 @@ class Submitting:
     mid: Decimal | None = field(default=None, metadata=SPARSE)  # net per unit in the view it was judged on, just before it left: at arrival
     exits: bool = field(default=False, metadata=SPARSE)  # measured: closes and leaves no more shorts uncovered (what reduces is one anyway)
     mandate: str | None = field(default=None, metadata=SPARSE)  # what it rests on where nobody pressed
+    natural: Decimal | None = field(default=None, metadata=SPARSE)  # net per unit at which it would have filled at once, at arrival
 
 
 class Role(StrEnum):
@@ -441,6 +447,41 @@ class ExitSnoozed:
     until: datetime | None = None
 
 
+# --- trades done elsewhere -----------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TradeLogged:
+    """A person booked a trade done elsewhere, in the account that no broker of this desk keeps. Counted once per execution.
+
+    Of a structure only the net price was said: `fills` carry it on their first leg, and nothing on the others. `undoes` is the booking
+    that this one takes back; its fills are then busts.
+    """
+
+    log_id: str
+    account: AccountId
+    person: str
+    trade_id: str
+    strategy: str
+    legs: tuple[Leg, ...]
+    quantity: int
+    price: Decimal  # net per unit and share, + received, - paid
+    fills: tuple[Fill, ...]
+    fees_known: bool
+    undoes: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FillsNamed:
+    """A person said what executions from elsewhere in a connected account were: words on them, nothing is booked by it."""
+
+    log_id: str
+    account: AccountId
+    person: str
+    exec_ids: tuple[str, ...]
+    text: str
+
+
 # --- account facts -------------------------------------------------------------------------------------------------------
 
 
@@ -619,6 +660,8 @@ Body = (
     | ExitDue
     | ExitOver
     | ExitSnoozed
+    | TradeLogged
+    | FillsNamed
 )
 
 VERSIONS: dict[type, int] = {
@@ -660,6 +703,8 @@ VERSIONS: dict[type, int] = {
     ExitDue: 1,
     ExitOver: 1,
     ExitSnoozed: 1,
+    TradeLogged: 1,
+    FillsNamed: 1,
 }
 
 

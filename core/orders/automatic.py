@@ -156,7 +156,7 @@ async def _record(desk: Desk, priced: Priced, authority: Authority, evidence: st
     body = drafted_body(ticket_id, priced, card)
     caller = Caller(person=mandate.granted_by, via=Via.MANDATE, chat=mandate.chat, message_id=authority.rule)
     ticket = Ticket(drafted=body, at=desk.now())
-    drafts = confirmation(desk, ticket, priced.verdict, client_id, caller, authority=authority, evidence=evidence, mid=priced.exam.mid)
+    drafts = confirmation(desk, ticket, priced.verdict, client_id, caller, authority=authority, evidence=evidence, exam=priced.exam)
     drafted = desk.draft(
         body, actor=f"mandate:{mandate.id}", stream=str(account), causation=authority.rule, correlation=ticket_id
     )

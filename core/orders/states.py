@@ -68,6 +68,7 @@ class Order:
     superseded: frozenset[str] = frozenset()
     standing_id: str | None = None  # the standing order it was sent for
     mid: Decimal | None = None  # net mid per unit when it left for the broker
+    natural: Decimal | None = None  # net per unit at which it would have filled at once then
     mandate: str | None = None  # what it rests on where nobody pressed
 
     @property
@@ -186,6 +187,7 @@ def _submitted(body: Submitting, at: datetime) -> Order:
         reducing=body.reducing,
         standing_id=body.standing_id,
         mid=body.mid,
+        natural=body.natural,
         exits=body.reducing or body.exits,
         mandate=body.mandate,
         submitted_at=at,

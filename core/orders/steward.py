@@ -398,7 +398,7 @@ class Steward:
             body = Submitting(
                 client_id=client_id, ticket_id=item.ticket_id, account=self._account, envelope=envelope, envelope_hash=envelope.hash,
                 limit=limit, quantity=units, trade_id=item.trade_id, reducing=priced.verdict.reducing, exits=priced.exam.exits,
-                standing_id=item.id, mid=priced.exam.mid,
+                standing_id=item.id, mid=priced.exam.mid, natural=priced.exam.natural,
             )
             await self._record(body, item, expected_seq=desk.fold.seq)
         confirmed = ticket.Confirmed(client_id=client_id, ticket=press, verdict=priced.verdict, seqs=())

@@ -174,6 +174,8 @@ async def price(
     exit is judged for: what it still reserves itself is not counted twice, and in HALT it is no person's order. With an `authority`
     nobody presses: the order rests on that mandate, and an `urgent` one may go as far as the mandate concedes.
     """
+    if intent.account.outside:
+        raise UserError("Nothing can be sent for trades done elsewhere: no broker of this desk keeps them.", "Log what you do there.")
     book = desk.book(intent.account)
     now = desk.now()
     view = await desk.reader.view(exam_needs(intent, book, now), fresh=envelope is not None or authority is not None)
@@ -223,7 +225,7 @@ async def confirm(desk: Desk, ticket_id: str, caller: Caller) -> Confirmed | Rep
             return await _ask_again(desk, ticket, caller, moved)
         client_id = new_order_id(desk)
         armed = tuple(new_id(desk, "S", taken=_is_standing(desk)) for _ in standing_roles(drafted.envelope.plan))
-        drafts = confirmation(desk, ticket, priced.verdict, client_id, caller, armed, mid=priced.exam.mid)
+        drafts = confirmation(desk, ticket, priced.verdict, client_id, caller, armed, exam=priced.exam)
         recorded = await desk.record(*drafts, expected_seq=desk.fold.seq)
     sends = isinstance(drafted.envelope.plan, Limit | Bracket)
     return Confirmed(
@@ -514,11 +516,11 @@ async def redraw_inside(desk: Desk, ticket: Ticket, caller: Caller, *, lead: str
 
 def confirmation(
     desk: Desk, ticket: Ticket, verdict: Verdict, client_id: str, caller: Caller, armed: Sequence[str] = (), *,
-    authority: Authority | None = None, evidence: str = "", mid: Decimal | None = None,
+    authority: Authority | None = None, evidence: str = "", exam: Exam | None = None,
 ) -> list[Draft]:
     """The events of a confirmed ticket: the confirmation with its reservation, the order written ahead, the standing orders it arms.
 
-    Without a press they are the mandate's of the `authority`, with what its rule measured as `evidence`. `mid` is the market's as judged.
+    Without a press they are the mandate's of the `authority`, with what its rule measured as `evidence`. `exam` is what was judged.
     """
     drafted = ticket.drafted
     sends = isinstance(drafted.envelope.plan, Limit | Bracket)
@@ -551,7 +553,8 @@ def confirmation(
         exits=verdict.exits,
         thesis=drafted.intent.thesis,
         mandate=mandate,
-        mid=mid,
+        mid=None if exam is None else exam.mid,
+        natural=None if exam is None else exam.natural,
     )
     drafts = [
         desk.draft(

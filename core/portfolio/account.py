@@ -17,7 +17,7 @@ from typing import Any, TypeVar
 
 from core.domain.accounts import Account
 from core.domain.encoding import from_plain, to_plain
-from core.domain.events import Adjusted, ExternalOrder, Settled, Submitting
+from core.domain.events import Adjusted, CashMoved, ExternalOrder, FillsNamed, Settled, Submitting, TradeLogged
 from core.domain.instruments import Instrument, Option
 from core.domain.orders import Fill
 from core.domain.shelf import PACK, Shelf
@@ -95,6 +95,18 @@ def opening_of(body: Submitting, at: datetime) -> TradeState:
     )
 
 
+def logged_opening(body: TradeLogged, at: datetime) -> TradeState:
+    """The trade that a booking of a trade done elsewhere begins."""
+    first = body.legs[0].instrument
+    return TradeState(
+        opening=Trade(
+            id=body.trade_id, account=body.account, strategy=body.strategy,
+            underlying=first.underlying if isinstance(first, Option) else first.key, legs=body.legs, opened_at=at,
+            opened_units=0, open_units=0, premium=ZERO, closing_cash=ZERO, fees=ZERO, thesis="",
+        )
+    )
+
+
 SHELVES: Mapping[str, Any] = {
     "orders": Order,
     "standing": Standing,
@@ -108,8 +120,10 @@ SHELVES: Mapping[str, Any] = {
     "lots": tuple[Lot, ...],
     "endings": tuple[Ending, ...],
     "outside": str,
-    "moved": str,
+    "moved": CashMoved,
     "adjusted": Adjusted,
+    "logged": TradeLogged,
+    "named": FillsNamed,
 }
 PACKS = {"closings": 16, "fills": 2, "settlements": 2}  # days: one is as large as many other records
 
@@ -146,8 +160,10 @@ class AccountState:
     outside: Shelf[str] = field(default_factory=partial(_shelf, "outside"))  # instruments of which anything was booked outside trades
     settlements: Shelf[tuple[Settled, ...]] = field(default_factory=partial(_shelf, "settlements"))  # by UTC day
     settled: Shelf[str] = field(default_factory=partial(_shelf, "settled"))  # settlement -> that day
-    moved: Shelf[str] = field(default_factory=partial(_shelf, "moved"))
+    moved: Shelf[CashMoved] = field(default_factory=partial(_shelf, "moved"))
     adjusted: Shelf[Adjusted] = field(default_factory=partial(_shelf, "adjusted"))
+    logged: Shelf[TradeLogged] = field(default_factory=partial(_shelf, "logged"))  # bookings of trades done elsewhere
+    named: Shelf[FillsNamed] = field(default_factory=partial(_shelf, "named"))  # executions from elsewhere a person named -> the words
     _sorted: Mapping[str, Position] | None = None
 
     # --- orders --------------------------------------------------------------------------------------------------------

@@ -26,11 +26,13 @@ from core.domain.events import (
     Event,
     ExternalOrder,
     Filled,
+    FillsNamed,
     Role,
     Settled,
     StopMoved,
     StopTriggered,
     Submitting,
+    TradeLogged,
 )
 from core.domain.instruments import Equity, Instrument
 from core.domain.orders import Effect, Fill, Leg, Side
@@ -39,7 +41,7 @@ from core.domain.structures import Position, Trade
 from core.orders import standing as standings
 from core.orders.standing import STANDING_BODIES, Standing
 from core.orders.states import ORDER_BODIES, Order, OrderBody, Outcome, step
-from core.portfolio.account import SHELVES, ZERO, AccountState, Held, TradeState, closed_since, opening_of
+from core.portfolio.account import SHELVES, ZERO, AccountState, Held, TradeState, closed_since, logged_opening, opening_of
 from core.portfolio.account import average_price as average_price
 from core.portfolio.listed import Daily, Listed, Trades, executions
 from core.portfolio.settling import Ending, Lot
@@ -76,6 +78,9 @@ class Book:
     standing: Mapping[str, Standing] = field(default_factory=dict)  # every standing order, ended ones too
     external: Mapping[str, ExternalOrder] = field(default_factory=dict)  # from elsewhere and live, by the broker's reference
     external_since: Mapping[str, datetime] = field(default_factory=dict)  # when each of them was first heard of
+    movements: Sequence[CashMoved] = ()  # of cash outside trading, oldest first
+    logged: Mapping[str, TradeLogged] = field(default_factory=dict)  # bookings of trades done elsewhere, by id
+    named: Mapping[str, FillsNamed] = field(default_factory=dict)  # executions from elsewhere that a person named -> the words
     adjustments: Sequence[Adjusted] = ()  # what persons booked on the broker's word, oldest first
     armed: tuple[Standing, ...] = ()  # standing orders still to be carried out, oldest first
     holding: Mapping[str, TradeState] = field(default_factory=dict)  # the trades that hold something
@@ -104,6 +109,10 @@ class Book:
         """Orders submitted since `at`, newest first."""
         newest = self.orders.newest() if isinstance(self.orders, Picture) else reversed(tuple(self.orders.values()))
         return takewhile(lambda order: order.submitted_at >= at, newest)
+
+    def trades_in_order(self, names: Iterable[str]) -> list[str]:
+        """Names of trades, the oldest first: the order in which they share a settlement."""
+        return self.trades.in_order(names) if isinstance(self.trades, Trades) else [name for name in self.trades if name in set(names)]
 
     def booked_outside(self) -> tuple[list[Fill], list[Settled]]:
         """All executions outside trades and of the settlements what no trade took."""
@@ -205,6 +214,10 @@ def _from_elsewhere(order: ExternalOrder, legs: tuple[Leg, ...], positions: Mapp
     return Resting(id=f"external {order.broker_ref}", legs=tuple(judged), quantity=order.quantity, filled=filled)
 
 
+def _leg_of(legs: tuple[Leg, ...], fill: Fill) -> Leg | None:
+    return next((leg for leg in legs if leg.instrument.key == fill.instrument.key), None)
+
+
 def _only_buys(legs: tuple[Leg, ...]) -> bool:
     return all(leg.side is Side.BUY for leg in legs if leg.effect is Effect.OPEN)
 
@@ -254,6 +267,10 @@ class BookFold:
             self._stand(body, event.at)
         if isinstance(body, Filled):
             self._fill(body.fill)
+        elif isinstance(body, TradeLogged):
+            self._logged(body)
+        elif isinstance(body, FillsNamed):
+            self._state(body.account).named.update(dict.fromkeys(body.exec_ids, body))
         elif isinstance(body, Settled):
             self._settle(body)
         elif isinstance(body, CashMoved):
@@ -347,14 +364,16 @@ class BookFold:
             self._book(state, fill, sign=1)
 
     def _book(self, state: AccountState, fill: Fill, *, sign: int) -> None:
-        key = fill.instrument.key
+        order = state.orders.get(fill.client_id or "")
+        leg = None if order is None else _leg_of(order.envelope.legs, fill)
+        trade = None if order is None or leg is None else state.trades.get(order.trade_id)
+        self._count(state, fill, leg, trade, sign=sign)
+
+    def _count(self, state: AccountState, fill: Fill, leg: Leg | None, trade: TradeState | None, *, sign: int) -> None:
         change = fill.side.sign * fill.quantity
         money = -fill.price * fill.instrument.multiplier * change * sign
         state.cash += money - fill.fees * sign
         state.fees += fill.fees * sign
-        order = state.orders.get(fill.client_id or "")
-        leg = None if order is None else next((leg for leg in order.envelope.legs if leg.instrument.key == key), None)
-        trade = None if order is None or leg is None else state.trades.get(order.trade_id)
         if trade is not None and leg is not None:  # else: from elsewhere, or it closes a holding that no trade of this desk opened
             opens = leg.effect is Effect.OPEN
             lot = Lot(fill.at, fill.exec_id, change, fill.price, trade.opening.id, opens)
@@ -369,6 +388,22 @@ class BookFold:
         else:
             state.release(fill.instrument, lot)
         state.counted(fill.instrument, lot, gone=sign < 0)
+
+    def _logged(self, body: TradeLogged) -> None:
+        """A trade done elsewhere: booked like executions of an order of its own, and taken back like busts of them."""
+        state = self._state(body.account)
+        if body.log_id in state.logged:
+            return
+        state.logged[body.log_id] = body
+        if body.undoes is None and body.trade_id not in state.trades:
+            state.put_trade(logged_opening(body, min(fill.at for fill in body.fills)))
+        for fill in body.fills:
+            state.put_execution(fill)
+            counts, sign = (fill, 1) if fill.corrects is None else (state.execution(fill.corrects), -1)
+            if fill.corrects is not None:
+                state.superseded[fill.corrects] = fill.exec_id
+            if counts is not None:
+                self._count(state, counts, _leg_of(body.legs, counts), state.trades.get(body.trade_id), sign=sign)
 
     def _settle(self, body: Settled) -> None:
         state = self._state(body.account)
@@ -412,7 +447,7 @@ class BookFold:
         state = self._state(body.account)
         if body.movement_id in state.moved:
             return
-        state.moved[body.movement_id] = body.reason
+        state.moved[body.movement_id] = body
         state.cash += body.amount
         if body.reason in ("deposit", "withdrawal"):
             state.deposits += body.amount
@@ -452,5 +487,8 @@ def _publish(state: AccountState) -> Book:
         lots=state.lots.picture(),
         endings=state.endings.picture(),
         outside=state.outside.picture(),
+        movements=Listed(state.moved.picture()),
+        logged=state.logged.picture(),
+        named=state.named.picture(),
         closings=state.closings.picture(),
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, date, datetime, timedelta
 from typing import Any, TypeVar, overload
 
@@ -105,3 +105,8 @@ class Trades(Mapping[str, Trade]):
 
     def __len__(self) -> int:
         return self._counted
+
+    def in_order(self, names: Iterable[str]) -> list[str]:
+        """Names of trades, the oldest first."""
+        wanted = set(names)
+        return [name for name in self._states if name in wanted]

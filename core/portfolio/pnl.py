@@ -12,7 +12,7 @@ from datetime import date, datetime
 from decimal import Decimal
 
 from core.domain.calendar import exchange_day
-from core.domain.events import Settled
+from core.domain.events import Adjusted, CashMoved, Settled
 from core.domain.instruments import Equity, Instrument, Option
 from core.domain.money import ZERO
 from core.domain.orders import Fill
@@ -21,6 +21,8 @@ from core.errors import Unavailable
 from core.market.view import View
 from core.portfolio.settling import closing_part
 
+NO_RESULT = frozenset({"deposit", "withdrawal"})
+ADOPTED = "booked on the broker's word"
 Held = Mapping[str, tuple[Instrument, int]]
 
 
@@ -98,6 +100,23 @@ def closed_outside(*, fills: Iterable[Fill], settlements: Iterable[Settled]) -> 
         holdings[key] = (held + quantity, average_after(held, average, quantity, change.price))
         found.append(OutsideResult(underlying=_underlying(change.instrument), at=change.at, gross=gross, fees=change.fees))
     return tuple(found)
+
+
+def moved_within(
+    movements: Iterable[CashMoved], adjustments: Iterable[Adjusted], *, first: date, last: date
+) -> tuple[tuple[str, Decimal], ...]:
+    """Cash that is a result without a trade, by what it was, on days [first, last]: dividends, interest, charges, adopted differences.
+
+    Deposits and withdrawals are no result. Example: a dividend of 170.00 and interest of -12.40 are two rows.
+    """
+    found: dict[str, Decimal] = {}
+    for item in movements:
+        if item.reason not in NO_RESULT and first <= exchange_day(item.at) <= last:
+            found[item.reason] = found.get(item.reason, ZERO) + item.amount
+    for booked in adjustments:
+        if booked.instrument is None and not booked.deposit and first <= exchange_day(booked.at) <= last:
+            found[ADOPTED] = found.get(ADOPTED, ZERO) + booked.cash
+    return tuple(sorted(found.items()))
 
 
 def settled_within(settlements: Iterable[Settled], *, first: date, last: date) -> tuple[Settled, ...]:

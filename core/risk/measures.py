@@ -21,6 +21,7 @@ from core.risk.stress import CRASH, stress, worst_price
 Holdings = Mapping[str, tuple[Instrument, int]]
 Slot = tuple[str, date, Right]
 ZERO = Decimal(0)
+CLUSTER = frozenset({"SPX", "XSP", "SPY"})  # on the S&P 500: one risk under three symbols
 PRICE_STEP = Decimal("0.0001")  # mids lie half a tick off the grid
 
 

@@ -15,7 +15,7 @@ from core.domain.instruments import Instrument
 from core.errors import Unavailable
 from core.portfolio.book import add_legs
 from core.risk.exam import Exam, Finding, blocking, passing
-from core.risk.measures import capital_by_underlying, underlying_of
+from core.risk.measures import CLUSTER, capital_by_underlying, underlying_of
 from core.settings import Kind, Loosens, Parameters, Setting
 
 NAME = "per_underlying"
@@ -40,7 +40,6 @@ PARAMETERS: tuple[Setting, ...] = (
         high=Decimal(1),
     ),
 )
-CLUSTER = frozenset({"SPX", "XSP", "SPY"})
 ZERO = Decimal(0)
 
 
