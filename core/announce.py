@@ -15,6 +15,8 @@ from core.domain.calendar import EXCHANGE
 from core.domain.events import (
     Adjusted,
     AlertRaised,
+    CashMoved,
+    CorporateAction,
     Disarmed,
     Event,
     ExitDue,
@@ -24,12 +26,14 @@ from core.domain.events import (
     KilledOrder,
     MandateGranted,
     MandateRevoked,
+    MarginCalled,
     Mode,
     ModeSet,
     OrderAcknowledged,
     OrderEnded,
     OrderUnknown,
     Reconciled,
+    Replaced,
     ReplaceRefused,
     Role,
     ScopeKind,
@@ -112,6 +116,12 @@ def _told(event: Event, outcomes: Sequence[Outcome], books: Books) -> Announceme
         return _standing(event, body, books)
     if isinstance(body, Settled):
         return _settled(event, body)
+    if isinstance(body, CorporateAction):
+        return _action(event, body, books)
+    if isinstance(body, MarginCalled):
+        return _called(event, body)
+    if isinstance(body, CashMoved):
+        return _paid(event, body)
     if isinstance(body, AlertRaised):
         return _alert(event, body)
     if isinstance(body, ExternalOrder):
@@ -260,7 +270,8 @@ def _settled(event: Event, body: Settled) -> Announcement:
     count = abs(body.quantity)
     about = body.instrument.underlying if isinstance(body.instrument, Option) else name
     value = "" if body.value is None else f"; {about} at {body.value:,.2f}"
-    text = f"{count} x {name} {_SETTLED_WORDS.get(body.outcome, body.outcome)}{value}."
+    said = f" {_sentence(body.note[:1].upper() + body.note[1:])}" if body.note else ""
+    text = f"{count} x {name} {_SETTLED_WORDS.get(body.outcome, body.outcome)}{value}.{said}"
     facts = []
     if body.shares:
         facts.append(Fact(label=f"shares of {body.share_symbol}", value=body.shares, format=Format.INTEGER, signed=True))
@@ -304,6 +315,62 @@ def _adjusted(event: Event, body: Adjusted) -> Announcement:
     booked = ", ".join(part for part in (what, shares, cash) if part)
     text = f"{body.person} booked on the broker's word: {booked} ({body.reason})."
     return _news(event, f"adjusted:{body.account}:{body.adjustment_id}", Urgency.MEDIUM, text)
+
+
+def _action(event: Event, body: CorporateAction, books: Books) -> Announcement:
+    """What became of each holding. Plans for it ended, and nobody watches in their place: that is critical."""
+    book = books.accounts[body.account]
+    keys = {line.instrument.key for line in body.lines}
+    over = [item for item in book.standing.values() if item.ended == "adjusted" and item.reason == body.words]
+    working = [order for order in book.orders.values() if any(leg.instrument.key in keys for leg in order.envelope.legs) and order.leaves]
+    facts = tuple(Fact(label=_held_words(line), value=_became_words(line)) for line in body.lines)
+    text = f"{body.words[:1].upper()}{body.words[1:]}: what you hold was replaced, at the same cost and value."
+    ended = [*(f"{item.role.value} {item.id}" for item in over), *(f"order {order.client_id}" for order in working)]
+    if ended:
+        text += f" Over with it: {', '.join(ended)}. Their prices were of the old terms."
+    if any(item.closes for item in over):
+        text += " Nothing watches these positions now: set the exits anew."
+    text += f" Mandates that covered {body.symbol} are over too."
+    loud = Urgency.CRITICAL if ended else Urgency.HIGH
+    blocks = (Notice(text=text, tone=_TONES[loud]), Facts(facts=facts))
+    actions = (Action(label="Positions", line="positions"),)
+    return Announcement(key=f"action:{body.account}:{body.action_id}", urgency=loud, blocks=blocks, actions=actions, cites=(event.seq,))
+
+
+def _held_words(line: Replaced) -> str:
+    return f"{line.quantity:+d} {_name(line.instrument)}"
+
+
+def _became_words(line: Replaced) -> str:
+    item = line.successor
+    of = f" for {item.shares} shares" if isinstance(item, Option) and not item.is_standard else ""
+    cash = f", {line.cash:+,.2f} USD for the rest" if line.cash else ""
+    return f"{line.becomes:+d} {_name(item)}{of}{cash}"
+
+
+def _called(event: Event, body: MarginCalled) -> Announcement:
+    """How much, until when, and what happens then."""
+    key = f"call:{body.account}:{body.call_id}"
+    if not body.amount:
+        return _news(event, key, Urgency.MEDIUM, f"The margin call of {body.account.id} is met: {_sentence(body.reason)}")
+    due = "AT ONCE" if body.due_at is None else f"by {body.due_at.astimezone(EXCHANGE):%a %d %b %H:%M} ET"
+    text = (
+        f"MARGIN CALL at {body.account.id}: {body.amount:,.2f} USD are missing, {due}. {_sentence(body.reason)} "
+        "Close positions or bring money; else the broker closes positions itself, at the market and in its own order."
+    )
+    actions = (Action(label="Positions", line="positions"), Action(label="Account", line=f"account account={body.account.id}"))
+    return _news(event, key, Urgency.CRITICAL, text, actions=actions)
+
+
+def _paid(event: Event, body: CashMoved) -> Announcement | None:
+    """A dividend; other movements are what a person did or the broker's statement says."""
+    if not body.symbol or not body.quantity:
+        return None
+    each = abs(body.amount / body.quantity)
+    what = f"{abs(body.quantity)} {body.symbol}"
+    words = f"{what} paid {each:.4f} a share" if body.quantity > 0 else f"you owed the dividend of {each:.4f} a share on {what} held short"
+    text = f"Dividend: {words}; cash {body.amount:+,.2f} USD."
+    return _news(event, f"cash:{body.account}:{body.movement_id}", Urgency.LOW if body.amount > 0 else Urgency.MEDIUM, text)
 
 
 def _alert(event: Event, body: AlertRaised) -> Announcement:

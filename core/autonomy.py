@@ -11,6 +11,7 @@ from datetime import date, datetime
 
 from core.domain.calendar import EXCHANGE
 from core.domain.events import (
+    CorporateAction,
     Event,
     ExitDue,
     ExitOver,
@@ -23,7 +24,9 @@ from core.domain.events import (
 )
 from core.domain.mandates import Mandate, MandateState
 
-AUTONOMY_BODIES = (MandateOffered, MandateGranted, MandateRevoked, SettingChanged, TicketConfirmed, ExitDue, ExitOver, ExitSnoozed)
+AUTONOMY_BODIES = (
+    MandateOffered, MandateGranted, MandateRevoked, SettingChanged, TicketConfirmed, ExitDue, ExitOver, ExitSnoozed, CorporateAction,
+)
 
 
 @dataclass(slots=True, kw_only=True)
@@ -75,6 +78,10 @@ class Autonomy:
         elif isinstance(body, SettingChanged):
             for granted in self.granted.values():
                 granted.lapsed = granted.lapsed or body.key in granted.mandate.terms
+        elif isinstance(body, CorporateAction):
+            for granted in self.granted.values():
+                if not granted.revoked and covers_split(granted.mandate, body):
+                    granted.revoked = f"ended with the {body.words}"
         elif isinstance(body, TicketConfirmed):
             self._count(body, event.at)
         elif isinstance(body, ExitDue | ExitOver | ExitSnoozed):
@@ -100,6 +107,11 @@ class Autonomy:
             self.exits.pop(key, None)
         elif known is not None:
             self.exits[key] = replace(known, snoozed_by=body.person, snoozed_until=body.until)
+
+
+def covers_split(mandate: Mandate, body: CorporateAction) -> bool:
+    """Whether a mandate was granted for what a corporate action replaced: the person knew other contracts and prices."""
+    return mandate.account == body.account and (mandate.symbols is None or body.symbol in mandate.symbols)
 
 
 def exit_key(trade_id: str, rule: str) -> str:

@@ -10,7 +10,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Protocol
 
 from core.domain.accounts import AccountId
-from core.domain.events import CashMoved, Draft, Event, Settled
+from core.domain.events import CashMoved, CorporateAction, Draft, Event, MarginCalled, Settled
 from core.domain.instruments import Instrument, Option
 from core.domain.orders import Envelope, Fill, Leg, Permitted, TimeInForce
 from core.market.quote import Quote
@@ -197,6 +197,8 @@ class BrokerSnapshot:
     settlements: tuple[Settled, ...]
     movements: tuple[CashMoved, ...]
     cursor: int
+    actions: tuple[CorporateAction, ...] = ()  # corporate actions since then
+    calls: tuple[MarginCalled, ...] = ()  # margin calls made and taken back since then, oldest first
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -220,7 +222,8 @@ class Update:
 
     cursor: int
     epoch: int
-    item: OrderReport | BrokerOrder | Fill | Settled | CashMoved  # a BrokerOrder is one that is not this desk's, as it stands now
+    # a BrokerOrder is one that is not this desk's, as it stands now
+    item: OrderReport | BrokerOrder | Fill | Settled | CashMoved | CorporateAction | MarginCalled
 
 
 class Broker(Protocol):

@@ -10,16 +10,15 @@ intrinsic value of 15.00, less than 1.40: assigned, 100 shares go at 295.00.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
 
 from core.brokers._paper_ledger import PaperOrder
-from core.domain.instruments import Delivery, Equity, Exercise, Instrument, Option, Right
+from core.domain.instruments import Delivery, Exercise, Instrument, Option, Right
 from core.domain.orders import Effect
 
-MAINTENANCE = Decimal("0.25")
 NOTHING_MORE = Decimal("0.01")  # extrinsic value up to this is no reason for a holder to wait
 ZERO = Decimal(0)
 Held = Mapping[str, tuple[Instrument, int]]
@@ -45,33 +44,39 @@ def may_be_assigned(held: Held, today: date) -> tuple[Option, ...]:
 
 def is_exercised(option: Option, *, price: Decimal, spot: Decimal, dividend: Decimal) -> bool:
     """Whether the holder of a contract exercises it today, at these mids, with this dividend going off the share today."""
-    intrinsic = max(ZERO, spot - option.strike if option.right is Right.CALL else option.strike - spot)
+    intrinsic = option.intrinsic(spot) / option.multiplier
     extrinsic = price - intrinsic
     if intrinsic == 0:
         return False
     if option.right is Right.CALL:
-        return dividend > max(ZERO, extrinsic)
+        return dividend * option.shares / option.multiplier > max(ZERO, extrinsic)
     return extrinsic <= NOTHING_MORE
 
 
-def to_liquidate(held: Held, *, cash: Decimal, prices: Mapping[str, Decimal], requirement: Decimal) -> Liquidation | None:
-    """The position the exchange closes first where cash and shares are under the requirement: the dearest short option, then shares.
+def to_liquidate(
+    candidates: Iterable[tuple[Instrument, int]], missing: Callable[[Instrument | None, int], Decimal | None]
+) -> Liquidation | None:
+    """The position whose end lowers what is missing most, and no more of it than has to go; None where none helps.
 
-    Shares that were bought on margin are asked for a quarter of their value, not for the half that buying them takes.
+    `missing` is what is short of the requirement without so much of a holding; None where nobody can say.
     """
-    shares = [prices.get(item.key, ZERO) * quantity for item, quantity in held.values() if isinstance(item, Equity)]
-    lent = MAINTENANCE * sum((worth for worth in shares if worth > 0), ZERO)
-    missing = requirement - lent - cash - sum(shares, ZERO)
-    if missing <= 0:
+    now = missing(None, 0)
+    if now is None or now <= 0:
         return None
-    shorts = [(item, quantity) for item, quantity in held.values() if isinstance(item, Option) and quantity < 0]
-    shares = [(item, quantity) for item, quantity in held.values() if isinstance(item, Equity)]
-    for group in (shorts, shares):
-        if group:
-            item, quantity = max(group, key=lambda pair: (_worth(pair, prices), pair[0].key))
-            note = f"liquidated, {missing:,.2f} USD short of the margin requirement"
-            return Liquidation(instrument=item, quantity=-quantity, note=note)
-    return None
+    without = {item.key: (item, quantity, missing(item, quantity)) for item, quantity in candidates}
+    helpful = [(item, quantity, left) for item, quantity, left in without.values() if left is not None and left < now]
+    if not helpful:
+        return None
+    item, quantity, left = min(helpful, key=lambda one: (one[2], one[0].key))
+    sign, enough = (1 if quantity > 0 else -1), abs(quantity)
+    if left <= 0:
+        few = 0  # too few; `enough` is enough
+        while enough - few > 1:
+            middle = (few + enough) // 2
+            part = missing(item, sign * middle)
+            few, enough = (few, middle) if part is not None and part <= 0 else (middle, enough)
+    note = f"liquidated, {now:,.2f} USD short of the margin requirement"
+    return Liquidation(instrument=item, quantity=-sign * enough, note=note)
 
 
 def without_position(working: Iterable[PaperOrder], held: Held) -> tuple[PaperOrder, ...]:
@@ -87,8 +92,3 @@ def _too_much(order: PaperOrder, key: str, held: Held) -> bool:
     change = _closes(order)[key]
     have = held[key][1] if key in held else 0
     return have * change >= 0 or abs(change) > abs(have)
-
-
-def _worth(pair: tuple[Instrument, int], prices: Mapping[str, Decimal]) -> Decimal:
-    item, quantity = pair
-    return abs(quantity) * item.multiplier * prices.get(item.key, ZERO)

@@ -6,15 +6,13 @@ from dataclasses import dataclass
 from decimal import Decimal
 
 from core.brokers import _paper_rules as rules
-from core.brokers._paper_events import Liquidation, to_liquidate
 from core.brokers._paper_ledger import Ledger
 from core.brokers._paper_match import Market, marks, natural_prices
-from core.brokers._paper_rules import Funds, Refusal
+from core.brokers._paper_rules import Funds, Refusal, Shortage
 from core.domain.accounts import AccountKind
 from core.domain.instruments import Instrument, Option, underlying_instrument
 from core.domain.orders import Effect, Envelope, Leg, TimeInForce
 from core.fees import Execution, Schedule, order_fees
-from core.margin import reg_t
 from core.margin.reg_t import MissingPrice
 
 _DEAR = Decimal(10)  # a premium in the highest band of every schedule
@@ -53,7 +51,7 @@ class Judge:
         legs = asked.envelope.legs
         held, working = self._ledger.positions, self._ledger.working
         return (
-            rules.contract_refusal(legs)
+            rules.contract_refusal(legs, held)
             or rules.price_refusal(legs, asked.limit, asked.quantity)
             or (rules.ended_refusal if asked.envelope.tif is TimeInForce.GTC else rules.closed_refusal)(legs, market.at)
             or rules.effect_refusal(legs, asked.quantity, held=held, working=working)
@@ -85,16 +83,19 @@ class Judge:
         )
         return fees, before, after
 
-    def margin_call(self, market: Market) -> Liquidation | None:
-        """What the exchange closes because the account is short of margin for what it holds; None where it is not, or nobody can say."""
-        ledger = self._ledger
-        prices = marks(self.wanted(()), market)
+    def shortage(self, market: Market, *, without: Instrument | None = None, quantity: int = 0) -> Shortage | None:
+        """What the account is short of for what it holds, as if so much of a holding had been closed at its mid; None: nobody can say."""
+        ledger, prices = self._ledger, marks(self.wanted(()), market)
+        held, cash = list(ledger.positions.values()), ledger.cash
+        if without is not None:
+            if without.key not in prices:
+                return None
+            held.append((without, -quantity))
+            cash += prices[without.key] * without.multiplier * quantity
         try:
-            equity = reg_t.net_liquidation(ledger.positions.values(), cash=ledger.cash, prices=prices)
-            required = reg_t.requirement(ledger.positions.values(), prices=prices, kind=self._kind, equity=equity).total
+            return rules.shortage_of(held, cash=cash, prices=prices, kind=self._kind)
         except MissingPrice:
             return None
-        return to_liquidate(ledger.positions, cash=ledger.cash, prices=prices, requirement=required)
 
     def _fees(self, legs: tuple[Leg, ...], quantity: int, market: Market) -> Decimal:
         """Fees of the whole order at today's prices."""

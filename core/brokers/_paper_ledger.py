@@ -13,17 +13,18 @@ from datetime import date, datetime
 from decimal import Decimal
 from typing import Any
 
+from core.clock import exchange_date
 from core.domain.accounts import AccountId
 from core.domain.encoding import SPARSE, EncodingError, canonical, from_plain
-from core.domain.events import CashMoved, Settled
-from core.domain.instruments import Equity, Instrument
+from core.domain.events import CashMoved, CorporateAction, MarginCalled, Settled
+from core.domain.instruments import Equity, Instrument, Option, is_adjusted
 from core.domain.orders import Envelope, Fill
 from core.errors import Corrupt
 from core.ports import Archive, BrokerOrder, BrokerStatus, OrderReport, Put
 
 TABLE = "paper"
 ZERO = Decimal(0)
-Item = OrderReport | BrokerOrder | Fill | Settled | CashMoved
+Item = OrderReport | BrokerOrder | Fill | Settled | CashMoved | CorporateAction | MarginCalled
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,7 +84,9 @@ class _State:
     orders: dict[str, PaperOrder] = field(default_factory=dict)
     positions: dict[str, tuple[Instrument, int]] = field(default_factory=dict)
     fills: dict[str, list[Fill]] = field(default_factory=dict)
-    settled: set[str] = field(default_factory=set)
+    booked: set[str] = field(default_factory=set)  # settlements, movements and corporate actions by id
+    roots: set[str] = field(default_factory=set)  # of adjusted series
+    call: MarginCalled | None = None
     taken: dict[str, Taken] = field(default_factory=dict)
 
 
@@ -145,9 +148,40 @@ class Ledger:
         """Executions of an order, oldest first."""
         return self._state.fills.get(client_id, ())
 
-    def is_settled(self, settlement_id: str) -> bool:
-        """Whether this settlement was booked."""
-        return settlement_id in self._state.settled
+    def is_booked(self, name: str) -> bool:
+        """Whether this settlement, movement or corporate action was booked."""
+        return name in self._state.booked
+
+    @property
+    def adjusted_roots(self) -> frozenset[str]:
+        """Roots of adjusted series that stand for some deliverable already."""
+        return frozenset(self._state.roots)
+
+    @property
+    def call(self) -> MarginCalled | None:
+        """The margin call that stands, None where there is none."""
+        call = self._state.call
+        return call if call is not None and call.amount else None
+
+    def held_overnight(self, day: date) -> dict[str, tuple[Instrument, int]]:
+        """What was held when a day began: what trades and expires on the day comes too late for what is paid on it.
+
+        What was exercised before the day and booked on its morning counts.
+        """
+        held = dict(self._state.positions)
+        for item in reversed(self._state.journal):
+            at = getattr(item, "at", None)
+            if at is None:
+                continue
+            if exchange_date(at) < day:
+                break
+            if isinstance(item, Fill):
+                _add(held, item.instrument, -item.side.sign * item.quantity)
+            elif isinstance(item, Settled) and isinstance(item.instrument, Option) and item.instrument.expiry == day:
+                _add(held, item.instrument, -item.quantity)
+                if item.shares and item.share_symbol:
+                    _add(held, Equity(symbol=item.share_symbol), -item.shares)
+        return held
 
     async def refresh(self) -> None:
         """Read the books from disk where memory may have fallen behind them."""
@@ -218,20 +252,36 @@ def _book(state: _State, item: Item) -> None:
         _hold(state, item.instrument, item.side.sign * item.quantity)
     elif isinstance(item, Settled):
         state.cash += item.cash - item.fees
-        state.settled.add(item.settlement_id)
+        state.booked.add(item.settlement_id)
         _hold(state, item.instrument, item.quantity)
         if item.shares and item.share_symbol:
             _hold(state, Equity(symbol=item.share_symbol), item.shares)
     elif isinstance(item, CashMoved):
         state.cash += item.amount
+        state.booked.add(item.movement_id)
+    elif isinstance(item, CorporateAction):
+        state.booked.add(item.action_id)
+        for line in item.lines:
+            state.cash += line.cash
+            _hold(state, line.instrument, -line.quantity)
+        for line in item.lines:
+            _hold(state, line.successor, line.becomes)
+            if isinstance(line.successor, Option) and is_adjusted(line.successor.root):
+                state.roots.add(line.successor.root)
+    elif isinstance(item, MarginCalled):
+        state.call = item
 
 
 def _hold(state: _State, instrument: Instrument, change: int) -> None:
-    total = state.positions.get(instrument.key, (instrument, 0))[1] + change
+    _add(state.positions, instrument, change)
+
+
+def _add(held: dict[str, tuple[Instrument, int]], instrument: Instrument, change: int) -> None:
+    total = held.get(instrument.key, (instrument, 0))[1] + change
     if total:
-        state.positions[instrument.key] = (instrument, total)
+        held[instrument.key] = (instrument, total)
     else:
-        state.positions.pop(instrument.key, None)
+        held.pop(instrument.key, None)
 
 
 def _read(kind: Any, body: str) -> Any:

@@ -9,7 +9,7 @@ from decimal import Decimal
 
 from core.brokers._paper_ledger import PaperOrder, Taken
 from core.clock import exchange_date
-from core.domain.instruments import Instrument, Option, Right
+from core.domain.instruments import Instrument, Option
 from core.domain.money import CENT, from_market, to_tick
 from core.domain.orders import Leg, Side
 from core.market.quote import Quote, QuoteState
@@ -76,16 +76,20 @@ def unit_multiplier(legs: tuple[Leg, ...]) -> int:
 
 
 def marks(instruments: Collection[Instrument], market: Market) -> dict[str, Decimal]:
-    """Mid prices by key of whatever is sanely quoted, for margin; options that no longer trade at what they would pay now."""
+    """Mid prices by key of whatever is sanely quoted, for margin; options that no longer trade at what they would pay now.
+
+    So are contracts of adjusted series that nobody quotes.
+    """
     found: dict[str, Decimal] = {}
     for item in instruments:
         quote = market.quotes.get(item.key)
         if quote is not None and quote.state.usable:
             found[item.key] = from_market(quote.mid, QUOTE_STEP)
     for item in instruments:
-        if isinstance(item, Option) and market.at >= item.last_trade_at and item.underlying in found:
-            points = found[item.underlying] - item.strike
-            found[item.key] = max(Decimal(0), points if item.right is Right.CALL else -points)
+        if not isinstance(item, Option) or item.underlying not in found:
+            continue
+        if market.at >= item.last_trade_at or (not item.is_standard and item.key not in found):
+            found[item.key] = item.intrinsic(found[item.underlying]) / item.multiplier
     return found
 
 

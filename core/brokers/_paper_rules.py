@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
@@ -40,12 +40,23 @@ class Funds:
     refusals: tuple[str, ...] = ()
 
 
-def contract_refusal(legs: tuple[Leg, ...]) -> Refusal | None:
-    """Contracts that do not exist, or cannot be traded here."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Shortage:
+    """What an account has, what it must have to keep what it holds, and how much is missing (zero or less: nothing)."""
+
+    equity: Decimal
+    required: Decimal
+    missing: Decimal
+
+
+def contract_refusal(legs: tuple[Leg, ...], held: Held) -> Refusal | None:
+    """Contracts that do not exist, or cannot be traded here; adjusted ones may be closed by who holds them."""
     if len(legs) > MAX_LEGS:
         return Refusal(code="legs", message=f"{len(legs)} legs are over the {MAX_LEGS} this exchange takes; send parts")
     for leg in legs:
         item = leg.instrument
+        if isinstance(item, Option) and leg.effect is Effect.CLOSE and item.key in held and held[item.key][0] == item:
+            continue
         if isinstance(item, Option):
             try:
                 listed = option(item.root, item.expiry, item.right, item.strike)
@@ -145,6 +156,14 @@ def funds_of(
     report = reg_t.requirement(holdings, prices=prices, kind=kind, equity=equity)
     power = reg_t.buying_power(holdings, cash=money, prices=prices, requirement=report.total)
     return Funds(margin=report.total, buying_power=power, refusals=report.refusals)
+
+
+def shortage_of(held: Sequence[tuple[Instrument, int]], *, cash: Decimal, prices: Mapping[str, Decimal], kind: AccountKind) -> Shortage:
+    """The maintenance requirement against cash and shares. Raises MissingPrice."""
+    equity = reg_t.net_liquidation(held, cash=cash, prices=prices)
+    required = reg_t.requirement(held, prices=prices, kind=kind, equity=equity, maintenance=True).total
+    power = reg_t.buying_power(held, cash=cash, prices=prices, requirement=required)
+    return Shortage(equity=equity, required=required, missing=-power)
 
 
 def funds_refusal(before: Funds, after: Funds, *, closes: bool) -> Refusal | None:

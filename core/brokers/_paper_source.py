@@ -7,9 +7,9 @@ from datetime import date
 from typing import Protocol
 
 from core.domain.instruments import Instrument, Option
-from core.market.answers import checked_dividends, checked_quotes, checked_settlement
+from core.market.answers import checked_dividends, checked_quotes, checked_settlement, checked_splits
 from core.market.quote import Quote
-from core.ports import Dividend, SettlementValue
+from core.ports import Dividend, SettlementValue, Split
 
 
 class QuoteSource(Protocol):
@@ -25,6 +25,10 @@ class QuoteSource(Protocol):
 
     async def dividends(self, symbol: str, *, start: date, end: date) -> tuple[Dividend, ...]:
         """Dividends with ex-date in [start, end], as far as known now."""
+        ...
+
+    async def splits(self, symbol: str, *, start: date, end: date) -> tuple[Split, ...]:
+        """Splits with ex-date in [start, end], as far as announced by now."""
         ...
 
 
@@ -45,3 +49,7 @@ class Checked:
     async def dividends(self, symbol: str, *, start: date, end: date) -> tuple[Dividend, ...]:
         """Amounts on days."""
         return checked_dividends(await self._source.dividends(symbol, start=start, end=end), symbol)
+
+    async def splits(self, symbol: str, *, start: date, end: date) -> tuple[Split, ...]:
+        """Ratios on days."""
+        return checked_splits(await self._source.splits(symbol, start=start, end=end), symbol)

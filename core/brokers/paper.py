@@ -25,7 +25,7 @@ from core.brokers._paper_source import Checked, QuoteSource
 from core.clock import Clock
 from core.domain.accounts import Account, AccountId
 from core.domain.encoding import digest
-from core.domain.events import CashMoved, Settled
+from core.domain.events import CashMoved, CorporateAction, MarginCalled, Settled
 from core.domain.orders import Envelope, Fill, Permitted
 from core.errors import BrokerRejected, BrokerTimeout, Unavailable
 from core.margin.reg_t import MissingPrice
@@ -108,7 +108,7 @@ class PaperBroker:
         """
         if not self._connected:
             raise self._not_connected()
-        unknown = rules.contract_refusal(envelope.legs)
+        unknown = rules.contract_refusal(envelope.legs, self._ledger.positions)
         if unknown is not None:
             raise BrokerRejected(unknown.code, unknown.message)
         async with self._lock:
@@ -135,6 +135,7 @@ class PaperBroker:
             return await self._take(order)
 
     async def _take(self, order: Permitted) -> str:
+        await self._floor.morning()
         quotes = await self._floor.quotes_for_order(order.envelope.legs)
         async with self._lock:
             await self._ledger.refresh()
@@ -158,6 +159,7 @@ class PaperBroker:
     async def enter(self, envelope: Envelope, limit: Decimal) -> str:
         """Take an order entered at the exchange's own screen, not by the desk; returns its reference. Judged like any other."""
         async with self._answering():
+            await self._floor.morning()
             quotes = await self._floor.quotes_for_order(envelope.legs)
             async with self._lock:
                 await self._ledger.refresh()
@@ -177,6 +179,7 @@ class PaperBroker:
 
     async def _move(self, client_id: str, order: Permitted) -> None:
         self._check_account(order)
+        await self._floor.morning()
         quotes = await self._floor.quotes_for_order(order.envelope.legs)
         async with self._lock:
             await self._ledger.refresh()
@@ -232,6 +235,8 @@ class PaperBroker:
                 fills=tuple(item for item in items if isinstance(item, Fill)),
                 settlements=tuple(item for item in items if isinstance(item, Settled)),
                 movements=tuple(item for item in items if isinstance(item, CashMoved)),
+                actions=tuple(item for item in items if isinstance(item, CorporateAction)),
+                calls=tuple(item for item in items if isinstance(item, MarginCalled)),
                 cursor=ledger.cursor,
             )
 

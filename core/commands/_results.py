@@ -82,7 +82,7 @@ def period_of(found: Holdings, *, first: date, last: date, symbol: str | None) -
         and symbol in (None, trade.underlying)
     )
     fills, settlements = book.booked_outside()
-    outside = closed_outside(fills=fills, settlements=settlements)
+    outside = closed_outside(fills=fills, settlements=settlements, replaced=book.replaced_outside())
     settled = settled_within(book.settlements.within(first, last), first=first, last=last)
     return Period(
         found=found, trades=tuple(closed), settled=tuple(item for item in settled if symbol in (None, symbol_of(item))),

@@ -504,6 +504,7 @@ class Settled:
     shares: int = 0
     share_symbol: str | None = None
     fees: Decimal = Decimal(0)
+    note: str = field(default="", metadata=SPARSE)  # the broker's words, where the outcome does not follow from the value alone
 
     @property
     def price(self) -> Decimal:
@@ -527,6 +528,52 @@ class CashMoved:
     amount: Decimal
     reason: str
     at: datetime
+    symbol: str = field(default="", metadata=SPARSE)  # of a dividend: the share it is paid on
+    quantity: int = field(default=0, metadata=SPARSE)  # and how many were held (+) or owed (-)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Replaced:
+    """What a corporate action made of one holding: all of it before and after, signed, and the cash paid for a part nobody can hold."""
+
+    instrument: Instrument
+    quantity: int
+    successor: Instrument
+    becomes: int
+    cash: Decimal = Decimal(0)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CorporateAction:
+    """Shares were split `new` for `old`: what was held before `at` is something else from then on, with options as their clearing says.
+
+    Nothing was traded and nobody gained: what it cost moves on with it. Plans for what was replaced end here.
+    """
+
+    action_id: str
+    account: AccountId
+    symbol: str
+    new: int
+    old: int
+    lines: tuple[Replaced, ...]
+    at: datetime
+
+    @property
+    def words(self) -> str:
+        """`split 2 for 1 of KO`."""
+        return f"split {self.new} for {self.old} of {self.symbol}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MarginCalled:
+    """The broker wants more money or smaller positions: by then it closes positions itself. An amount of zero takes the call back."""
+
+    call_id: str
+    account: AccountId
+    amount: Decimal
+    at: datetime
+    due_at: datetime | None = None  # None: at once, or nothing is due any more
+    reason: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -651,6 +698,8 @@ Body = (
     | Settled
     | Adjusted
     | CashMoved
+    | CorporateAction
+    | MarginCalled
     | Reconciled
     | KillChecked
     | Marked
@@ -694,6 +743,8 @@ VERSIONS: dict[type, int] = {
     Settled: 1,
     Adjusted: 1,
     CashMoved: 1,
+    CorporateAction: 1,
+    MarginCalled: 1,
     Reconciled: 1,
     KillChecked: 1,
     Marked: 1,

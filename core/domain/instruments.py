@@ -7,7 +7,8 @@ that depend on dates (last trade, settlement time) come from `core.domain.calend
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from collections.abc import Collection
+from dataclasses import dataclass, replace
 from datetime import date, datetime
 from decimal import Decimal
 from enum import StrEnum
@@ -136,7 +137,7 @@ _INDEX_ROOTS = tuple(root for root, spec in SERIES.items() if spec.delivery is D
 
 
 def series_of(root: str) -> SeriesSpec:
-    """The terms of an OCC root; roots that end in a digit are adjusted series, whose terms are not known here."""
+    """The terms of an OCC root; roots that end in a digit are adjusted series, whose terms only a contract of theirs can tell."""
     known = SERIES.get(root)
     if known is not None:
         return known
@@ -145,6 +146,20 @@ def series_of(root: str) -> SeriesSpec:
     if not re.fullmatch(r"[A-Z]{1,5}(\.[A-Z])?|[A-Z]{1,6}", root):
         raise InstrumentError(f"{root!r} is not a plain option root; adjusted series such as XYZ1 need their own terms")
     return SeriesSpec(root=root, underlying=root, underlying_kind=UnderlyingKind.STOCK)
+
+
+def is_adjusted(root: str) -> bool:
+    """Whether a root is that of an adjusted series: a plain one and a digit, KO1. Its terms follow from a contract, not from the root."""
+    return root not in SERIES and root not in _UNTABLED and re.fullmatch(r"[A-Z]{1,5}[1-9]", root) is not None
+
+
+def adjusted_root(root: str, known: Collection[str]) -> str:
+    """The root of what is adjusted next: the first of KO1, KO2, ... that is not known."""
+    base = root.rstrip("123456789") if is_adjusted(root) else root
+    found = next((name for name in (f"{base}{digit}" for digit in range(1, 10)) if name not in known), None)
+    if found is None:
+        raise InstrumentError(f"{base} was adjusted nine times; there is no root for one more")
+    return found
 
 
 def roots_of(underlying: str) -> tuple[SeriesSpec, ...]:
@@ -251,8 +266,36 @@ class Option:
 
     @property
     def series(self) -> SeriesSpec:
-        """Terms shared by the contract's root."""
+        """Terms shared by the contract's root; of an adjusted series those of the plain one it came from."""
+        if is_adjusted(self.root):
+            return replace(series_of(self.root[:-1]), root=self.root)
         return series_of(self.root)
+
+    @property
+    def is_standard(self) -> bool:
+        """It delivers as many shares as its price is multiplied by, and nothing else; or cash."""
+        return self.deliverable is None or (self.deliverable.shares == self.multiplier and not self.deliverable.cash)
+
+    @property
+    def shares(self) -> int:
+        """Units of the underlying that a contract stands for: 150 after a split of 3 for 2."""
+        return self.multiplier if self.deliverable is None else self.deliverable.shares
+
+    @property
+    def share_strike(self) -> Decimal:
+        """What exercise pays (call) or brings (put) for each of those units: the strike itself where the contract is standard.
+
+        Example: KO1 60 call for 150 shares: 6,000 USD for 150 shares, 40 a share.
+        """
+        if self.is_standard or self.deliverable is None:
+            return self.strike
+        return (self.strike * self.multiplier - self.deliverable.cash) / self.deliverable.shares
+
+    def intrinsic(self, level: Decimal) -> Decimal:
+        """Money one contract is worth at exercise, at a level of its underlying; never below zero."""
+        paid = Decimal(0) if self.deliverable is None else self.deliverable.cash
+        points = level * self.shares + paid - self.strike * self.multiplier
+        return max(Decimal(0), points if self.right is Right.CALL else -points)
 
     @property
     def label(self) -> str:

@@ -9,7 +9,8 @@ the rulebook figure before any proceeds are applied to it, so it contains the ma
 - iron condor: the wider wing once, if all four legs end together on one underlying; strangle, straddle: the greater side plus the market
   value of the other, if both end together
 - long option: paid in full, requirement 0 (it lends nothing)
-- shares: 50% (Regulation T initial); 100% in cash and IRA accounts
+- shares: 50% (Regulation T initial); 100% in cash and IRA accounts. To keep them (maintenance, FINRA Rule 4210(c)): long 25%, short 30% and
+  at least 5 USD a share (under 5 USD all of their value, at least 2.50). Options ask for the same to open and to keep
 - covered call: the shares' requirement, their value counted up to the strike only
 - cash and IRA accounts: a short put is secured by strike x multiplier; cash accounts know no spreads, IRA accounts do; anything uncovered
   is refused
@@ -39,6 +40,10 @@ NAKED = Decimal("0.20")
 NAKED_BROAD = Decimal("0.15")
 FLOOR = Decimal("0.10")
 STOCK_INITIAL = Decimal("0.50")
+STOCK_MAINTENANCE = Decimal("0.25")  # long, of the market value
+SHORT_MAINTENANCE = Decimal("0.30")
+SHORT_LEAST = Decimal(5)  # a share that costs so much or more; of cheaper ones all of their value, 2.50 at least
+SHORT_CHEAP_LEAST = Decimal("2.50")
 _BROAD = (UnderlyingKind.BROAD_INDEX, UnderlyingKind.BROAD_ETF)
 _FULLY_PAID = (AccountKind.CASH, AccountKind.IRA)
 
@@ -85,8 +90,9 @@ def requirement(
     kind: AccountKind,
     equity: Decimal | None = None,
     leverage: Mapping[str, Decimal] | None = None,
+    maintenance: bool = False,
 ) -> MarginReport:
-    """The smallest requirement of a set of holdings.
+    """The smallest requirement of a set of holdings: to open them, or with `maintenance` to keep them, which asks less for shares only.
 
     positions: instruments with signed contracts or shares; the same instrument twice is added up. prices: marks of options and levels of
     underlyings by instrument key, per share. equity: net liquidation value, for the 2,000 USD minimum of margin accounts; None leaves that
@@ -96,7 +102,8 @@ def requirement(
     held = _netted(positions)
     factors = leverage or {}
     reports = [
-        _underlying(symbol, group, prices, kind, factors.get(symbol, Decimal(1))) for symbol, group in sorted(_by_underlying(held).items())
+        _underlying(symbol, group, prices, kind, factors.get(symbol, Decimal(1)), maintenance)
+        for symbol, group in sorted(_by_underlying(held).items())
     ]
     refusals = [text for report in reports for text in report.refusals]
     if kind not in _FULLY_PAID and equity is not None and equity < MINIMUM_EQUITY and any(quantity < 0 for _, quantity in held):
@@ -115,10 +122,10 @@ def requirement(
 def naked_requirement(option: Option, *, spot: Decimal, mark: Decimal, leverage: Decimal = Decimal(1)) -> Decimal:
     """Requirement of one naked short contract in money; spot and mark per share."""
     rate = (NAKED_BROAD if option.series.underlying_kind in _BROAD else NAKED) * leverage
-    put = option.right is Right.PUT
-    out_of_the_money = max(ZERO, spot - option.strike if put else option.strike - spot)
-    floor = FLOOR * leverage * (option.strike if put else spot)
-    return (mark + max(rate * spot - out_of_the_money, floor)) * option.multiplier
+    put, strike = option.right is Right.PUT, option.share_strike
+    out_of_the_money = max(ZERO, spot - strike if put else strike - spot)
+    floor = FLOOR * leverage * (strike if put else spot)
+    return mark * option.multiplier + max(rate * spot - out_of_the_money, floor) * option.shares
 
 
 def net_liquidation(positions: Iterable[Holding], *, cash: Decimal, prices: Mapping[str, Decimal]) -> Decimal:
@@ -161,14 +168,24 @@ class _Group:
     spot: Decimal | None
     naked: tuple[Decimal | None, ...]  # per short line, None where a price is missing
     marks: tuple[Decimal | None, ...]
+    maintenance: bool
 
     @property
     def lot(self) -> int:
         """Shares that cover one call."""
-        return self.shorts[0][0].multiplier if self.shorts else 100
+        return self.shorts[0][0].shares if self.shorts else 100
+
+    @property
+    def share_rate(self) -> Decimal:
+        """The part of their value that long shares ask for."""
+        if self.kind in _FULLY_PAID:
+            return Decimal(1)
+        return STOCK_MAINTENANCE if self.maintenance else STOCK_INITIAL
 
 
-def _underlying(symbol: str, held: Sequence[Holding], prices: Mapping[str, Decimal], kind: AccountKind, leverage: Decimal) -> MarginReport:
+def _underlying(
+    symbol: str, held: Sequence[Holding], prices: Mapping[str, Decimal], kind: AccountKind, leverage: Decimal, maintenance: bool
+) -> MarginReport:
     shorts = tuple((item, -quantity) for item, quantity in held if isinstance(item, Option) and quantity < 0)
     longs = tuple((item, quantity) for item, quantity in held if isinstance(item, Option) and quantity > 0)
     shares = sum(quantity for item, quantity in held if isinstance(item, Equity))
@@ -178,7 +195,7 @@ def _underlying(symbol: str, held: Sequence[Holding], prices: Mapping[str, Decim
         None if spot is None or mark is None else naked_requirement(item, spot=spot, mark=mark, leverage=leverage)
         for (item, _), mark in zip(shorts, marks, strict=True)
     )
-    group = _Group(symbol, kind, shorts, longs, shares, spot, naked, marks)
+    group = _Group(symbol, kind, shorts, longs, shares, spot, naked, marks, maintenance)
     lines = [*_share_lines(group)]
     refusals: list[str] = []
     if shares < 0 and kind in _FULLY_PAID:
@@ -198,10 +215,14 @@ def _underlying(symbol: str, held: Sequence[Holding], prices: Mapping[str, Decim
 def _share_lines(group: _Group) -> Iterable[MarginLine]:
     if not group.shares or group.spot is None:
         return
-    rate = Decimal(1) if group.kind in _FULLY_PAID else STOCK_INITIAL
-    side = "long" if group.shares > 0 else "short"
-    amount = abs(group.shares) * group.spot * rate
-    yield MarginLine(underlying=group.symbol, text=f"{abs(group.shares)} {side} shares at {rate:.0%} of {group.spot}", amount=amount)
+    count, spot = abs(group.shares), group.spot
+    if group.shares < 0 and group.maintenance and group.kind not in _FULLY_PAID:
+        each = max(SHORT_MAINTENANCE * spot, SHORT_LEAST) if spot >= SHORT_LEAST else max(spot, SHORT_CHEAP_LEAST)
+        yield MarginLine(underlying=group.symbol, text=f"{count} short shares of {spot} at {plain_number(each)} each", amount=count * each)
+        return
+    rate, side = group.share_rate, "long" if group.shares > 0 else "short"
+    text = f"{count} {side} shares at {rate:.0%} of {plain_number(spot)}"
+    yield MarginLine(underlying=group.symbol, text=text, amount=count * spot * rate)
 
 
 def _solve(group: _Group) -> Solution:
@@ -249,9 +270,9 @@ def _covered(group: _Group) -> Iterable[Choice]:
         return
     lots = len(group.shorts) + len(group.longs)
     for index, (item, _) in enumerate(group.shorts):
-        if item.right is Right.CALL and item.multiplier == group.lot:
-            above = ZERO if group.kind in _FULLY_PAID else max(ZERO, group.spot - item.strike) * (1 - STOCK_INITIAL)
-            yield Choice((index, lots), Cost(0, above * item.multiplier), f"{item.label} covered by shares")
+        if item.right is Right.CALL and item.shares == group.lot:
+            above = max(ZERO, group.spot - item.share_strike) * (1 - group.share_rate)
+            yield Choice((index, lots), Cost(0, above * item.shares), f"{item.label} covered by shares")
 
 
 def _pairs(group: _Group) -> dict[tuple[int, int], Choice]:
@@ -299,12 +320,12 @@ def _end(option: Option) -> tuple[date, bool]:
 
 
 def _together(one: Option, other: Option) -> bool:
-    return _end(one) == _end(other) and one.multiplier == other.multiplier
+    return _end(one) == _end(other) and one.multiplier == other.multiplier and one.deliverable == other.deliverable
 
 
 def _covers(bought: Option, sold: Option) -> bool:
     """A long option of the same right that does not end before the short one; VIX options of different dates are on different futures."""
-    if bought.right is not sold.right or bought.multiplier != sold.multiplier:
+    if bought.right is not sold.right or bought.multiplier != sold.multiplier or bought.deliverable != sold.deliverable:
         return False
     if sold.series.underlying_kind is UnderlyingKind.VOLATILITY_INDEX:
         return _end(bought) == _end(sold)

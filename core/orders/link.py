@@ -20,8 +20,10 @@ from core.domain.accounts import AccountId
 from core.domain.events import (
     Body,
     CashMoved,
+    CorporateAction,
     Difference,
     Filled,
+    MarginCalled,
     Mode,
     ModeSet,
     OrderAcknowledged,
@@ -159,6 +161,7 @@ class BrokerLink(Lifeline):
             self._cursor = 0
         told = {fill.account for fill in snapshot.fills}
         told |= {item.account for item in snapshot.settlements} | {item.account for item in snapshot.movements}
+        told |= {item.account for item in snapshot.actions} | {item.account for item in snapshot.calls}
         self._same_account(snapshot.account, *told)
         await self._record(facts(desk.book(account), snapshot, filled=self._filled), causation=f"snapshot:{epoch}")
         await self._record(endings(desk.book(account), snapshot, sent_now=self._sent), causation=f"snapshot:{epoch}")
@@ -250,6 +253,10 @@ class BrokerLink(Lifeline):
             return [(f"settle:{account}:{item.settlement_id}", item)]
         if isinstance(item, CashMoved):
             return [(f"cash:{account}:{item.movement_id}", item)]
+        if isinstance(item, CorporateAction):
+            return [(f"action:{account}:{item.action_id}", item)]
+        if isinstance(item, MarginCalled):
+            return [(f"call:{account}:{item.call_id}", item)]
         if isinstance(item, BrokerOrder):
             known = external(self._desk.book(self._account), item)
             return [] if known is None else [(None, known)]

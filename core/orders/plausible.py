@@ -16,7 +16,7 @@ from decimal import Decimal
 from typing import Any, TypeVar
 
 from core.domain.encoding import EncodingError, read_back
-from core.domain.events import CashMoved, Settled
+from core.domain.events import CashMoved, CorporateAction, MarginCalled, Settled
 from core.domain.holidays import FIRST_YEAR, LAST_YEAR
 from core.domain.instruments import Cash, Equity, Future, Index, Instrument, Option
 from core.domain.orders import Fill
@@ -85,7 +85,7 @@ def sensible_snapshot(snapshot: BrokerSnapshot, told: Callable[[str], str] = as_
         raise Unavailable("the broker's books", why=f"its answer is none: {snapshot!r:.120}")
     wrong = _frame(snapshot)
     parts: dict[str, Any] = {}
-    for name in ("orders", "positions", "fills", "settlements", "movements"):
+    for name in ("orders", "positions", "fills", "settlements", "movements", "actions", "calls"):
         items = getattr(snapshot, name)
         if not isinstance(items, tuple):
             wrong, items = wrong or f"{name} are no list", ()
@@ -169,6 +169,27 @@ def _moved(item: CashMoved) -> str | None:
     return _names(item.movement_id, item.reason) or _when(item.at) or _amounts(amount=item.amount)
 
 
+def _action(item: CorporateAction) -> str | None:
+    sane = _names(item.action_id, item.symbol) or _when(item.at) or _count(item.new, least=1) or _count(item.old, least=1)
+    if sane is not None or not item.lines:
+        return sane or "a corporate action on nothing"
+    for line in item.lines:
+        sane = _thing(line.instrument) or _thing(line.successor) or _amounts(cash=line.cash)
+        sane = sane or _count(line.quantity, least=-MOST_UNITS) or _count(line.becomes, least=-MOST_UNITS)
+        if sane is not None:
+            return sane
+        if not line.quantity or line.quantity * line.becomes < 0:
+            return f"{line.quantity} of {line.instrument.key!r:.40} that become {line.becomes}"
+        if isinstance(line.instrument, Option) and not line.becomes:
+            return f"{line.instrument.key!r:.40} that becomes nothing"
+    return None
+
+
+def _called(item: MarginCalled) -> str | None:
+    sane = _names(item.call_id) or _when(item.at) or (None if item.due_at is None else _when(item.due_at)) or _amounts(amount=item.amount)
+    return sane or (None if item.amount >= 0 else f"a call for {item.amount}")
+
+
 def _preview(item: Preview) -> str | None:
     return _amounts(**{
         name.replace("_", " "): getattr(item, name)
@@ -178,7 +199,7 @@ def _preview(item: Preview) -> str | None:
 
 _JUDGES: dict[type, Any] = {
     OrderReport: _order_report, BrokerOrder: _broker_order, BrokerPosition: _position, Fill: _fill, Settled: _settled, CashMoved: _moved,
-    Preview: _preview,
+    CorporateAction: _action, MarginCalled: _called, Preview: _preview,
 }
 
 

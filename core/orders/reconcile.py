@@ -53,6 +53,8 @@ def facts(book: Book, snapshot: BrokerSnapshot, *, filled: Callable[[Fill], Fill
             found.append((None, _acknowledged(reported)))
     found += [(f"fill:{account}:{fill.exec_id}", filled(fill)) for fill in snapshot.fills if fill.exec_id not in book.executed]
     found += [(f"settle:{account}:{item.settlement_id}", item) for item in snapshot.settlements]
+    found += [(f"action:{account}:{item.action_id}", item) for item in snapshot.actions]
+    found += [(f"call:{account}:{item.call_id}", item) for item in snapshot.calls]
     return found + [(None, body) for body in _externals(book, snapshot)]
 
 

@@ -17,18 +17,40 @@ from typing import Any, TypeVar
 
 from core.domain.accounts import Account
 from core.domain.encoding import from_plain, to_plain
-from core.domain.events import Adjusted, CashMoved, ExternalOrder, FillsNamed, Settled, Submitting, TradeLogged
-from core.domain.instruments import Instrument, Option
-from core.domain.orders import Fill
+from core.domain.events import (
+    Adjusted,
+    CashMoved,
+    CorporateAction,
+    ExternalOrder,
+    FillsNamed,
+    MarginCalled,
+    Replaced,
+    Settled,
+    Submitting,
+    TradeLogged,
+)
+from core.domain.instruments import Equity, Instrument, Option
+from core.domain.orders import Fill, Leg
 from core.domain.shelf import PACK, Shelf
 from core.domain.structures import Position, Trade, average_after
 from core.orders.standing import Standing
 from core.orders.states import Order
-from core.portfolio.settling import Ending, Lot, ending_of, shared_out
+from core.portfolio.settling import Became, Ending, Lot, ending_by, ending_of, line_id, shared_out
 
 T = TypeVar("T")
 ZERO = Decimal(0)
 Held = Mapping[str, tuple[Instrument, int]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Conversion:
+    """What a corporate action made of one leg of a trade; `opened` was opened of it until then, which is `opened_as` of the new one."""
+
+    at: datetime
+    old: str  # key
+    became: Became
+    opened: int
+    opened_as: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,6 +64,7 @@ class TradeState:
     closing: Decimal = ZERO
     fees: Decimal = ZERO
     times: Mapping[str, datetime] = field(default_factory=dict)  # of what counts, by execution or settlement id
+    conversions: Mapping[str, Conversion] = field(default_factory=dict)  # by line of a corporate action
 
     @property
     def open_units(self) -> int:
@@ -58,8 +81,35 @@ class TradeState:
     def trade(self) -> Trade:
         """The trade as it stands."""
         return replace(
-            self.opening, opened_units=self._units(self.opened), open_units=self.open_units, premium=self.premium,
+            self.opening, legs=self.legs, opened_units=self._units(self.opened), open_units=self.open_units, premium=self.premium,
             closing_cash=self.closing, fees=self.fees, closed_at=self.closed_at,
+        )
+
+    @property
+    def legs(self) -> tuple[Leg, ...]:
+        """The legs as they are now: as opened, and as corporate actions replaced them."""
+        legs = self.opening.legs
+        for at in sorted({item.at for item in self.conversions.values()}):
+            became = {item.old: item.became for item in self.conversions.values() if item.at == at}
+            beside = any(isinstance(leg.instrument, Option) for leg in legs) and all(
+                item.new == item.old for item in became.values() if isinstance(item.instrument, Option)
+            )
+            legs = tuple(_replaced(leg, became.get(leg.instrument.key), beside=beside) for leg in legs)
+        return legs
+
+    def converted(self, what: str, conversion: Conversion | None, became: int) -> TradeState:
+        """With `became` contracts or shares in the place of a leg, by a line of a corporate action; None takes the line back."""
+        item = conversion or self.conversions[what]
+        sign = 1 if conversion is not None else -1
+        key, opened = item.became.instrument.key, dict(self.opened)
+        opened[item.old] = opened.get(item.old, 0) - sign * item.opened
+        opened[key] = opened.get(key, 0) + sign * item.opened_as
+        held = {**self.held, key: (item.became.instrument, self.held.get(key, (item.became.instrument, 0))[1] + became)}
+        others = {name: one for name, one in self.conversions.items() if name != what}
+        return replace(
+            self, held={name: pair for name, pair in held.items() if pair[1]},
+            opened={name: count for name, count in opened.items() if count},
+            conversions=others if conversion is None else {**others, what: conversion},
         )
 
     def counted(
@@ -79,8 +129,16 @@ class TradeState:
         )
 
     def _units(self, counts: Mapping[str, int]) -> int:
-        ratios = {leg.instrument.key: leg.ratio for leg in self.opening.legs}
+        ratios = {leg.instrument.key: leg.ratio for leg in self.legs}
         return max((-(-abs(count) // ratios.get(key, 1)) for key, count in counts.items()), default=0)
+
+
+def _replaced(leg: Leg, became: Became | None, *, beside: bool) -> Leg:
+    """A leg after a corporate action. Shares beside contracts that stay as many keep their place in the unit by a ratio of their own."""
+    if became is None:
+        return leg
+    ratio = max(1, became.scaled(leg.ratio)) if beside and isinstance(leg.instrument, Equity) else leg.ratio
+    return replace(leg, instrument=became.instrument, ratio=ratio)
 
 
 def opening_of(body: Submitting, at: datetime) -> TradeState:
@@ -124,6 +182,7 @@ SHELVES: Mapping[str, Any] = {
     "adjusted": Adjusted,
     "logged": TradeLogged,
     "named": FillsNamed,
+    "actions": CorporateAction,
 }
 PACKS = {"closings": 16, "fills": 2, "settlements": 2}  # days: one is as large as many other records
 
@@ -164,6 +223,8 @@ class AccountState:
     adjusted: Shelf[Adjusted] = field(default_factory=partial(_shelf, "adjusted"))
     logged: Shelf[TradeLogged] = field(default_factory=partial(_shelf, "logged"))  # bookings of trades done elsewhere
     named: Shelf[FillsNamed] = field(default_factory=partial(_shelf, "named"))  # executions from elsewhere a person named -> the words
+    actions: Shelf[CorporateAction] = field(default_factory=partial(_shelf, "actions"))
+    call: MarginCalled | None = None  # the broker's last word on margin
     _sorted: Mapping[str, Position] | None = None
 
     # --- orders --------------------------------------------------------------------------------------------------------
@@ -252,6 +313,13 @@ class AccountState:
         key = settled.instrument.key
         self._share_out(settled.instrument, (*self.endings.get(key, ()), ending_of(settled)))
 
+    def replace_holding(self, action: CorporateAction, line: Replaced) -> None:
+        """A corporate action puts a holding in the place of another, and in the trades that held it."""
+        self.cash += line.cash
+        item = line.instrument
+        self.hold(item, Lot(action.at, line_id(action, line), -line.quantity, ZERO, settles=True))
+        self._share_out(item, (*self.endings.get(item.key, ()), ending_by(action, line)))
+
     def counted(self, instrument: Instrument, lot: Lot, *, gone: bool = False) -> None:
         """An execution or a delivery was counted, or is not any more: what trades took of the settlements of its instrument may change."""
         endings = self.endings.get(instrument.key, ())
@@ -266,18 +334,53 @@ class AccountState:
         key = instrument.key
         after = self.endings[key] = shared_out(self.lots.get(key, ()), before, self.trades.in_order)
         was = {ending.id: ending for ending in before}
+        changed = [ending for ending in after if ending.parts != was[ending.id].parts]
+        for ending in reversed(changed):
+            self._count(instrument, was[ending.id], sign=-1)
+        for ending in changed:
+            self._count(instrument, ending, sign=1)
         for ending in after:
-            if ending.parts != was[ending.id].parts:
-                self._count(instrument, was[ending.id], sign=-1)
-                self._count(instrument, ending, sign=1)
+            if ending.became is not None:
+                self._begin(instrument, ending, ending.became)
         self._look_outside(key)
 
     def _count(self, instrument: Instrument, ending: Ending, *, sign: int) -> None:
+        became = {lot.trade: lot.quantity for lot in ending.begun(self.trades.in_order(ending.parts), ZERO)} if ending.became else {}
         for name, (cash, fees) in ending.money_of(self.trades.in_order(ending.parts)).items():
-            self.put_trade(self.trades[name].counted(
+            trade = self.trades[name].counted(
                 ending.id, ending.at if sign > 0 else None, instrument, sign * ending.parts[name], opens=False, money=sign * cash,
                 fees=sign * fees,
-            ))
+            )
+            if ending.became is not None:
+                part = became.get(name, 0)
+                conversion = self._conversion(instrument, ending, ending.became, name, part) if sign > 0 else None
+                trade = trade.converted(ending.id, conversion, sign * part)
+            self.put_trade(trade)
+
+    def _conversion(self, instrument: Instrument, ending: Ending, became: Became, trade: str, part: int) -> Conversion:
+        """What a trade had opened of a leg until then, as what is left and what was closed became."""
+        opened = sum(
+            lot.quantity for lot in self.lots.get(instrument.key, ()) if lot.trade == trade and lot.opens and lot.at < ending.at
+        )
+        closed = opened + ending.parts[trade]
+        return Conversion(
+            at=ending.at, old=instrument.key, became=became, opened=opened, opened_as=part + (became.scaled(closed) if closed else 0),
+        )
+
+    def _begin(self, instrument: Instrument, ending: Ending, became: Became) -> None:
+        """Hold what took the place of a holding, as the trades share it now and at what the old one cost."""
+        before = (lot for lot in self.lots.get(instrument.key, ()) if lot.at < ending.at)
+        average = average_price((lot.quantity, lot.price) for lot in before)
+        wanted = ending.begun(self.trades.in_order(ending.parts), average)
+        here = [lot for lot in self.lots.get(became.instrument.key, ()) if lot.id.startswith(f"{ending.id}>")]
+        if [_whole(lot) for lot in here] == [_whole(lot) for lot in sorted(wanted)]:
+            return
+        for lot in here:
+            self.release(became.instrument, lot)
+        for lot in wanted:
+            self.hold(became.instrument, lot)
+        for lot in (*here, *wanted):
+            self.counted(became.instrument, lot, gone=lot not in wanted)
 
     def _look_outside(self, key: str) -> None:
         """Keep in mind whether anything of an instrument is booked outside trades."""
@@ -309,7 +412,7 @@ class AccountState:
     def to_plain(self) -> dict[str, Any]:
         """All but the shelves as JSON types; what is open and stands on a shelf too, by name."""
         return {
-            **{name: to_plain(getattr(self, name)) for name in ("account", *_SUMS, "positions", *_EXTERNAL, "trades_counted")},
+            **{name: to_plain(getattr(self, name)) for name in ("account", *_SUMS, "positions", *_EXTERNAL, "trades_counted", "call")},
             **{name: list(getattr(self, name)) for name in _OPEN},
         }
 
@@ -325,6 +428,7 @@ class AccountState:
         made.external = from_plain(dict[str, ExternalOrder], plain["external"])
         made.external_since = from_plain(dict[str, datetime], plain["external_since"])
         made.trades_counted = from_plain(int, plain["trades_counted"])
+        made.call = from_plain(MarginCalled | None, plain["call"])
         for name, shelf in _OPEN.items():
             setattr(made, name, {key: getattr(made, shelf)[key] for key in plain[name]})
         return made
@@ -334,6 +438,11 @@ class AccountState:
 _SUMS = ("cash", "deposits", "fees")
 _EXTERNAL = ("external", "external_since")
 _OPEN = {"live": "orders", "overfilled": "orders", "armed": "standing", "holding": "trades"}
+
+
+def _whole(lot: Lot) -> tuple[object, ...]:
+    """All of a lot; two of them are equal without their trades."""
+    return lot.id, lot.at, lot.quantity, lot.price, lot.trade
 
 
 def average_price(lots: Iterable[tuple[int, Decimal]]) -> Decimal:

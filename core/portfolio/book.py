@@ -22,11 +22,13 @@ from core.domain.events import (
     Adjusted,
     Armed,
     CashMoved,
+    CorporateAction,
     Disarmed,
     Event,
     ExternalOrder,
     Filled,
     FillsNamed,
+    MarginCalled,
     Role,
     Settled,
     StopMoved,
@@ -44,7 +46,7 @@ from core.orders.states import ORDER_BODIES, Order, OrderBody, Outcome, step
 from core.portfolio.account import SHELVES, ZERO, AccountState, Held, TradeState, closed_since, logged_opening, opening_of
 from core.portfolio.account import average_price as average_price
 from core.portfolio.listed import Daily, Listed, Trades, executions
-from core.portfolio.settling import Ending, Lot
+from core.portfolio.settling import Ending, Lot, ReplacedOutside
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,6 +93,8 @@ class Book:
     endings: Mapping[str, tuple[Ending, ...]] = field(default_factory=dict)  # settlements by the instrument they end
     outside: Mapping[str, str] = field(default_factory=dict)  # instruments of which anything was booked outside trades
     closings: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # trades by the UTC day they closed on
+    actions: Mapping[str, CorporateAction] = field(default_factory=dict)  # corporate actions on what was held
+    call: MarginCalled | None = None  # the broker's margin call that stands
 
     @property
     def open_trades(self) -> tuple[Trade, ...]:
@@ -115,15 +119,33 @@ class Book:
         return self.trades.in_order(names) if isinstance(self.trades, Trades) else [name for name in self.trades if name in set(names)]
 
     def booked_outside(self) -> tuple[list[Fill], list[Settled]]:
-        """All executions outside trades and of the settlements what no trade took."""
+        """All executions outside trades and of the settlements what no trade took; see `replaced_outside` for corporate actions."""
         fills: list[Fill] = []
         settlements: dict[str, Settled] = {}
+        replaced = {ending.id for key in self.outside for ending in self.endings.get(key, ()) if ending.became is not None}
         for lot in (lot for key in self.outside for lot in self.lots.get(key, ())):
+            if lot.id.partition(">")[0] in replaced:
+                continue
             if lot.settles:
                 settlements[lot.id] = self._left(lot.id)
             elif lot.trade is None:
                 fills += self.fills.named(self.executed[lot.id], "exec_id", lot.id)
         return fills, list(settlements.values())
+
+    def replaced_outside(self) -> list[ReplacedOutside]:
+        """What corporate actions made of holdings that belong to no trade."""
+        found = []
+        for key in self.outside:
+            for ending in self.endings.get(key, ()):
+                if ending.became is None or not ending.rest:
+                    continue
+                lots = self.lots.get(ending.became.instrument.key, ())
+                quantity, cash, _ = ending.outside()
+                found.append(ReplacedOutside(
+                    id=ending.id, at=ending.at, key=key, quantity=-quantity, became=ending.became,
+                    becomes=sum(lot.quantity for lot in lots if lot.id == f"{ending.id}>"), cash=cash,
+                ))
+        return found
 
     def _left(self, settlement_id: str) -> Settled:
         """What no trade took of a settlement; shares that changed hands with it are all outside."""
@@ -277,6 +299,10 @@ class BookFold:
             self._cash(body)
         elif isinstance(body, Adjusted):
             self._adjust(body)
+        elif isinstance(body, CorporateAction):
+            self._act(body)
+        elif isinstance(body, MarginCalled):
+            self._called(body)
         elif isinstance(body, ExternalOrder):
             self._external(body, event.at)
         return outcomes
@@ -443,6 +469,24 @@ class BookFold:
             outcome=body.outcome, value=body.price, cash=body.cash, at=body.at, shares=body.shares, share_symbol=body.share_symbol,
         ))
 
+    def _called(self, body: MarginCalled) -> None:
+        state = self._state(body.account)
+        if state.call is None or (body.at, not body.amount) >= (state.call.at, not state.call.amount):
+            state.call = body  # reports come in any order: the latest word stands
+
+    def _act(self, body: CorporateAction) -> None:
+        """Every holding it names is another from then on, and plans for what it replaced end: their prices are of another contract."""
+        state = self._state(body.account)
+        if body.action_id in state.actions:
+            return
+        state.actions[body.action_id] = body
+        for line in body.lines:
+            state.replace_holding(body, line)
+        keys = {line.instrument.key for line in body.lines}
+        for item in tuple(state.armed.values()):
+            if any(leg.instrument.key in keys for leg in item.envelope.legs):
+                state.put_standing(replace(item, ended="adjusted", reason=body.words))
+
     def _cash(self, body: CashMoved) -> None:
         state = self._state(body.account)
         if body.movement_id in state.moved:
@@ -491,4 +535,6 @@ def _publish(state: AccountState) -> Book:
         logged=state.logged.picture(),
         named=state.named.picture(),
         closings=state.closings.picture(),
+        actions=state.actions.picture(),
+        call=state.call if state.call is not None and state.call.amount else None,
     )

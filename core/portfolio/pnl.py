@@ -19,7 +19,7 @@ from core.domain.orders import Fill
 from core.domain.structures import Position, Trade, average_after
 from core.errors import Unavailable
 from core.market.view import View
-from core.portfolio.settling import closing_part
+from core.portfolio.settling import ReplacedOutside, closing_part
 
 NO_RESULT = frozenset({"deposit", "withdrawal"})
 ADOPTED = "booked on the broker's word"
@@ -84,16 +84,23 @@ def realised(trades: Iterable[Trade], *, first: date, last: date, name: Callable
     return tuple(_result(key, group) for key, group in sorted(groups.items()))
 
 
-def closed_outside(*, fills: Iterable[Fill], settlements: Iterable[Settled]) -> tuple[OutsideResult, ...]:
+def closed_outside(
+    *, fills: Iterable[Fill], settlements: Iterable[Settled], replaced: Iterable[ReplacedOutside] = ()
+) -> tuple[OutsideResult, ...]:
     """Results on holdings outside trades (assigned shares, external fills), one for each change, oldest first.
 
-    Give what `Book.booked_outside` does. Shares come in at the strike they were assigned at. Example: 100 shares assigned at 175.00 and
-    sold at 171.89 for 1.15 of fees bring -311.00 before and -312.15 after fees; the premium of the put is its trade's.
+    Give what `Book.booked_outside` and `Book.replaced_outside` do: what a holding cost moves on to what a split made of it. Shares come in
+    at the strike they were assigned at. Example: 100 shares assigned at 175.00 and sold at 171.89 for 1.15 of fees bring -311.00 before
+    and -312.15 after fees; the premium of the put is its trade's.
     """
-    changes = [*map(_fill_change, fills), *(change for item in settlements for change in _settlement_changes(item))]
+    changes: list[_Change | ReplacedOutside] = [*map(_fill_change, fills), *replaced]
+    changes += (change for item in settlements for change in _settlement_changes(item))
     holdings: dict[str, tuple[int, Decimal]] = {}
     found: list[OutsideResult] = []
     for change in sorted(changes, key=lambda item: (item.at, item.id)):
+        if isinstance(change, ReplacedOutside):
+            found += _replace(holdings, change)
+            continue
         key, quantity = change.instrument.key, change.quantity
         held, average = holdings.get(key, (0, ZERO))
         gross = -closing_part(quantity, held) * (change.price - average) * change.instrument.multiplier
@@ -117,6 +124,19 @@ def moved_within(
         if booked.instrument is None and not booked.deposit and first <= exchange_day(booked.at) <= last:
             found[ADOPTED] = found.get(ADOPTED, ZERO) + booked.cash
     return tuple(sorted(found.items()))
+
+
+def _replace(holdings: dict[str, tuple[int, Decimal]], change: ReplacedOutside) -> list[OutsideResult]:
+    """A holding becomes another at what it cost; what is paid for a part of a share is a result against the cost of that part."""
+    item, (held, average) = change.became.instrument, holdings.get(change.key, (0, ZERO))
+    holdings[change.key] = (held - change.quantity, average if held != change.quantity else ZERO)
+    price = average * change.became.old / change.became.new
+    count, before = holdings.get(item.key, (0, ZERO))
+    holdings[item.key] = (count + change.becomes, average_after(count, before, change.becomes, price))
+    if not change.cash:
+        return []
+    part = Decimal(change.quantity) * change.became.new / change.became.old - change.becomes
+    return [OutsideResult(underlying=_underlying(item), at=change.at, gross=change.cash - part * price * item.multiplier, fees=ZERO)]
 
 
 def settled_within(settlements: Iterable[Settled], *, first: date, last: date) -> tuple[Settled, ...]:

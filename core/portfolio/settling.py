@@ -1,5 +1,7 @@
 """Which trade a settlement belongs to: a pure function of the set of executions and settlements of one instrument.
 
+A corporate action ends a holding too, and begins another in its place: each trade gets the part of it that its own share became.
+
 Reports come in any order, hours apart: a fill is heard after the expiry that ended it, an execution is busted after its assignment. So what
 each trade takes of a settlement is worked out anew from everything of that instrument, in the order in which it happened.
 """
@@ -8,16 +10,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from decimal import Context, Decimal
 
-from core.domain.events import Settled
-from core.domain.instruments import Option
+from core.domain.events import CorporateAction, Replaced, Settled
+from core.domain.instruments import Equity, Instrument, Option
 from core.domain.money import ZERO
 
 CENTS = -2  # exponent
 OldestFirst = Callable[[Iterable[str]], Sequence[str]]  # names of trades, put in order
 _WIDE = Context(prec=80)
+_NEXT = timedelta(microseconds=1)  # a holding that takes another's place begins after that one ended
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -34,6 +37,33 @@ class Lot:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Became:
+    """What a corporate action put in the place of a holding: how much of it in all, at `old` / `new` of the average price."""
+
+    instrument: Instrument
+    quantity: int
+    new: int
+    old: int
+
+    def scaled(self, count: int) -> int:
+        """So many of the old as so many of the new, towards zero."""
+        return (abs(count) * self.new // self.old) * (1 if count > 0 else -1)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReplacedOutside:
+    """What a corporate action made of a holding outside trades: signed, before and after, and the cash for a part of a share."""
+
+    id: str
+    at: datetime
+    key: str
+    quantity: int
+    became: Became
+    becomes: int
+    cash: Decimal
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Ending:
     """A settlement of one instrument and the part of it that each trade took; what none took is outside trades."""
 
@@ -46,6 +76,7 @@ class Ending:
     adopted: bool  # booked on the broker's word: what it does not close, it opens
     parts: Mapping[str, int] = field(default_factory=dict)
     waited: bool = False  # at its time less was held than it ends
+    became: Became | None = None  # of a corporate action
 
     @property
     def rest(self) -> int:
@@ -68,6 +99,23 @@ class Ending:
         taken = self.quantity - self.rest
         return self.rest, self.cash - _portion(self.cash, taken, self.quantity), self.fees - _portion(self.fees, taken, self.quantity)
 
+    def begun(self, trades: Iterable[str], average: Decimal) -> list[Lot]:
+        """The lots of what took its place, by trade in the order in which they share, then outside trades."""
+        assert self.became is not None
+        price, began, ended, found = average * self.became.old / self.became.new, self.at + _NEXT, 0, []
+        for name, part in (*((name, self.parts[name]) for name in trades), (None, self.rest)):
+            before, ended = ended, ended + part
+            count = self._upto(ended) - self._upto(before)
+            if count:
+                found.append(Lot(began, f"{self.id}>{name or ''}", count, price, name, opens=name is not None, settles=name is None))
+        return found
+
+    def _upto(self, ended: int) -> int:
+        """Of the new holding, what so much of the old one became."""
+        assert self.became is not None
+        part = abs(ended) * abs(self.became.quantity) // abs(self.quantity)
+        return part if self.became.quantity > 0 else -part
+
     def precedes(self, lot: Lot) -> bool:
         """Whether an execution came so much later that it cannot change what the trades took."""
         return not self.final and not self.waited and self.at < lot.at
@@ -83,6 +131,23 @@ def ending_of(body: Settled) -> Ending:
         id=body.settlement_id, at=body.at, quantity=body.quantity, cash=ZERO if body.shares else body.cash, fees=body.fees,
         final=isinstance(body.instrument, Option) and body.at.date() >= body.instrument.expiry, adopted=body.outcome == "adjusted",
     )
+
+
+def ending_by(action: CorporateAction, line: Replaced) -> Ending:
+    """The end of a holding that a corporate action replaced, before anything is known of trades."""
+    if isinstance(line.instrument, Equity):
+        new, old = action.new, action.old
+    else:
+        new, old = abs(line.becomes), abs(line.quantity)
+    return Ending(
+        id=line_id(action, line), at=action.at, quantity=-line.quantity, cash=line.cash, fees=ZERO, final=False, adopted=False,
+        became=Became(instrument=line.successor, quantity=line.becomes, new=new, old=old),
+    )
+
+
+def line_id(action: CorporateAction, line: Replaced) -> str:
+    """One line of a corporate action, by name."""
+    return f"{action.action_id}:{line.instrument.key}"
 
 
 def shared_out(lots: Iterable[Lot], endings: Sequence[Ending], oldest_first: OldestFirst) -> tuple[Ending, ...]:

@@ -12,13 +12,13 @@ from typing import Any, TypeVar
 from core.brokers.paper import PaperBroker, Parameters, build
 from core.clock import ManualClock
 from core.domain.accounts import Account, AccountId, AccountKind, Env
-from core.domain.events import CashMoved, Settled
+from core.domain.events import CashMoved, CorporateAction, Settled
 from core.domain.instruments import Equity, Instrument, Option, Right, underlying_instrument
 from core.domain.listing import option
 from core.domain.orders import Effect, Envelope, Fill, Leg, Limit, Permitted, Side, TimeInForce
 from core.errors import Unavailable
 from core.market.quote import Quote
-from core.ports import Archive, Dividend, SettlementValue, Update
+from core.ports import Archive, Dividend, SettlementValue, Split, Update
 from core.runtime import SeededEntropy, SimLoop, SimRuntime
 from core.store.archive import MemoryArchive
 
@@ -45,6 +45,7 @@ class Board:
         self.quoted: dict[str, Quote] = {}
         self.values: dict[tuple[str, date], Decimal] = {}
         self.paid: list[Dividend] = []
+        self.made: list[Split] = []
         self.down = False
 
     def set(self, item: Instrument, bid: float, ask: float, *, size: int | None = None, at: datetime | None = None) -> None:
@@ -62,6 +63,9 @@ class Board:
 
     async def dividends(self, symbol: str, *, start: date, end: date) -> tuple[Dividend, ...]:
         return tuple(item for item in self.paid if item.symbol == symbol and start <= item.ex_date <= end)
+
+    async def splits(self, symbol: str, *, start: date, end: date) -> tuple[Split, ...]:
+        return tuple(item for item in self.made if item.symbol == symbol and start <= item.ex_date <= end)
 
     async def settlement(self, contract: Option) -> SettlementValue | None:
         if self.down:
@@ -159,6 +163,10 @@ def ledger_of(updates: Sequence[Update]) -> tuple[Fraction, dict[str, int]]:
         elif isinstance(item, Settled):
             cash += Fraction(item.cash) - Fraction(item.fees)
             changes = [(item.instrument.key, item.quantity), (item.share_symbol or "", item.shares)]
+        elif isinstance(item, CorporateAction):
+            cash += sum(Fraction(line.cash) for line in item.lines)
+            changes = [(line.instrument.key, -line.quantity) for line in item.lines]
+            changes += [(line.successor.key, line.becomes) for line in item.lines]
         for key, change in changes:
             held[key] = held.get(key, 0) + change
     return cash, {key: count for key, count in held.items() if count}

@@ -8,7 +8,7 @@ from decimal import Decimal
 import pytest
 
 from core.brokers.paper import Parameters
-from core.domain.events import Settled
+from core.domain.events import MarginCalled, Settled
 from core.domain.instruments import Option
 from core.domain.listing import option
 from core.domain.orders import Fill, TimeInForce
@@ -206,9 +206,12 @@ async def test_n1_assignment_when_switched_off_then_none() -> None:
 # --- margin --------------------------------------------------------------------------------------------------------------
 
 
+AT_ONCE = Parameters(call_minutes=None)
+
+
 async def squeezed(**more: object) -> World:
     """Short five naked puts in an account that can just carry them; then the market falls."""
-    world = await connected(cash=Decimal(30_000), **more)
+    world = await connected(cash=Decimal(30_000), **{"parameters": AT_ONCE} | more)
     await world.broker.submit(permitted(world, (leg(SPY_PUT, SELL),), "3.00", 5))
     world.later(minutes=5)
     world.board.set(SPY, 250.00, 250.02, size=1000)
@@ -222,9 +225,9 @@ async def test_n10_account_when_short_of_margin_then_positions_are_closed_as_far
     await world.broker.poll()
     fills = [update.item for update in await journal(world) if isinstance(update.item, Fill) and update.item.client_id is None]
     assert before == {SPY_PUT.key: -5}
-    assert [(fill.side, fill.quantity, fill.price) for fill in fills] == [(BUY, 3, Decimal("36.40"))]
+    assert [(fill.side, fill.quantity, fill.price) for fill in fills] == [(BUY, 2, Decimal("36.40"))]
     assert fills[0].note.startswith("liquidated, ") and "short of the margin requirement" in fills[0].note
-    assert await held(world) == {SPY_PUT.key: -2}
+    assert await held(world) == {SPY_PUT.key: -3}
     cash, positions = ledger_of(await journal(world))
     assert ((await world.broker.snapshot()).cash, await held(world)) == (cash, positions)
 
@@ -236,16 +239,93 @@ async def test_n10_account_when_it_is_enough_again_then_no_more_is_closed() -> N
         world.later(minutes=2)
         world.board.set(SPY, 250.00, 250.02, size=1000)
         world.board.set(SPY_PUT, 36.00, 36.40, size=3)
-    assert await held(world) == {SPY_PUT.key: -2}
+    assert await held(world) == {SPY_PUT.key: -3}
 
 
 async def test_n10_account_when_liquidation_is_off_or_the_market_is_closed_then_nothing_is_closed() -> None:
-    off = await squeezed(parameters=Parameters(liquidates=False))
+    off = await squeezed(parameters=Parameters(liquidates=False, call_minutes=None))
     await off.broker.poll()
     closed = await squeezed()
     closed.clock.set(EVENING)
     await closed.broker.poll()
     assert await held(off) == await held(closed) == {SPY_PUT.key: -5}
+
+
+async def calls(world: World) -> list[MarginCalled]:
+    return [update.item for update in await journal(world) if isinstance(update.item, MarginCalled)]
+
+
+async def stands(world: World, now: datetime, *, spot: float = 250.0, put: float = 36.0) -> None:
+    """The market stands there at that time, and the exchange looks."""
+    world.clock.set(now)
+    world.board.set(SPY, spot, spot + 0.02, size=1000)
+    world.board.set(SPY_PUT, put, put + 0.40, size=10)
+    await world.broker.poll()
+
+
+async def test_n10_call_when_margin_is_short_then_told_with_amount_and_deadline_and_nothing_is_closed_before() -> None:
+    world = await squeezed(parameters=Parameters())
+    await world.broker.poll()
+    await stands(world, datetime(2019, 4, 26, 13, 59, tzinfo=UTC))
+    (call,) = await calls(world)
+    # 5 x (36.20 + 15% of 250.01) x 100 = 36,850.75 are asked for; 30,000 + 1,500 less 3.51 of fees are there
+    assert (call.amount, call.due_at) == (Decimal("5354.26"), datetime(2019, 4, 26, 14, 0, tzinfo=UTC))
+    assert await held(world) == {SPY_PUT.key: -5}
+
+
+async def test_n10_call_when_not_met_by_its_deadline_then_closed_as_far_as_needed_and_taken_back() -> None:
+    world = await squeezed(parameters=Parameters())
+    await world.broker.poll()
+    for minute in (0, 2, 4):
+        await stands(world, datetime(2019, 4, 26, 14, minute, tzinfo=UTC))
+    assert await held(world) == {SPY_PUT.key: -3}
+    assert [call.amount > 0 for call in await calls(world)] == [True, False]
+
+
+async def test_n10_call_when_the_market_comes_back_then_taken_back_and_nothing_is_closed() -> None:
+    world = await squeezed(parameters=Parameters())
+    await world.broker.poll()
+    await stands(world, datetime(2019, 4, 26, 13, 45, tzinfo=UTC), spot=290.0, put=3.0)
+    await stands(world, datetime(2019, 4, 26, 15, 0, tzinfo=UTC), spot=290.0, put=3.0)
+    assert [call.amount > 0 for call in await calls(world)] == [True, False]
+    assert await held(world) == {SPY_PUT.key: -5}
+
+
+async def test_n10_call_when_much_more_is_missing_then_told_anew_with_the_old_deadline() -> None:
+    world = await squeezed(parameters=Parameters())
+    await world.broker.poll()
+    await stands(world, datetime(2019, 4, 25, 19, 30, tzinfo=UTC), spot=245.0, put=41.0)
+    first, second = await calls(world)
+    assert (second.amount > first.amount, second.due_at) == (True, first.due_at)
+
+
+async def test_n10_call_when_the_account_is_worth_nothing_then_closed_at_once() -> None:
+    world = await squeezed(parameters=Parameters())
+    await stands(world, datetime(2019, 4, 25, 19, 30, tzinfo=UTC), spot=220.0, put=65.0)
+    (call,) = await calls(world)
+    assert call.due_at is None
+    assert SPY_PUT.key not in await held(world)
+
+
+async def test_n10_call_when_restarted_then_still_stands_and_is_in_the_books() -> None:
+    world = await squeezed(parameters=Parameters())
+    await world.broker.poll()
+    await world.restart()
+    await stands(world, datetime(2019, 4, 25, 19, 30, tzinfo=UTC))
+    assert (await world.broker.snapshot()).calls == tuple(await calls(world))
+    assert len(await calls(world)) == 1
+
+
+async def test_n10_liquidation_when_a_spread_and_a_naked_short_are_held_then_the_naked_one_goes_and_the_wing_stays() -> None:
+    world = await connected(cash=Decimal(30_000), parameters=AT_ONCE)
+    await world.broker.submit(permitted(world, (leg(SPY_PUT, SELL),), "3.00", 4))
+    await world.broker.submit(permitted(world, SPREAD, "2.40", id="O2"))
+    world.later(minutes=5)
+    world.usual_market()
+    await stands(world, datetime(2019, 4, 25, 19, 30, tzinfo=UTC))
+    found = await held(world)
+    assert found[SPREAD[0].instrument.key] == -1 and found[SPREAD[1].instrument.key] == 1
+    assert -4 < found[SPY_PUT.key] < 0
 
 
 # --- other screens -------------------------------------------------------------------------------------------------------

@@ -7,6 +7,7 @@ from decimal import Decimal
 
 import pytest
 
+from core.brokers.paper import Parameters
 from core.domain.accounts import AccountKind
 from core.domain.events import Settled
 from core.domain.instruments import Option, Right
@@ -25,6 +26,7 @@ from tests.unit.brokers.paper_world import (
     SPY_PUT,
     World,
     journal,
+    ledger_of,
     leg,
     permitted,
 )
@@ -48,10 +50,13 @@ async def with_spread() -> World:
     return world
 
 
-async def with_option(item: Option, side: Side, limit: str, *, kind: AccountKind = AccountKind.REG_T) -> World:
-    world = World(kind=kind)
+async def with_option(
+    item: Option, side: Side, limit: str, *, kind: AccountKind = AccountKind.REG_T, quantity: int = 1, pin: float = 0.0, fees: str = "ibkr"
+) -> World:
+    """Held to its end; by exception alone unless `pin` says otherwise."""
+    world = World(kind=kind, parameters=Parameters(pin_percent=pin, fees=fees))
     await world.broker.connect()
-    await world.broker.submit(permitted(world, (leg(item, side),), limit))
+    await world.broker.submit(permitted(world, (leg(item, side),), limit, quantity))
     return world
 
 
@@ -221,3 +226,58 @@ async def test_margin_when_an_expired_position_is_pending_then_it_counts_at_what
     await world.broker.submit(permitted(world, (leg(later, BUY),), "-6.70", id="O2"))
 
     assert (await held(world))[later.key] == 1
+
+
+# --- pinned at the strike ------------------------------------------------------------------------------------------------
+
+
+async def pinned(value: str, *, side: Side = SELL, quantity: int = 10, pin: float = 0.1) -> list[Settled]:
+    """Ten SPY 285 puts at their end; a sliver of 0.1% is 0.285."""
+    world = await with_option(SPY_PUT, side, "3.00" if side is SELL else "-3.02", quantity=quantity, pin=pin)
+    world.board.publish(SPY_PUT, value)
+    world.clock.set(LATE_CLOSE)
+    await world.broker.poll()
+    await world.restart()
+    await world.broker.poll()
+    cash, positions = ledger_of(await journal(world))
+    assert ((await world.broker.snapshot()).cash, await held(world)) == (cash, positions)
+    return await settlements(world)
+
+
+@pytest.mark.parametrize(("value", "assigned"), [("284.70", 10), ("285.29", 0)])
+async def test_pin_when_it_finishes_beyond_the_sliver_then_all_or_none_are_assigned(value: str, assigned: int) -> None:
+    (found,) = await pinned(value)
+    assert (found.shares, found.note) == (100 * assigned, "")
+
+
+async def test_pin_when_it_finishes_at_the_strike_then_some_are_assigned_and_it_says_so() -> None:
+    assigned, expired = await pinned("285.00")
+    assert (assigned.outcome, expired.outcome) == ("assigned", "expired")
+    assert assigned.quantity + expired.quantity == 10
+    assert (assigned.shares, assigned.cash) == (100 * assigned.quantity, Decimal(-28_500) * assigned.quantity)
+    assert assigned.note == f"pinned within 0.28 of its strike: {assigned.quantity} of 10 assigned"
+
+
+async def test_pin_when_asked_again_then_the_draw_is_the_same() -> None:
+    assert [item.quantity for item in await pinned("285.03")] == [item.quantity for item in await pinned("285.03")]
+
+
+async def test_pin_when_the_contract_is_long_then_exercised_by_exception() -> None:
+    (cent,), (half,) = await pinned("284.99", side=BUY), await pinned("284.995", side=BUY)
+    assert (cent.outcome, half.outcome) == ("exercised", "expired")
+
+
+async def test_pin_when_switched_off_then_a_cent_decides() -> None:
+    (cent,), (half,) = await pinned("284.99", pin=0.0), await pinned("284.995", pin=0.0)
+    assert (cent.outcome, half.outcome) == ("assigned", "expired")
+
+
+async def test_delivery_when_the_schedule_charges_for_it_then_booked_with_the_settlement() -> None:
+    world = await with_option(SPY_PUT, SELL, "3.00", quantity=2, fees="tastytrade")
+    world.board.publish(SPY_PUT, "280.00")
+    world.clock.set(LATE_CLOSE)
+    await world.broker.poll()
+    (found,) = await settlements(world)
+    assert (found.outcome, found.fees) == ("assigned", Decimal("5.00"))
+    cash, _ = ledger_of(await journal(world))
+    assert (await world.broker.snapshot()).cash == cash
