@@ -163,7 +163,7 @@ def distance_to_strike(result: OpenResult, view: View) -> float | None:
     except Unavailable:
         return None
     found = [
-        (spot - float(instrument.strike)) / spot * (1 if instrument.right.value == "put" else -1)
+        (spot - float(instrument.share_strike)) / spot * (1 if instrument.right.value == "put" else -1)
         for instrument, quantity in result.held.values()
         if quantity < 0 and isinstance(instrument, Option)
     ]

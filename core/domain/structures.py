@@ -121,15 +121,15 @@ def average_after(held: int, average: Decimal, quantity: int, price: Decimal) ->
 def uncovered_short(positions: dict[str, tuple[Instrument, int]], underlying: str) -> dict[tuple[date, Right], int]:
     """Short contracts per expiry and right not matched by a long option of the same right and at least that expiry, or by shares.
 
-    `positions` maps key to (instrument, signed quantity). A long option covers a short one of the same or an earlier expiry; 100 long
-    shares (the option's multiplier) cover a short call.
+    `positions` maps key to (instrument, signed quantity). A long option covers a short one of the same or an earlier expiry; as many
+    long shares as a contract delivers cover a short call.
     """
     shorts: dict[tuple[date, Right], int] = {}
     longs: dict[Right, dict[date, int]] = {Right.PUT: {}, Right.CALL: {}}
     shares, multiplier = 0, 100
     for instrument, quantity in positions.values():
         if isinstance(instrument, Option) and instrument.underlying == underlying:
-            multiplier = instrument.multiplier
+            multiplier = instrument.shares
             if quantity < 0:
                 slot = (instrument.expiry, instrument.right)
                 shorts[slot] = shorts.get(slot, 0) - quantity

@@ -68,6 +68,8 @@ def option_mark(view: View, contract: Option) -> OptionMark:
     """
     from core.market.view import OptionMark
 
+    if not contract.is_standard:
+        raise Unavailable(f"volatility of {contract.label}", why="it was adjusted: its price is of another number of shares")
     quote = view.quote(contract)
     mid = view.mid(contract)
     chain = view.chains.get(contract.underlying)

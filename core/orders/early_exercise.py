@@ -46,12 +46,12 @@ def early(
 ) -> Early | None:
     """The risk of an exercise tonight, None where waiting pays the holder more; `dividend` goes off the share at the next session."""
     call = option.right is Right.CALL
-    intrinsic = spot - option.strike if call else option.strike - spot
+    intrinsic = spot - option.share_strike if call else option.share_strike - spot
     if intrinsic <= 0 or option.expiry <= today:
         return None
     days = (option.expiry - today).days
-    gain = dividend if call else option.strike * rate * days / DAYS_PER_YEAR
-    time_value = max(ZERO, price - intrinsic)
+    gain = dividend if call else option.share_strike * rate * days / DAYS_PER_YEAR
+    time_value = max(ZERO, price * option.multiplier / option.shares - intrinsic)
     if gain <= time_value or gain <= 0:
         return None
     return Early(option=option, quantity=quantity, time_value=time_value, gain=gain, ex_date=ex_date if call else None)

@@ -43,7 +43,8 @@ class Expiring:
         """How far it is in the money (+) or out of it (-), per share; None where the price is unknown."""
         if self.spot is None:
             return None
-        return self.spot - self.option.strike if self.option.right is Right.CALL else self.option.strike - self.spot
+        strike = self.option.share_strike
+        return self.spot - strike if self.option.right is Right.CALL else strike - self.spot
 
     @property
     def close_enough(self) -> bool:
@@ -131,11 +132,11 @@ def _outcomes(item: Expiring) -> str:
     if option.delivery is Delivery.CASH:
         money = (item.inside or 0) * option.multiplier * item.quantity
         return f"If it ends there it is settled in cash for {-money:+,.2f} USD."
-    shares = item.quantity * (option.deliverable.shares if option.deliverable is not None else option.multiplier)
+    shares = item.quantity * option.shares
     sign = "-" if option.right is Right.CALL else "+"
     money = option.strike * option.multiplier * item.quantity
     way = "for" if option.right is Right.PUT else "bringing"
-    assigned = f"{sign}{shares} {option.underlying} at {plain_number(option.strike)} {way} {money:,.2f} USD"
+    assigned = f"{sign}{shares} {option.underlying} at {plain_number(round(option.share_strike, 4))} {way} {money:,.2f} USD"
     return f"If it ends in the money you are assigned: {assigned}. If not, it runs out and its premium is kept."
 
 

@@ -100,7 +100,7 @@ def _uncovered(held: Held, cause: _Cause) -> list[str]:
             found.append(f"{count} short {right.value}{'s' if count > 1 else ''} of {cause.symbol} {_day(expiry)} uncovered.")
     shares = held[cause.symbol][1] if cause.symbol in held else 0
     calls = sum(
-        count * item.multiplier for item, count in held.values()
+        count * item.shares for item, count in held.values()
         if isinstance(item, Option) and item.underlying == cause.symbol and item.right is Right.CALL and count > 0
     )
     if Right.CALL in cause.rights and shares < 0 and isinstance(held[cause.symbol][0], Equity) and calls < -shares:

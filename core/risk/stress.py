@@ -126,7 +126,7 @@ def worst_price(contract: Option, *, short: bool, view: View) -> float:
 class _Priced:
     """One option position with what repricing needs; `vol` and `mid` are None where the market does not say."""
 
-    units: float  # signed contracts x multiplier
+    units: float  # signed contracts x what each stands for of the underlying
     right: int
     strike: float
     spot: float
@@ -175,14 +175,14 @@ class _Terms:
 
 def _priced(contract: Option, quantity: int, view: View) -> _Priced:
     right = 1 if contract.right is Right.CALL else -1
-    units = float(quantity * contract.multiplier)
+    units = float(quantity * contract.shares)  # of an adjusted contract each is an option of its own, at what is paid for one share
     on_vix, early = _is_volatility(contract), contract.exercise is Exercise.AMERICAN
     spot = view.spot(contract.underlying)
     try:
         mark = view.mark(contract)
     except (Unavailable, InstrumentError):
         t_years, mid = _years(contract, view), _mid(contract, view)
-        return _Priced(units, right, float(contract.strike), spot, spot, 1.0, t_years, None, mid, on_vix, early)
+        return _Priced(units, right, float(contract.share_strike), spot, spot, 1.0, t_years, None, mid, on_vix, early)
     strike = float(contract.strike)
     return _Priced(units, right, strike, mark.spot, mark.forward, mark.discount, mark.t_years, mark.iv, mark.mid, on_vix, early)
 
@@ -225,7 +225,7 @@ def _vix(view: View) -> float | None:
 
 def _mid(contract: Option, view: View) -> float | None:
     try:
-        return view.mid(contract)
+        return view.mid(contract) * contract.multiplier / contract.shares
     except Unavailable:
         return None
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from fractions import Fraction
@@ -13,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from core.domain.adjusting import Adjustment, split_option, split_shares
-from core.domain.events import Armed, Body, CashMoved, CorporateAction, Filled, MarginCalled, Replaced, Role, Settled
+from core.domain.events import Armed, Body, CorporateAction, Filled, MarginCalled, Replaced, Role, Settled
 from core.domain.instruments import Equity, Instrument, Option
 from core.domain.orders import Effect, Leg
 from core.portfolio.book import Book
