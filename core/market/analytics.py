@@ -11,6 +11,7 @@ not pass for volatility. Their theta holds the forward, as that of European ones
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import TYPE_CHECKING
@@ -66,26 +67,59 @@ def option_mark(view: View, contract: Option) -> OptionMark:
     Example: on 22 July 2019 at 15:45, SPX at 2,985.45, the SPXW 21 Aug 19 2860 put quoted 11.30 by 11.60: mid 11.45, forward 2,986.20,
     iv 0.155, delta -0.160, theta -0.54 a day, vega 2.08 a point.
     """
-    from core.market.view import OptionMark
+    return _option_marks([_asked(view, contract)])[0]
 
-    if not contract.is_standard:
-        raise Unavailable(f"volatility of {contract.label}", why="it was adjusted: its price is of another number of shares")
-    quote = view.quote(contract)
-    mid = view.mid(contract)
+
+def option_marks(view: View, contracts: Iterable[Option]) -> dict[str, OptionMark]:
+    """The same of many contracts at once, by key: many together take hardly longer than one. Those that would raise are left out."""
+    asked = {}
+    for contract in contracts:
+        try:
+            asked[contract.key] = _asked(view, contract)
+        except (Unavailable, InstrumentError, CalendarError):
+            continue  # whoever needs this one asks for it alone and hears why
+    return dict(zip(asked, _option_marks(list(asked.values())), strict=True))
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """A contract to be marked, with what its view says of it."""
+
+    contract: Option
+    mid: float
+    twin: float
+    spot: float
+    curve: Curve
+
+
+def _asked(view: View, contract: Option) -> _Asked:
+    quote, mid = view.quote(contract), view.mid(contract)
     chain = view.chains.get(contract.underlying)
     spot = _spot(view, contract.underlying)
     curve = _curve(view, chain, series=contract.series, expiry=contract.expiry, at=quote.at)
-    twin = math.nan if chain is None else _twin_mid(chain, contract)
-    side = CALL if contract.right is Right.CALL else PUT
-    marks = _marks(
-        mid=np.array([mid]), twin=np.array([twin]), right=np.array([side], dtype=np.int8), strike=np.array([float(contract.strike)]),
-        forward=np.array([curve.forward]), discount=np.array([curve.discount]), t_years=np.array([curve.t_years]), spot=spot,
-        early=np.array([contract.exercise is Exercise.AMERICAN]),
+    return _Asked(contract, mid, math.nan if chain is None else _twin_mid(chain, contract), spot, curve)
+
+
+def _option_marks(asked: Sequence[_Asked]) -> list[OptionMark]:
+    from core.market.view import OptionMark
+
+    if not asked:
+        return []
+    found = _marks(
+        mid=np.array([one.mid for one in asked]), twin=np.array([one.twin for one in asked]),
+        right=np.array([CALL if one.contract.right is Right.CALL else PUT for one in asked], dtype=np.int8),
+        strike=np.array([float(one.contract.strike) for one in asked]), forward=np.array([one.curve.forward for one in asked]),
+        discount=np.array([one.curve.discount for one in asked]), t_years=np.array([one.curve.t_years for one in asked]),
+        spot=np.array([one.spot for one in asked]), early=np.array([one.contract.exercise is Exercise.AMERICAN for one in asked]),
     )
-    return OptionMark(
-        mid=mid, iv=_known(marks.iv), delta=_known(marks.delta), gamma=_known(marks.gamma), theta_per_day=_known(marks.theta_per_day),
-        vega_per_point=_known(marks.vega_per_point), spot=spot, forward=curve.forward, discount=curve.discount, t_years=curve.t_years,
-    )
+    return [
+        OptionMark(
+            mid=one.mid, iv=_known(found.iv[row]), delta=_known(found.delta[row]), gamma=_known(found.gamma[row]),
+            theta_per_day=_known(found.theta_per_day[row]), vega_per_point=_known(found.vega_per_point[row]), spot=one.spot,
+            forward=one.curve.forward, discount=one.curve.discount, t_years=one.curve.t_years,
+        )
+        for row, one in enumerate(asked)
+    ]
 
 
 def marks(view: View, chain: Chain) -> ChainMarks:
@@ -105,8 +139,8 @@ def marks(view: View, chain: Chain) -> ChainMarks:
         forward[rows], discount[rows], t_years[rows] = curve.forward, curve.discount, curve.t_years
         twin[rows] = _twin_mids(whole, chain, rows, expiry=expiry, root=root)
     return _marks(
-        mid=chain.mid, twin=twin, right=chain.right, strike=chain.strike, forward=forward, discount=discount, t_years=t_years, spot=spot,
-        early=early,
+        mid=chain.mid, twin=twin, right=chain.right, strike=chain.strike, forward=forward, discount=discount, t_years=t_years,
+        spot=np.full(size, spot), early=early,
     )
 
 
@@ -188,7 +222,7 @@ def _spot(view: View, symbol: str) -> float:
 
 def _marks(
     *, mid: Floats, twin: Floats, right: Ints | np.ndarray[tuple[int, ...], np.dtype[np.int8]], strike: Floats, forward: Floats,
-    discount: Floats, t_years: Floats, spot: float, early: np.ndarray[tuple[int, ...], np.dtype[np.bool_]],
+    discount: Floats, t_years: Floats, spot: Floats, early: np.ndarray[tuple[int, ...], np.dtype[np.bool_]],
 ) -> ChainMarks:
     """Whole arrays at once. An in-the-money quote that gives no volatility takes its out-of-the-money twin's: parity makes them one."""
     with np.errstate(all="ignore"):
@@ -203,7 +237,8 @@ def _marks(
         if own.any():
             at = rows[own]
             found[own] = american.implied_vol(
-                right=right[own], price=price[own], spot=spot, strike=strike[at], t_years=t_years[at], rate=rate[at], dividend=dividend[at]
+                right=right[own], price=price[own], spot=spot[at], strike=strike[at], t_years=t_years[at], rate=rate[at],
+                dividend=dividend[at],
             )
         return found
 
@@ -217,10 +252,10 @@ def _marks(
     at = np.flatnonzero(early)
     if len(at):
         own = american.greeks(
-            right=right[at], spot=spot, strike=strike[at], t_years=t_years[at], rate=rate[at], dividend=dividend[at], vol=vol[at]
+            right=right[at], spot=spot[at], strike=strike[at], t_years=t_years[at], rate=rate[at], dividend=dividend[at], vol=vol[at]
         )
         delta[at], gamma[at], vega[at] = own.delta, own.gamma, own.vega_per_point
-        theta[at] = own.theta_per_day + (rate[at] - dividend[at]) * spot * own.delta / DAYS_PER_YEAR
+        theta[at] = own.theta_per_day + (rate[at] - dividend[at]) * spot[at] * own.delta / DAYS_PER_YEAR
     return ChainMarks(
         mid=mid, iv=vol, delta=delta, gamma=gamma, theta_per_day=theta, vega_per_point=vega, forward=forward, discount=discount,
         t_years=t_years,
@@ -255,6 +290,6 @@ def _twin_mid(chain: Chain, contract: Option) -> float:
     return float(_twin_mids(chain, chain, np.array([row]), expiry=contract.expiry, root=contract.root)[0])
 
 
-def _known(values: Floats) -> float | None:
-    value = float(values[0])
+def _known(number: float) -> float | None:
+    value = float(number)
     return value if math.isfinite(value) else None

@@ -6,7 +6,7 @@ view itself, one implied forward per expiry.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import date, datetime
 
@@ -154,6 +154,14 @@ class View:
 
             known = self._marks[contract.key] = option_mark(self, contract)
         return known
+
+    def mark_all(self, contracts: Iterable[Option]) -> None:
+        """Work out the marks of many contracts at once, for `mark` to answer with; those that cannot be marked are left for it."""
+        wanted = [contract for contract in contracts if contract.key not in self._marks]
+        if wanted:
+            from core.market.analytics import option_marks  # numpy-heavy: only where marks are wanted
+
+            self._marks.update(option_marks(self, wanted))
 
     def _from_chain(self, instrument: Instrument) -> Quote | None:
         if not isinstance(instrument, Option):

@@ -88,6 +88,7 @@ def stress(holdings: Holdings, view: View, *, scenarios: Sequence[Scenario] = SC
     total = np.zeros(len(scenarios))
     rows: list[_Priced] = []
     unmarked: list[str] = []
+    view.mark_all(item for item, _ in holdings.values() if isinstance(item, Option))
     try:
         for instrument, quantity in holdings.values():
             if isinstance(instrument, Option):

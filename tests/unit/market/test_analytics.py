@@ -273,6 +273,28 @@ def test_strike_by_delta_when_nothing_has_a_delta_then_unavailable() -> None:
         strike_by_delta(view_of(empty, rate=0.05), empty, Right.PUT, 0.16)
 
 
+def test_marks_of_many_when_asked_at_once_then_they_are_those_asked_alone() -> None:
+    american_series = {"symbol": "IBM", "root": "IBM", "forward": 502.0, "strikes": STRIKES / 2, "spot": 500.0}
+    wanted = [contract(950), contract(1050, Right.CALL), contract(1150), contract(450, root="IBM"), contract(550, Right.CALL, root="IBM")]
+    together = view_of(chain_of(), chain_of(**american_series), rate=0.05)
+    alone = view_of(chain_of(), chain_of(**american_series), rate=0.05)
+
+    together.mark_all(wanted)
+
+    for one in wanted:
+        assert dataclasses.astuple(together._marks[one.key]) == pytest.approx(dataclasses.astuple(alone.mark(one)), rel=1e-9)
+
+
+def test_marks_of_many_when_one_has_no_quote_then_the_others_have_theirs_and_it_says_why_alone() -> None:
+    view = view_of(chain_of(), rate=0.05)
+
+    view.mark_all([contract(950), contract(3000)])
+
+    assert list(view._marks) == [contract(950).key]
+    with pytest.raises(Unavailable, match="3000 put"):
+        view.mark(contract(3000))
+
+
 @pytest.fixture
 def real_chains(real_data: Path, tmp_path: Path) -> Path:
     """A folder with the SPX chain alone."""
