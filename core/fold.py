@@ -47,7 +47,7 @@ from core.orders.states import Outcome
 from core.portfolio.account import PACKS, SHELVES, AccountState
 from core.portfolio.book import BookFold, Books
 
-MEANING = 11  # raise when a fold comes to mean something else; snapshots of another meaning or shape are rebuilt from the log
+MEANING = 12  # raise when a fold comes to mean something else; snapshots of another meaning or shape are rebuilt from the log
 ALERTS_KEPT = timedelta(days=60)  # longer than anything an alert is about stays open between two of its alerts
 
 

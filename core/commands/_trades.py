@@ -175,21 +175,24 @@ def flags_of(result: OpenResult, view: View, *, close_dte: Mapping[str, int]) ->
     words: list[str] = []
     trade = result.trade
     counts = {abs(quantity) for _, quantity in result.held.values()}
-    expected = {leg.ratio * trade.open_units for leg in trade.legs}
-    if counts != expected or len(result.held) != len(trade.legs):
+    living = [leg for leg in trade.legs if leg.instrument.key not in result.run_out]
+    expected = {leg.ratio * trade.open_units for leg in living}
+    if counts != expected or len(result.held) != len(living):
         words.append("UNEVEN LEGS")
+    elif result.run_out:
+        words.append("the near leg has ended")
     distance = distance_to_strike(result, view)
     if distance is not None and distance < 0:
         words.append("IN THE MONEY")
-    if trade.expiry is not None:
-        dte = (trade.expiry - view.session).days
+    if result.expiry is not None:
+        dte = (result.expiry - view.session).days
         if any(True for _ in unreported(result.held, view.at)):
             words.append(NOT_REPORTED)
         elif dte < 0:
             words.append("settlement pending")
         elif dte == 0:
             words.append("expires today")
-        elif dte <= close_dte.get(trade.strategy, -1) < (trade.expiry - exchange_date(trade.opened_at)).days:
+        elif dte <= close_dte.get(trade.strategy, -1) < (result.expiry - exchange_date(trade.opened_at)).days:
             words.append(f"{dte} day{'' if dte == 1 else 's'} left: close or roll")
     if result.stale:
         words.append("no price")

@@ -123,6 +123,10 @@ def _which(found: Sequence[Closable], args: Mapping[str, Any]) -> Reply:
     )
     rows = tuple((item.id, item.label, item.strategy, item.held, item.expiry or "") for item in found)
     actions = tuple(Action(label=f"Close {item.id}", line=format_call(COMMAND, {**kept, "position_id": item.id})) for item in found)
+    rest = {name: value for name, value in kept.items() if name != "position_id" and value is not None}
+    if rest.keys() <= {"account"}:
+        line = format_call(COMMAND, {**rest, "symbol": found[0].underlying, "scope": "all"})
+        actions += (Action(label="Close all of them", line=line),)
     notice = Notice(text=f"{len(found)} positions fit. Which one?", tone=Tone.WARNING)
     return Reply(blocks=(notice, Table(title="Open", columns=columns, rows=rows, source="book")), actions=actions, ok=False)
 
@@ -134,7 +138,7 @@ async def _all(desk: Desk, call: Call, account: Account, found: Sequence[Closabl
     blocks: list[Block] = []
     actions: list[Action] = []
     cites: list[int] = []
-    for item in found:
+    for item in sorted(found, key=lambda one: not one.pays):  # what is short first: what covers it is sold after it
         try:
             reply = await _one(desk, call, account, item)
         except (UserError, Unavailable) as error:

@@ -90,11 +90,12 @@ def _totals(found: tuple[Holdings, ...]) -> Table:
 
 def _row(result: OpenResult, found: Holdings, close_dte: dict[str, int], told: tuple[str, ...]) -> tuple[Cell, ...]:
     trade, view = result.trade, found.view
-    dte = None if trade.expiry is None else (trade.expiry - view.session).days
+    dte = "" if result.expiry is None else (result.expiry - view.session).days
+    short = any(quantity < 0 and isinstance(item, Option) for item, quantity in result.held.values())
     flags = ", ".join(word for word in (flags_of(result, view, close_dte=close_dte), *told) if word)
     return (
         trade.id, trade.strategy, describe_legs(trade.legs), trade.open_units, dte, trade.premium, result.pnl, result.fraction_of_credit,
-        short_delta(result, view), distance_to_strike(result, view), flags,
+        short_delta(result, view) if short else "", distance_to_strike(result, view) if short else "", flags,
     )
 
 

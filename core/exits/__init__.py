@@ -72,8 +72,12 @@ class Case:
     @property
     def whole(self) -> bool:
         """Whether every leg is held in its ratio; a trade with a leg missing is measured as a whole, closed parts included."""
-        expected = {leg.instrument.key: leg.contracts(self.trade.open_units) for leg in self.trade.legs}
-        return {key: quantity for key, (_, quantity) in self.result.held.items()} == expected
+        return self._as_opened(frozenset())
+
+    @property
+    def intact(self) -> bool:
+        """Whether it is whole but for legs that have run out: what is left is closed in one order."""
+        return self._as_opened(self.result.run_out)
 
     @property
     def premium(self) -> Decimal:
@@ -102,13 +106,19 @@ class Case:
         return money / (self.trade.open_units * self.trade.legs[0].instrument.multiplier)
 
     def days_left(self, today: date) -> int | None:
-        """Calendar days to the nearest expiry, None where nothing expires."""
-        return None if self.trade.expiry is None else (self.trade.expiry - today).days
+        """Calendar days to the nearest expiry of what is held, None where nothing expires."""
+        return None if self.result.expiry is None else (self.result.expiry - today).days
 
     @property
     def days_at_start(self) -> int | None:
         """Calendar days it had when it was opened, None where nothing expires."""
-        return self.days_left(self.trade.opened_at.astimezone(EXCHANGE).date())
+        expiry = self.trade.expiry
+        return None if expiry is None else (expiry - self.trade.opened_at.astimezone(EXCHANGE).date()).days
+
+    def _as_opened(self, without: frozenset[str]) -> bool:
+        living = (leg for leg in self.trade.legs if leg.instrument.key not in without)
+        expected = {leg.instrument.key: leg.contracts(self.trade.open_units) for leg in living}
+        return {key: quantity for key, (_, quantity) in self.result.held.items()} == expected
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

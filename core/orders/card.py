@@ -22,7 +22,7 @@ from core.orders.figures import happenings, money, structure_liquidity, tax_word
 from core.orders.plan_words import plan_facts, plan_kind
 from core.reply import Action, Block, Cell, Column, Fact, Facts, Format, Notice, Reply, Table, Tone
 from core.risk.exam import Finding, Level, RuleClass
-from core.risk.examine import net_multiplier
+from core.risk.examine import net_multiplier, no_more_uncovered
 from core.risk.measures import underlying_of
 
 if TYPE_CHECKING:
@@ -323,9 +323,17 @@ def _actions(ticket_id: str, priced: Priced) -> tuple[Action, ...]:
     found += [Action(label=f"Size {count}", line=f"size {ticket_id} quantity={count}") for count in sizes(priced)]
     if any(item.rule == "duplicate" for item in priced.verdict.blocks):
         found.append(Action(label="Second order", line=f"reprice {ticket_id} second_order=yes"))
+    if _uncovers(priced):
+        found.append(Action(label="Close both", line=f"close symbol={priced.exam.intent.underlying} scope=all"))
     found.append(Action(label="Why", line=f"why ticket={ticket_id}"))
     found.append(Action(label="Cancel", line=f"drop {ticket_id}", style="danger"))
     return tuple(found)
+
+
+def _uncovers(priced: Priced) -> bool:
+    """Whether closing this alone leaves a short without the shares or the long leg that cover it."""
+    exam = priced.exam
+    return exam.intent.effect is Effect.CLOSE and not no_more_uncovered(exam.before.uncovered, exam.after.uncovered)
 
 
 def sizes(priced: Priced) -> tuple[int, ...]:

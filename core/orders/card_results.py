@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from core.domain.instruments import Option, plain_number
 from core.domain.orders import Effect, Exits, Side
-from core.orders.figures import closed_result, money, payoff_at, payoff_with, probability_of_profit, shares_behind
+from core.orders.figures import closed_result, ends_a_run_out_trade, money, payoff_at, payoff_with, probability_of_profit, shares_behind
 from core.pricing.payoff import Payoff
 from core.reply import Fact, Facts, Format
 from core.risk import two_dates
@@ -94,6 +94,8 @@ def _closing_result(priced: Priced) -> Facts:
         value = None if priced.exam.mid is None else closed_result(priced, priced.exam.mid)
         return Facts(title="Result", facts=(Fact(label="now", value=value, format=Format.MONEY, unit="USD", signed=True, note=note),))
     plan, note = priced.envelope.plan, "of what is closed, before commission"
+    if ends_a_run_out_trade(priced):
+        note = "of the whole trade, the leg that ran out included, before commission"
     facts = tuple(
         Fact(label=name, value=closed_result(priced, price), format=Format.MONEY, unit="USD", signed=True, note=note)
         for name, price in (("profit or loss", plan.start), ("profit or loss at worst", plan.worst))

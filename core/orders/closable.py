@@ -102,7 +102,7 @@ def _closable(
         label=describe_legs(legs),
         strategy=trade.strategy,
         underlying=trade.underlying,
-        expiry=trade.expiry,
+        expiry=min((leg.instrument.expiry for leg in legs if isinstance(leg.instrument, Option)), default=None),
         legs=legs,
         held=held,
         units=max(0, held - busy),

@@ -150,7 +150,7 @@ def _of_book(account: AccountId, book: Book, view: View) -> list[Looked]:
     for trade in book.open_trades:
         span = open_together([leg.instrument for leg in trade.legs], view.at)
         result = open_result(trade, held[trade.id], view)
-        closable = whole.get(trade.id) if Case(result=result).whole else None
+        closable = whole.get(trade.id) if Case(result=result).intact else None
         found.append(
             Looked(account=account, book=book, result=result, view=view, closable=closable, opened_at=None if span is None else span[0])
         )

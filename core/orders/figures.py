@@ -20,6 +20,7 @@ from core.errors import Unavailable
 from core.market.liquidity import Liquidity, judge_liquidity
 from core.market.view import View
 from core.portfolio.book import Book
+from core.portfolio.pnl import run_out
 from core.pricing import payoff as payoffs
 from core.pricing.payoff import Payoff
 from core.risk.examine import legs_payoff, net_multiplier
@@ -95,6 +96,8 @@ def closed_result(priced: Priced, price: Decimal) -> Decimal | None:
     trade = book.trades.get(envelope.trade_id or "")
     if trade is not None and trade.opened_units and len(trade.legs) == len(envelope.legs):
         return trade.credit_per_unit * envelope.quantity + net
+    if trade is not None and ends_a_run_out_trade(priced):
+        return (trade.premium + trade.closing_cash) * envelope.quantity / trade.open_units + net
     opened = Decimal(0)
     for leg in envelope.legs:
         position = book.positions.get(leg.instrument.key)
@@ -102,6 +105,17 @@ def closed_result(priced: Priced, price: Decimal) -> Decimal | None:
             return None
         opened += leg.contracts(envelope.quantity) * position.average_price * leg.instrument.multiplier
     return opened + net
+
+
+def ends_a_run_out_trade(priced: Priced) -> bool:
+    """Whether it closes what is left of a trade whose near legs ran out: these count in its result."""
+    envelope, book = priced.envelope, priced.exam.book
+    trade = book.trades.get(envelope.trade_id or "")
+    days = [leg.instrument.expiry for leg in envelope.legs if isinstance(leg.instrument, Option)]
+    if trade is None or not days or trade.opened_units != trade.open_units:
+        return False
+    gone = run_out(trade.legs, (leg.instrument.key for leg in envelope.legs), min(days))
+    return bool(gone) and len(gone) + len(envelope.legs) == len(trade.legs)
 
 
 def happenings(priced: Priced) -> tuple[Happening, ...]:

@@ -35,7 +35,7 @@ from core.domain.shelf import PACK, Shelf
 from core.domain.structures import Position, Trade, average_after
 from core.orders.standing import Standing
 from core.orders.states import Order
-from core.portfolio.settling import Became, Ending, Lot, ending_by, ending_of, line_id, shared_out
+from core.portfolio.settling import Became, Ending, Lot, delivery_of, ending_by, ending_of, line_id, shared_out
 
 T = TypeVar("T")
 ZERO = Decimal(0)
@@ -319,6 +319,10 @@ class AccountState:
         item = line.instrument
         self.hold(item, Lot(action.at, line_id(action, line), -line.quantity, ZERO, settles=True))
         self._share_out(item, (*self.endings.get(item.key, ()), ending_by(action, line)))
+
+    def deliver(self, stock: Instrument, settled: Settled) -> None:
+        """The shares of a settlement close what trades hold on the other side of them; their lot is held already."""
+        self._share_out(stock, (*self.endings.get(stock.key, ()), delivery_of(settled)))
 
     def counted(self, instrument: Instrument, lot: Lot, *, gone: bool = False) -> None:
         """An execution or a delivery was counted, or is not any more: what trades took of the settlements of its instrument may change."""

@@ -148,11 +148,15 @@ class Book:
         return found
 
     def _left(self, settlement_id: str) -> Settled:
-        """What no trade took of a settlement; shares that changed hands with it are all outside."""
+        """What no trade took of a settlement, and of the shares that changed hands with it."""
         (item,) = self.settlements.named(self.settled[settlement_id], "settlement_id", settlement_id)
         (ending,) = (one for one in self.endings[item.instrument.key] if one.id == settlement_id)
         quantity, cash, fees = ending.outside()
-        return replace(item, quantity=quantity, cash=item.cash if item.shares else cash, fees=fees)
+        if not item.shares or item.share_symbol is None:
+            return replace(item, quantity=quantity, cash=cash, fees=fees)
+        (delivery,) = (one for one in self.endings[Equity(symbol=item.share_symbol).key] if one.id == settlement_id)
+        shares, paid, _ = delivery.outside()
+        return replace(item, quantity=quantity, cash=paid, fees=fees, shares=shares)
 
     def closed_since(self, at: datetime) -> Iterator[Trade]:
         """Trades that closed at `at` or later, by day."""
@@ -444,7 +448,7 @@ class BookFold:
             stock, strike = Equity(symbol=body.share_symbol), abs(body.cash / body.shares)
             delivered = Lot(body.at, body.settlement_id, body.shares, strike, settles=True)
             state.hold(stock, delivered)
-            state.counted(stock, delivered)
+            state.deliver(stock, body)
         state.settle(body)
 
     def _external(self, body: ExternalOrder, at: datetime) -> None:

@@ -15,7 +15,7 @@ from core.domain.calendar import exchange_day
 from core.domain.events import Adjusted, CashMoved, Settled
 from core.domain.instruments import Equity, Instrument, Option
 from core.domain.money import ZERO
-from core.domain.orders import Fill
+from core.domain.orders import Fill, Leg
 from core.domain.structures import Position, Trade, average_after
 from core.errors import Unavailable
 from core.market.view import View
@@ -63,6 +63,18 @@ class OpenResult:
     stale: tuple[str, ...] = ()
 
     @property
+    def expiry(self) -> date | None:
+        """The nearest expiry of what is held; of what was opened where nothing held is an option."""
+        days = [item.expiry for item, _ in self.held.values() if isinstance(item, Option)]
+        return min(days, default=self.trade.expiry)
+
+    @property
+    def run_out(self) -> frozenset[str]:
+        """Legs, by key, that expired before all that is held: the trade goes on without them."""
+        first = min((item.expiry for item, _ in self.held.values() if isinstance(item, Option)), default=None)
+        return frozenset() if first is None else run_out(self.trade.legs, self.held, first)
+
+    @property
     def taken(self) -> Decimal | None:
         """Of the P&L, what the closed part of the trade brought, before fees; None where no whole unit was closed."""
         trade = self.trade
@@ -73,6 +85,15 @@ class OpenResult:
     def fraction_of_credit(self) -> Decimal | None:
         """P&L as a fraction of the premium received or paid, None where unknown."""
         return None if self.pnl is None or not self.trade.premium else self.pnl / abs(self.trade.premium)
+
+
+def run_out(legs: Iterable[Leg], held: Iterable[str], first: date) -> frozenset[str]:
+    """Of a trade's legs those that are not among the keys held and expired before `first`, the nearest expiry that is."""
+    kept = frozenset(held)
+    return frozenset(
+        leg.instrument.key for leg in legs
+        if isinstance(leg.instrument, Option) and leg.instrument.key not in kept and leg.instrument.expiry < first
+    )
 
 
 def realised(trades: Iterable[Trade], *, first: date, last: date, name: Callable[[Trade], str] = lambda trade: "all") -> tuple[Result, ...]:

@@ -150,6 +150,11 @@ def line_id(action: CorporateAction, line: Replaced) -> str:
     return f"{action.action_id}:{line.instrument.key}"
 
 
+def delivery_of(body: Settled) -> Ending:
+    """The shares of a settlement as the end of what is held on the other side of them, at the strike; the rest is held outside trades."""
+    return Ending(id=body.settlement_id, at=body.at, quantity=body.shares, cash=body.cash, fees=ZERO, final=False, adopted=True)
+
+
 def shared_out(lots: Iterable[Lot], endings: Sequence[Ending], oldest_first: OldestFirst) -> tuple[Ending, ...]:
     """The settlements of an instrument with the parts of the trades that opened it, the oldest trade first, then what is held outside.
 

@@ -95,8 +95,8 @@ def crash_loss(holdings: Holdings, view: View) -> Decimal | None:
 def capital_by_underlying(holdings: Holdings, *, kind: AccountKind, view: View) -> dict[str, Decimal | None]:
     """Capital tied up on each underlying; None where a price it needs is unknown.
 
-    Shares at their value; long options without shorts at theirs; short structures at their requirement or, where a short is
-    uncovered, at the loss in the crash scenario if that is larger.
+    Shares at their value; options at what they are worth net of what is sold, where that is paid for; short structures besides at their
+    requirement or, where a short is uncovered, at the loss in the crash scenario if that is larger.
     """
     return {
         symbol: _capital({key: held for key, held in holdings.items() if underlying_of(held[0]) == symbol}, kind=kind, view=view)
@@ -118,6 +118,11 @@ def _capital(group: Holdings, *, kind: AccountKind, view: View) -> Decimal | Non
     if whole is None or alone is None:
         return None
     capital = max(ZERO, whole - alone)
+    try:
+        worth = [from_market(view.mid(item), PRICE_STEP) * item.multiplier * quantity for item, quantity in options.values()]
+    except Unavailable:
+        worth = []  # a short without a price: its requirement is at its dearest already
+    capital += max(ZERO, sum(worth, ZERO))
     if uncovered(group):
         loss = crash_loss(options, view)
         if loss is None:

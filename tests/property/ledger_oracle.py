@@ -126,8 +126,9 @@ class Ledger:
         for end in ends:
             found.cash += end.cash - end.fees
             found.fees += end.fees
-        found.positions = _positions(deals, ends)
-        self._count_trades(found, deals, ends)
+        whole = [*ends, *_deliveries(ends)]
+        found.positions = _positions(deals, whole)
+        self._count_trades(found, deals, whole)
         return found
 
     def _of(self, kind: type[T]) -> Iterator[T]:
@@ -174,10 +175,10 @@ class Ledger:
                 story.times.append(deal.at)
         apart: list[tuple[datetime, str, Instrument, int, Fraction]] = []
         for key in {deal.item.key for deal in deals} | {end.item.key for end in ends}:
-            apart += _share_out(key, stories, [deal for deal in _and_delivered(deals, ends) if deal.item.key == key],
-                                [end for end in ends if end.item.key == key])
+            own = [deal for deal in deals if deal.item.key == key]
+            apart += _share_out(key, stories, own, [end for end in ends if end.item.key == key])
         held: dict[str, tuple[int, Fraction]] = {}
-        for deal in _and_delivered(deals, ends):
+        for deal in deals:
             if deal.trade is None:
                 apart.append((deal.at, deal.id, deal.item, deal.quantity, deal.price))
         for _, _, item, quantity, price in sorted(apart, key=lambda row: row[:2]):
@@ -187,13 +188,12 @@ class Ledger:
         found.outside_fees = found.fees - sum((story.fees for story in stories.values()), ZERO)
 
 
-def _and_delivered(deals: list[_Deal], ends: list[_End]) -> list[_Deal]:
-    """The deals, and the shares that settlements delivered, at the strike."""
-    delivered = [
-        _Deal(end.at, end.id, Equity(symbol=end.symbol), end.shares, abs(end.cash / end.shares), ZERO, None, False)
+def _deliveries(ends: list[_End]) -> list[_End]:
+    """Shares that settlements delivered: they end what is held on the other side of them, at the strike, and open what is not."""
+    return [
+        _End(end.at, end.id, Equity(symbol=end.symbol), end.shares, end.cash, ZERO, True, abs(end.cash / end.shares))
         for end in ends if end.shares and end.symbol
     ]
-    return [*deals, *delivered]
 
 
 def _share_out(
@@ -239,7 +239,7 @@ def _taken_by_a_trade(stories: dict[str, Story], end: _End, sign: int) -> bool:
 
 
 def _positions(deals: list[_Deal], ends: list[_End]) -> dict[str, tuple[int, Fraction]]:
-    rows = [(deal.at, deal.id, deal.item.key, deal.quantity, deal.price) for deal in _and_delivered(deals, ends)]
+    rows = [(deal.at, deal.id, deal.item.key, deal.quantity, deal.price) for deal in deals]
     rows += [(end.at, end.id, end.item.key, end.quantity, end.price) for end in ends]
     held: dict[str, tuple[int, Fraction]] = {}
     for _, _, key, quantity, price in sorted(rows):

@@ -3,11 +3,14 @@
 What live closing orders already claim is not there to be closed again. A plan that only waits for a target or a stop claims nothing
 yet: it is judged again when it sends.
 
+A covered call is covered: where the shares are sold, or sold against already, when it is pressed, it is refused, whatever the account may
+hold.
+
 Worked example: short 3 puts, an order to buy back 2 of them is working. Buying back 1 more passes, buying back 2 is refused: 1 would
 open a long position. Buying the same put "to open" while it is held short is refused too: buying back what is short is closing.
 """
 
-from core.domain.instruments import Instrument, Option
+from core.domain.instruments import Instrument, Option, Right
 from core.domain.orders import Effect, Exits, Leg
 from core.portfolio.book import Book
 from core.risk.exam import Exam, Finding, blocking, passing
@@ -17,6 +20,7 @@ NAME = "effect"
 CLASS = "hard"
 ON_REDUCING = True
 PARAMETERS: tuple[Setting, ...] = ()
+COVERED = "covered_call"
 
 
 def judge(exam: Exam, parameters: Parameters) -> Finding:
@@ -27,6 +31,11 @@ def judge(exam: Exam, parameters: Parameters) -> Finding:
         finding = (_closing if leg.effect is Effect.CLOSE else _opening)(exam, leg)
         if finding is not None:
             return finding
+    bare = _uncovered_calls(exam) if exam.intent.strategy == COVERED else 0
+    if bare:
+        fits = max(0, exam.intent.quantity - bare)
+        why = f"{bare} of {exam.intent.quantity} calls would not be covered by shares that are held and free"
+        return blocking(NAME, CLASS, measured=f"{bare}", limit="0", fits=fits, why=why, next_step=f"Ask for {fits}." if fits else "")
     return passing(NAME, CLASS, measured="as held", limit="as held", why="every leg agrees with what is held")
 
 
@@ -77,6 +86,13 @@ def _opening(exam: Exam, leg: Leg) -> Finding | None:
         why = f"{leg.side.value} to open {name}: a live order opens the other side of it"
     return blocking(
         NAME, CLASS, measured=f"{held or working}", limit="0", fits=0, why=why, next_step="Use `close`, or cancel the other order."
+    )
+
+
+def _uncovered_calls(exam: Exam) -> int:
+    """Calls without cover that are more than before, counted as the worse of what is held and of what may fill."""
+    return sum(
+        max(0, count - exam.before.uncovered.get(slot, 0)) for slot, count in exam.after.uncovered.items() if slot[2] is Right.CALL
     )
 
 

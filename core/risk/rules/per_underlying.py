@@ -1,8 +1,8 @@
 """No more than 20% of the account on one underlying; SPX, XSP and SPY count together and may take 40%.
 
-Capital on an underlying: shares at their value, long options at theirs, short structures at their requirement or, where a short is
-uncovered, the loss at (-20%, VIX +40) if larger. Live opening orders count as filled. An order that does not raise a share that is
-already over passes.
+Capital on an underlying: shares at their value, options at what was paid for them net of what is sold (a calendar, a debit spread), short
+structures at their requirement or, where a short is uncovered, the loss at (-20%, VIX +40) if larger. Live opening orders count as filled.
+An order that does not raise a share that is already over passes.
 
 Worked example: NLV 100,000 USD, four 50 wide SPX spreads held: 20,000 USD of the 40,000 USD for the S&P 500 cluster. Four more pass;
 five make 45,000 USD and are refused, 4 fit.

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from core.domain.events import Adjusted, Body, Filled, Settled
-from core.domain.instruments import Equity, Instrument
+from core.domain.instruments import Equity, Instrument, Right
 from core.domain.orders import Effect, Leg
 from core.portfolio.book import Book
 from core.portfolio.pnl import closed_outside
@@ -89,6 +89,38 @@ def test_e3_settlement_when_a_leg_is_heard_of_after_it_then_the_trade_ends() -> 
     assert book.trades["PO1"].realized == book.cash == Decimal("-2202.60")
     assert not book.open_trades
     assert not book.positions
+
+
+def test_settlement_when_a_covered_call_is_called_away_then_the_trade_that_bought_the_shares_sells_them_at_the_strike() -> None:
+    call = replace(KO_PUT, right=Right.CALL)
+    orders = [
+        submitting((buy(KO),), 250, client_id="O1"),
+        submitting((sell(call),), 2, client_id="O2"),
+    ]
+    book = in_every_order(
+        orders,
+        filled(buy(KO), 250, "44.00", exec_id="E1", client_id="O1", fees="1.25"),
+        filled(sell(call), 2, "0.80", exec_id="E2", client_id="O2", at=NOW + timedelta(minutes=1), fees="1.30"),
+        settled(call, 2, cash="9000", outcome="assigned", shares=-200, share_symbol="KO"),
+    )
+    assert results(book) == {
+        "PO1": (50, Decimal(-11000), Decimal(9000), Decimal("1.25"), None),
+        "PO2": (0, Decimal(160), Decimal(0), Decimal("1.30"), ENDED),
+    }
+    assert (book.positions["KO"].quantity, book.held_by_trade["PO1"]["KO"][1]) == (50, 50)
+    assert not book.outside and book.booked_outside() == ([], [])
+
+
+def test_settlement_when_more_is_called_away_than_trades_hold_then_the_rest_is_outside_them() -> None:
+    call = replace(KO_PUT, right=Right.CALL)
+    book = in_every_order(
+        [submitting((buy(KO),), 100, client_id="O1")],
+        filled(buy(KO), 100, "44.00", exec_id="E1", client_id="O1"),
+        settled(call, 2, cash="9000", outcome="assigned", shares=-200, share_symbol="KO"),
+    )
+    assert results(book)["PO1"] == (0, Decimal(-4400), Decimal(4500), Decimal(0), ENDED)
+    (outside,) = book.booked_outside()[1]
+    assert (outside.shares, outside.cash, book.positions["KO"].quantity) == (-100, Decimal(4500), -100)
 
 
 def test_e4_settlement_when_a_fill_is_busted_after_it_then_the_younger_trade_gives_its_part() -> None:
