@@ -185,10 +185,11 @@ class Books(RuleBasedStateMachine):
 
 
 def _facts(book: Book) -> Book:
-    """Everything but when the desk heard of it, and in what order persons signed."""
+    """Everything but when the desk heard of it, and in what order cash moved and persons signed."""
     orders = {key: replace(order, updated_at=NOW) for key, order in book.orders.items()}
     assert set(book.live) == {key for key, order in orders.items() if not order.state.terminal}
-    return replace(book, orders=orders, live={}, overfilled=(), adjustments=())
+    movements = tuple(sorted(book.movements, key=lambda item: item.movement_id))
+    return replace(book, orders=orders, live={}, overfilled=(), adjustments=(), movements=movements)
 
 
 def _story(book: Book, name: str) -> tuple[Any, ...]:
