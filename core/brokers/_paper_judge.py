@@ -20,12 +20,12 @@ _DEAR = Decimal(10)  # a premium in the highest band of every schedule
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Asked:
-    """An order as judged; `instead_of` is the working order whose place it takes."""
+    """An order as judged; `instead_of` are the working orders whose place it takes."""
 
     envelope: Envelope
     limit: Decimal
     quantity: int
-    instead_of: str = ""
+    instead_of: tuple[str, ...] = ()
 
 
 class Judge:
@@ -49,7 +49,8 @@ class Judge:
     def refusal(self, asked: Asked, market: Market) -> Refusal | None:
         """The first reason not to take a new order, None where there is none."""
         legs = asked.envelope.legs
-        held, working = self._ledger.positions, self._ledger.working
+        held = self._ledger.positions
+        working = [order for order in self._ledger.working if order.client_id not in asked.instead_of]
         return (
             rules.contract_refusal(legs, held)
             or rules.price_refusal(legs, asked.limit, asked.quantity)
@@ -73,7 +74,7 @@ class Judge:
     def funds(self, asked: Asked, market: Market) -> tuple[Decimal, Funds, Funds]:
         """Expected fees, and the account's funds before the order and after it filled at its limit. Raises MissingPrice."""
         ledger, legs = self._ledger, asked.envelope.legs
-        working = [order for order in ledger.working if order.client_id != asked.instead_of]
+        working = [order for order in ledger.working if order.client_id not in asked.instead_of]
         prices = marks(self.wanted(legs), market)
         fees = self._fees(legs, asked.quantity, market)
         before = rules.funds_of(held=ledger.positions, cash=ledger.cash, working=working, prices=prices, kind=self._kind)

@@ -117,7 +117,9 @@ class PaperBroker:
         quotes = await self._source.quotes(wanted)
         async with self._lock:
             await self._ledger.refresh()
-            asked = Asked(envelope=envelope, limit=envelope.plan.worst, quantity=envelope.quantity)
+            asked = Asked(
+                envelope=envelope, limit=envelope.plan.worst, quantity=envelope.quantity, instead_of=envelope.instead_of
+            )
             market = self._floor.market(quotes)
             try:
                 commission, before, after = self._judge.funds(asked, market)
@@ -190,7 +192,7 @@ class PaperBroker:
                 raise BrokerRejected("another_order", f"the new price is for another order than {client_id}; the old price stands")
             if known.ends_at is not None and market.at >= known.ends_at:
                 raise BrokerRejected("closed", f"order {client_id} ended with the session")
-            asked = Asked(envelope=known.envelope, limit=order.limit, quantity=known.leaves, instead_of=client_id)
+            asked = Asked(envelope=known.envelope, limit=order.limit, quantity=known.leaves, instead_of=(client_id,))
             refusal = rules.price_refusal(known.envelope.legs, order.limit, known.leaves) or self._judge.funds_refusal(asked, market)
             if refusal is not None:
                 raise BrokerRejected(refusal.code, f"{refusal.message}; the old price stands")

@@ -66,9 +66,10 @@ def examine(
 ) -> Exam:
     """Measure an order against the book and the market. Never raises for missing data: what is unknown is None in the exam.
 
-    `standing` is the standing order it is sent for: what that one still reserves is this order itself.
+    `standing` is the standing order it is sent for: what that one still reserves is this order itself. Nor do the orders count that are
+    cancelled before it is sent.
     """
-    own = frozenset() if standing is None else frozenset({standing})
+    own = frozenset(intent.instead_of) if standing is None else frozenset({standing, *intent.instead_of})
     held_before = book.exposed(without=own)
     held_after = _with(held_before, intent.legs, intent.quantity)
     pairs = [(measure(held_before, book=book, view=view), measure(held_after, book=book, view=view))]
@@ -245,7 +246,7 @@ def is_reducing(intent: Intent, book: Book, view: View, *, before: Measures, aft
     if book.resting() and not no_larger(*_measured(held, intent.legs, intent.quantity, book, view)):
         return False  # it would lean on an order that may never fill
     partial = len(intent.legs) > 1 and intent.effect is Effect.CLOSE
-    exposed = book.exposed()
+    exposed = book.exposed(without=intent.instead_of)
     return not partial or all(
         removes_obligations((leg,), intent.quantity, held) or no_larger(*_measured(exposed, (leg,), intent.quantity, book, view))
         for leg in intent.legs

@@ -78,7 +78,7 @@ def _judged(exam: Exam, symbols: tuple[str, ...], limit: Decimal) -> Finding:
 
 def _both_ways(exam: Exam, symbols: tuple[str, ...]) -> tuple[Decimal, Decimal]:
     """Capital before and after the order, with working purchases counted as filled or not, whichever is more."""
-    without = exam.book.exposed(purchases=False)
+    without = exam.book.exposed(purchases=False, without=exam.intent.instead_of)
     with_order = dict(without)
     add_legs(with_order, exam.intent.legs, exam.intent.quantity)
     before = max(_capital(exam, exam.held_before, symbols), _capital(exam, without, symbols))
