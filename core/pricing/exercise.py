@@ -20,6 +20,8 @@ from core.pricing.normal import INV_SQRT_2PI, Floats, tail
 # Chebyshev intervals of the boundary, nodes of its integral, steps, nodes of the premium's integral.
 ORDERS = (6, 6, 3, 16)
 EXACT_ORDERS = (24, 48, 16, 80)
+# From this much drift to expiry, in deviations, system A turns away from the boundary instead of towards it, and B takes its place.
+STEEP, STEEP_ORDERS = 0.75, (12, 12, 6, 32)
 QD_STEPS = 2
 CHUNK = 256
 LEAST_RATE = 1e-12
@@ -27,7 +29,7 @@ LEAST_TOTAL_VOL = 1e-5
 TIME_BUMP = 1e-3  # relative
 EXPIRIES = (1.0, 1.0 - TIME_BUMP, 1.0 + TIME_BUMP)
 
-IMPOSSIBLE, EUROPEAN, EARLY, STILL, TWO_BOUNDS = range(5)
+IMPOSSIBLE, EUROPEAN, EARLY, EARLY_STEEP, STILL, TWO_BOUNDS = range(6)
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,14 +54,16 @@ class Puts:
     def at(self, place: NDArray[np.intp]) -> Puts:
         return Puts(*(column[place] for column in self.fields()))
 
-    def kinds(self) -> NDArray[np.int8]:
-        """Say how each is to be valued."""
+    def kinds(self, early: int | None = None) -> NDArray[np.int8]:
+        """Say how each is to be valued; early: how those with one boundary are, where that must not change with a small bump."""
         with np.errstate(all="ignore"):
             total = self.vol * np.sqrt(self.years)
             sound = (self.spot >= 0.0) & (self.strike >= 0.0) & (self.years >= 0.0) & (self.vol >= 0.0)
             sound &= np.isfinite(self.spot + self.strike + self.years + self.vol + self.rate + self.dividend)
             never = (self.rate <= 0.0) & (self.dividend >= self.rate)
-            kind = np.where(never, EUROPEAN, np.where(self.rate < 0.0, TWO_BOUNDS, EARLY))
+            steep = np.abs(self.rate - self.dividend) * self.years > STEEP * total
+            one = np.where(steep, EARLY_STEEP, EARLY) if early is None else early
+            kind = np.where(never, EUROPEAN, np.where(self.rate < 0.0, TWO_BOUNDS, one))
             kind = np.where((total < LEAST_TOTAL_VOL) | (self.spot == 0.0) | (self.strike == 0.0), STILL, kind)
             return np.where(sound, kind, IMPOSSIBLE).astype(np.int8)
 
@@ -126,8 +130,13 @@ def _blend(intervals: int, root: Floats) -> Floats:
     return np.ascontiguousarray((chebvander(2.0 * root - 1.0, intervals) @ to_coefficients)[..., :intervals])
 
 
-def boundary(puts: Puts, orders: tuple[int, int, int, int]) -> Floats:
-    """ln(B/X) at the nodes, an array of (nodes, lanes)."""
+def suited(orders: tuple[int, int, int, int], *, steep: bool) -> tuple[int, int, int, int]:
+    """The orders meant: the default ones are others where the boundary is steep."""
+    return STEEP_ORDERS if steep and orders == ORDERS else orders
+
+
+def boundary(puts: Puts, orders: tuple[int, int, int, int], *, steep: bool) -> Floats:
+    """ln(B/X) at the nodes, an array of (nodes, lanes); steep: by system B."""
     intervals, inner, steps, outer = orders
     found = rule(intervals, inner, outer)
     rate, dividend, vol = puts.rate, puts.dividend, puts.vol
@@ -151,9 +160,13 @@ def boundary(puts: Puts, orders: tuple[int, int, int, int]) -> Floats:
             end_low = end_gain / total - 0.5 * total
             end_density = _density(end_low)
             end_high = end_density * np.exp(-end_gain)
-            cash = end_density / total + np.sum(for_cash * density / spread, axis=1)
-            asset = end_high / total + _below(end_low + total, end_high)
-            asset += np.sum(for_asset * (_below(low + spread, high_density) + high_density / spread), axis=1)
+            if steep:
+                cash = _below(end_low, end_density) + np.sum(for_cash * _below(low, density), axis=1)
+                asset = _below(end_low + total, end_high) + np.sum(for_asset * _below(low + spread, high_density), axis=1)
+            else:
+                cash = end_density / total + np.sum(for_cash * density / spread, axis=1)
+                asset = end_high / total + _below(end_low + total, end_high)
+                asset += np.sum(for_asset * (_below(low + spread, high_density) + high_density / spread), axis=1)
             moved = -log_top - (rate - dividend) * tau + np.log(cash / asset)
             log = np.where(np.isfinite(moved), np.minimum(moved, 0.0), log)
     return log
@@ -209,19 +222,21 @@ def _qd_plus(puts: Puts, tau: Floats) -> Floats:
 # --- values from the boundary ------------------------------------------------------------------------------------------------------
 
 
-def points(puts: Puts, orders: tuple[int, int, int, int], *, slopes: bool = False, shared: int = 1) -> Floats:
+def points(puts: Puts, orders: tuple[int, int, int, int], *, steep: bool, slopes: bool = False, shared: int = 1) -> Floats:
     """Rows: value, and with slopes delta, gamma, whether exercise is due (1), and delta and value a little nearer to expiry and further.
 
-    shared: every so many puts that follow each other differ in nothing but spot and strike, and have one boundary.
+    steep: all are EARLY_STEEP, else EARLY; shared: every so many puts that follow each other differ in nothing but spot and strike, and
+    have one boundary.
     """
-    done = compiled.american(puts.fields(), slopes=slopes, shared=shared) if orders == ORDERS else None
+    done = compiled.american(puts.fields(), slopes=slopes, shared=shared) if orders == ORDERS and not steep else None
     if done is not None:
         return done
+    orders = suited(orders, steep=steep)
     rows = np.empty((8 if slopes else 1, len(puts.spot)))
     for options in chunks(np.arange(len(puts.spot) // shared), max(CHUNK // shared, 1)):
         place = np.arange(options[0] * shared, (options[-1] + 1) * shared)
         with np.errstate(all="ignore"):
-            log = np.repeat(boundary(puts.at(options * shared), orders), shared, axis=1)
+            log = np.repeat(boundary(puts.at(options * shared), orders, steep=steep), shared, axis=1)
             rows[:, place] = _from_boundary(puts.at(place), log, orders, slopes)
     return rows
 

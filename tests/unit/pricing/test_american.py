@@ -42,6 +42,19 @@ def drawn(seed: int = 0, size: int = SIZE) -> dict[str, np.ndarray]:
     }
 
 
+def steep(seed: int = 5, size: int = SIZE) -> dict[str, np.ndarray]:
+    """Options whose drift to expiry is 0.7 to 5 deviations, near the price at which exercise is due: rates count for more than volatility."""
+    draw = np.random.default_rng(seed)
+    right = np.where(draw.random(size) < 0.5, 1, -1)
+    t_years = np.round(np.exp(draw.uniform(np.log(90.0), np.log(1095.0), size))) / 365.0
+    low, apart = draw.uniform(0.002, 0.05, size), draw.uniform(0.02, 0.12, size)
+    rate, dividend = np.where(right > 0, (low, low + apart), (low + apart, low))
+    vol = np.abs(rate - dividend) * np.sqrt(t_years) / np.exp(draw.uniform(np.log(0.7), np.log(5.0), size))
+    due = 100.0 * np.where(right > 0, np.maximum(1.0, rate / dividend), np.minimum(1.0, rate / dividend))
+    spot = due * np.exp(draw.uniform(-1.5, 1.5, size) * vol * vol / np.abs(rate - dividend))
+    return {"right": right, "spot": spot, "strike": np.full(size, 100.0), "t_years": t_years, "rate": rate, "dividend": dividend, "vol": vol}
+
+
 def clear_of_exercise(chain: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
     """Those that stand 1 % or more off the price at which exercise is due, where the second derivative jumps."""
     bound = american.exercise_boundary(**{name: each for name, each in chain.items() if name != "spot"})
@@ -53,6 +66,17 @@ def clear_of_exercise(chain: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
 def precise() -> tuple[dict[str, np.ndarray], np.ndarray]:
     """Options and their values by QuantLib's high-precision scheme."""
     chain, oracle = drawn(), quantlib()
+    values = [
+        oracle.american(right=int(k), spot=s, strike=x, days=round(t * 365), rate=r, dividend=q, vol=v)
+        for k, s, x, t, r, q, v in zip(*(column.tolist() for column in chain.values()), strict=True)
+    ]
+    return chain, np.array(values)
+
+
+@pytest.fixture(scope="module")
+def precise_steep() -> tuple[dict[str, np.ndarray], np.ndarray]:
+    """Steep options and their values by QuantLib's high-precision scheme."""
+    chain, oracle = steep(), quantlib()
     values = [
         oracle.american(right=int(k), spot=s, strike=x, days=round(t * 365), rate=r, dividend=q, vol=v)
         for k, s, x, t, r, q, v in zip(*(column.tolist() for column in chain.values()), strict=True)
@@ -86,6 +110,25 @@ def test_value_when_compared_with_quantlib_then_a_fiftieth_of_a_cent(
     result = american.value(**chain)
 
     np.testing.assert_allclose(result, values, rtol=0.0, atol=2e-4)
+
+
+def test_value_when_rates_count_for_more_than_volatility_then_quantlibs(
+    precise_steep: tuple[dict[str, np.ndarray], np.ndarray], each_path: str
+) -> None:
+    chain, values = precise_steep
+
+    result = american.value(**chain)
+
+    np.testing.assert_allclose(result, values, rtol=0.0, atol=5e-4)
+
+
+def test_greeks_when_rates_count_for_more_than_volatility_then_those_of_the_exact_orders(each_path: str) -> None:
+    chain = clear_of_exercise(steep())
+
+    greeks, exact = american.greeks(**chain), american.greeks(**chain, orders=american.EXACT_ORDERS)
+
+    for name, tolerance in (("value", 5e-4), ("delta", 5e-3), ("vega_per_point", 5e-3), ("rho_per_point", 5e-3)):
+        np.testing.assert_allclose(getattr(greeks, name), getattr(exact, name), atol=tolerance, err_msg=name)
 
 
 def test_greeks_when_compiled_then_the_numpy_numbers(kernels: Mapping[str, Any]) -> None:
