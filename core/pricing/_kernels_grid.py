@@ -11,7 +11,7 @@ from numba import types
 
 from core.pricing._kernels import FLAT, ROWS
 from core.pricing._machine import inlined, kernel
-from core.pricing.dividend_grid import DAMPED, LEAST_STEPS, LEAST_WIDTH, NODES, PIECES, STEPS, WIDTH
+from core.pricing.dividend_grid import DAMPED, LEAST_STEPS, LEAST_WIDTH, MARGIN, NODES, PIECES, STEPS, WIDTH
 
 SHARES = tuple(PIECES)
 
@@ -79,9 +79,9 @@ def one(
     if not escrowed:
         for each in range(count):
             paid += amounts[each]
-    wide = max(WIDTH * vol * math.sqrt(years), LEAST_WIDTH)
-    lowest = min(math.log(spot), math.log(strike)) - wide
-    highest = max(math.log(spot), math.log(strike + paid)) + wide
+    lowest, highest = min(math.log(spot), math.log(strike)), max(math.log(spot), math.log(strike + paid))
+    wide = max(WIDTH * vol * math.sqrt(years), LEAST_WIDTH, MARGIN * (highest - lowest))
+    lowest, highest = lowest - wide, highest + wide
     step = (highest - lowest) / (NODES - 1)
     start, step = (highest, -step) if sign > 0.0 else (lowest, step)
     index = int(np.rint((math.log(spot) - start) / step))

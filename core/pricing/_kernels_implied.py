@@ -70,7 +70,7 @@ def prepare(buffer: Any, n: int) -> None:
         usual &= (years > LEAST_YEARS) & (years < MOST_YEARS) & (discount > SMALLEST) & (discount < LARGEST)
         usual &= (ratio > LEAST_RATIO) & (abs(sign) == 1.0)
         least = ROUNDING * upper if inside else 0.0
-        solvable = (price > 0.0) & (time_value > least) & (ratio < bound)
+        solvable = (price > 0.0) & (time_value > least) & (ratio < bound * (1.0 - ROUNDING))
         # Where even the sum of the arguments is no number there is nothing to find, and nothing to leave.
         everything = forward + strike + years + discount + price
         nothing = (price <= 0.0) | (everything != everything)

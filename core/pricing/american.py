@@ -311,17 +311,18 @@ def _search(columns: tuple[Floats, ...]) -> Floats:
     with np.errstate(all="ignore"):
         forward, discount = spot * np.exp((rate - dividend) * years), np.exp(-rate * years)
         high = european_implied_vol(right=signs, price=price, forward=forward, strike=strike, t_years=years, discount=discount)
-        high = np.where(np.isfinite(high), high * (1.0 + 1e-9), 20.0 / root)
+        known = np.isfinite(high)
+        high = np.where(known, high * (1.0 + 1e-9), 20.0 / root)
         plain = bsm.greeks(right=signs, spot=spot, strike=strike, t_years=years, rate=rate, dividend=dividend, vol=high)
     low = np.minimum(0.5 * LEAST_TOTAL_VOL / root, 0.5 * high)
     vol, slope, width = high.copy(), plain.vega_per_point / POINT, high - low
     place = np.arange(len(spot))
     miss = _values((*columns[:6], vol), ORDERS) - price
-    found = vol.copy()
+    found = np.where(known | (miss >= 0.0), vol, np.nan)  # more than any volatility gives
     for step in range(IMPLIED_STEPS):
         at, gap = vol[place], miss[place]
         low[place], high[place] = np.where(gap < 0.0, at, low[place]), np.where(gap < 0.0, high[place], at)
-        found[place] = at
+        found[place] = np.where(np.isnan(found[place]), np.nan, at)
         left, right = low[place], high[place]
         # A value that misses even at the European volatility does so by the error of the orders: there is nothing to find above it.
         going = (np.abs(gap) > 1e-13 * price[place]) & (right - left > 1e-13 * right) & ~((step == 0) & (gap < 0.0))

@@ -191,7 +191,7 @@ def _terms(sign: NDArray[np.int8], market: _Market) -> _Terms:
     price, strike, years, vol, discount = market.price, market.strike, market.years, market.vol, market.discount
     with np.errstate(all="ignore"):
         forward = price * market.growth
-        total = np.minimum(vol * np.sqrt(years), MAX_TOTAL_VOL)
+        total = np.abs(np.minimum(vol * np.sqrt(years), MAX_TOTAL_VOL))  # a time of -0.0 is none
         log_moneyness = log_ratio(price, strike) + market.drift
         distance = np.abs(log_moneyness)
         half, h = 0.5 * total, np.where(distance == 0.0, 0.0, distance / total)
@@ -226,7 +226,8 @@ def _terms(sign: NDArray[np.int8], market: _Market) -> _Terms:
 
 
 def _worth(terms: _Terms) -> Floats:
-    return terms.known(terms.market.discount * terms.worth)
+    with np.errstate(all="ignore"):
+        return terms.known(terms.market.discount * terms.worth)
 
 
 def _sensitivities(sign: NDArray[np.int8], market: _Market) -> dict[str, Floats]:

@@ -25,13 +25,14 @@ LEAST_STEPS = 4  # in a piece
 PIECES = (1 / 64, 3 / 64, 12 / 64, 48 / 64)  # of the time between two dates
 DAMPED = 2  # Crank-Nicolson steps that are done as two half implicit ones each
 WIDTH, LEAST_WIDTH = 5.0, 0.05  # half the grid, in deviations beyond spot and strike, and at least
+MARGIN = 0.02  # of the way from spot to strike at least, so that a few nodes lie beyond either however far apart they are
 
 
 def layout(sign: Floats, spot: Floats, strike: Floats, years: Floats, vol: Floats, paid: float) -> tuple[Floats, Floats, Floats]:
     """Return ln(S) at index 0, the signed step, and the index of spot, which is a node. `paid`: all dividends, by which strikes move."""
-    wide = np.maximum(WIDTH * vol * np.sqrt(years), LEAST_WIDTH)
-    low = np.minimum(np.log(spot), np.log(strike)) - wide
-    high = np.maximum(np.log(spot), np.log(strike + paid)) + wide
+    low, high = np.minimum(np.log(spot), np.log(strike)), np.maximum(np.log(spot), np.log(strike + paid))
+    wide = np.maximum(np.maximum(WIDTH * vol * np.sqrt(years), LEAST_WIDTH), MARGIN * (high - low))
+    low, high = low - wide, high + wide
     step = (high - low) / (NODES - 1)
     start, signed = np.where(sign > 0.0, high, low), np.where(sign > 0.0, -step, step)
     index = np.rint((np.log(spot) - start) / signed)

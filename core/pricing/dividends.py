@@ -64,8 +64,8 @@ def greeks(
 ) -> Greeks:
     """Value options on a stock with cash dividends, with Greeks against spot in the units of `core.pricing.bsm.Greeks`.
 
-    Arguments as in `value`. Delta and gamma are read off the grid, theta follows from the Black-Scholes equation, the rest are central
-    differences. Charm and theta hold the dates of the dividends. Raises ValueError for another right or model.
+    Arguments as in `value`. Delta and gamma are read off the grid, the rest are central differences. Charm and theta hold the dates of the
+    dividends. Raises ValueError for another right or model.
     """
     columns, shape = _columns(right, spot, strike, t_years, rate, dividend_yield, vol)
     schedule = _schedule(dividends)
@@ -85,7 +85,7 @@ def greeks(
         dear, cheap = seen(moved_rate=rates + RATE_BUMP), seen(moved_rate=rates - RATE_BUMP)
         after, before = seen(later=later), seen(later=-later)
         passing = (after[:2] - before[:2]) / (2.0 * later) / DAYS_PER_YEAR
-        bending = (up[:2] - down[:2]) / (2.0 * bump) * POINT
+        bending = np.where(bump > 0.0, (up[:2] - down[:2]) / (2.0 * bump) * POINT, 0.0)
         rows = np.array([
             now[0], now[1], now[2], passing[0], bending[0], (dear[0] - cheap[0]) / (2.0 * RATE_BUMP) * POINT, bending[1], passing[1],
         ])
@@ -116,14 +116,30 @@ def assignment_risk(
     """Say for each dividend before expiry how likely a short American call is assigned for it.
 
     Arguments as in `value`, one option. A holder who acts in his own interest exercises an in-the-money call on the eve where the
-    dividend is worth more than the call's time value without it; some do not, some do so needlessly. Returns one entry a dividend in order
-    of dates. Raises ValueError where an argument is no possible one.
+    dividend is worth more than the call's time value without it; some do not, some do so needlessly. The chance is exact but for model
+    `spot` with dividends before that one, which are taken together at its date: half a point off after three of two percent each. Returns
+    one entry a dividend in order of dates. Raises ValueError where an argument is no possible one.
     """
     given = (spot, strike, t_years, rate, vol, dividend_yield)
     if not (all(math.isfinite(each) for each in given) and spot > 0.0 and strike > 0.0 and t_years > 0.0 and vol > 0.0):
         raise ValueError(f"spot, strike, time and volatility are above zero and all is finite, got {given}")
     schedule = tuple(each for each in _schedule(dividends) if each.t_years < t_years)
+    present = [each.amount * math.exp(-rate * each.t_years) for each in schedule]
+    if model == "escrowed" and sum(present) >= spot:
+        raise ValueError(f"dividends worth {sum(present)} today are no less than the spot price {spot}: model 'escrowed' has no such stock")
     found = []
+
+    def chance_from(level: float, when: float, place: int) -> float:
+        """That the underlying stands at a level or over it on the eve: what moves is the stock, or the stock less all dividends to come."""
+        if model == "escrowed":
+            moving, wanted = spot - sum(present), level - sum(present[place:]) * math.exp(rate * when)
+        else:
+            grown = (earlier.amount * math.exp((rate - dividend_yield) * (when - earlier.t_years)) for earlier in schedule[:place])
+            moving, wanted = spot, level + sum(grown)
+        total = vol * math.sqrt(when)
+        d2 = (math.log(moving / wanted) + (rate - dividend_yield) * when) / total - 0.5 * total
+        return 0.5 * math.erfc(-d2 / math.sqrt(2.0))
+
     for place, each in enumerate(schedule):
         left = tuple(CashDividend(t_years=later.t_years - each.t_years, amount=later.amount) for later in schedule[place + 1 :])
 
@@ -137,12 +153,7 @@ def assignment_risk(
         critical = _critical_spot(gain, strike, each.amount)
         chance = 0.0
         if critical is not None:
-            fallen = critical + sum(
-                earlier.amount * math.exp((rate - dividend_yield) * (each.t_years - earlier.t_years)) for earlier in schedule[:place]
-            )
-            total = vol * math.sqrt(each.t_years)
-            d2 = (math.log(spot / fallen) + (rate - dividend_yield) * each.t_years) / total - 0.5 * total
-            chance = 0.5 * math.erfc(-d2 / math.sqrt(2.0))
+            chance = chance_from(critical, each.t_years, place)
         gain_now = float(gain(np.array([spot]))[0])
         found.append(
             AssignmentRisk(t_years=each.t_years, amount=each.amount, critical_spot=critical, probability=chance, gain_now=gain_now)
@@ -201,7 +212,8 @@ def _solved(columns: tuple[Floats, ...], schedule: tuple[CashDividend, ...], mod
         due = tuple(each for each in schedule if each.t_years < when)
         part = tuple(column[place] for column in moving)
         done = compiled.grid(part, due, escrowed=model == "escrowed", american=american)
-        rows[:, place] = solve(part, due, model == "escrowed", american) if done is None else done
+        with np.errstate(all="ignore"):
+            rows[:, place] = solve(part, due, model == "escrowed", american) if done is None else done
     still = np.flatnonzero(sound & ~usual)
     if len(still):
         rows[:, still] = _without_volatility(tuple(column[still] for column in columns), schedule, american)

@@ -21,7 +21,8 @@ from core.pricing.normal import log_ratio, narrow_gap, tail
 
 MAX_STEPS = 40
 NARROW_STEPS = 4
-# The time value of an in-the-money price is a difference; below this many units in the last place of the forward or strike it is rounding.
+# The time value of an in-the-money price is a difference; below this many units in the last place of the forward or strike it is rounding,
+# and so is what a price lacks to its upper bound.
 ROUNDING = 16.0 * float(np.finfo(np.float64).eps)
 # A third-order step leaves an error of about its fourth power: after one this small (relative) only rounding is left.
 CONVERGED = 1e-4
@@ -109,7 +110,7 @@ def _solve(
         root = np.sqrt(forwards) * np.sqrt(strikes)
         ratio, bound = time_value / root, np.minimum(forwards, strikes) / root
         distance = np.abs(log_ratio(forwards, strikes))
-        solvable = (prices > 0.0) & (discounts > 0.0) & (time_value > least) & (ratio > _LEAST_RATIO) & (ratio < bound)
+        solvable = (prices > 0.0) & (discounts > 0.0) & (time_value > least) & (ratio > _LEAST_RATIO) & (ratio < bound * (1.0 - ROUNDING))
         solvable &= (years > 0.0) & np.isfinite(years) & np.isfinite(distance)
         found = _total_vol(distance[solvable], ratio[solvable], bound[solvable]) / np.sqrt(years[solvable])
         vols[solvable] = np.where((found > 0.0) & np.isfinite(found), found, np.nan)

@@ -259,6 +259,8 @@ def _flat(each: Floats, shape: Shape) -> Floats:
 def _american(terms: _Terms, names: Sequence[str], legs: int, shape: Shape) -> Floats:
     """The axes along which nothing but the spot moves go last: along them one exercise boundary serves all."""
     shape = (legs, *shape)
+    if not math.prod(shape):
+        return np.empty((len(names), *shape))
     apart = [axis for axis in range(1, len(shape)) if max(terms.vol.shape[axis], terms.t_years.shape[axis]) == 1]
     own = [axis for axis in range(len(shape)) if axis not in apart]
     order, m = (*own, *apart), math.prod(shape[axis] for axis in apart)

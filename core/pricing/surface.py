@@ -25,7 +25,7 @@ from typing import cast
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from core.pricing.bsm import DAYS_PER_YEAR, Floats, value_forward
+from core.pricing.bsm import DAYS_PER_YEAR, MAX_TOTAL_VOL, Floats, value_forward
 from core.pricing.implied import implied_vol
 
 LEAST_QUOTES = 5
@@ -163,7 +163,11 @@ def fit_smile(*, k: ArrayLike, vol: ArrayLike, t_years: float, weight: ArrayLike
     """
     ks, vols, weights = (np.ravel(each) for each in np.broadcast_arrays(*(np.asarray(each, dtype=np.float64) for each in (k, vol, weight))))
     usable = np.isfinite(ks) & np.isfinite(vols) & (vols > 0.0) & np.isfinite(weights) & (weights > 0.0)
-    if not (t_years > 0.0 and math.isfinite(t_years)) or np.count_nonzero(usable) < LEAST_QUOTES:
+    if not (t_years > 0.0 and math.isfinite(t_years)):
+        return None
+    with np.errstate(all="ignore"):
+        usable &= (np.abs(ks) < MAX_TOTAL_VOL) & (vols * math.sqrt(t_years) < MAX_TOTAL_VOL)
+    if np.count_nonzero(usable) < LEAST_QUOTES:
         return None
     ks, vols, weights = ks[usable], vols[usable], weights[usable] / np.mean(weights[usable])
     order = np.argsort(ks)
@@ -184,7 +188,8 @@ def fit_smile(*, k: ArrayLike, vol: ArrayLike, t_years: float, weight: ArrayLike
     centre, width, chance = centre[held], width[held], chance[held] / np.sum(chance[held])
     centre = centre / float(centre @ chance)
     smile = Smile(t_years=t_years, centre=centre, width=width, chance=chance, misfit=0.0, low=float(ks[0]), high=float(ks[-1]))
-    misfit = float(np.sqrt(np.average((smile.vol(ks) - vols) ** 2, weights=weights)))
+    fitted = np.nan_to_num(smile.vol(ks))  # an option that it holds worthless has no volatility
+    misfit = float(np.sqrt(np.average((fitted - vols) ** 2, weights=weights)))
     return Smile(t_years=t_years, centre=centre, width=width, chance=chance, misfit=misfit, low=float(ks[0]), high=float(ks[-1]))
 
 

@@ -45,9 +45,9 @@ def expiry_variance(
 ) -> ExpiryVariance | None:
     """Work out the variance of one expiry.
 
-    strike and the four quotes: arrays of one length, NaN where a side has no quote; days: whole calendar days to expiry; t_years: to
-    settlement; rate: continuously compounded to expiry. Returns None where no forward can be read, no strike lies at or below it, or fewer
-    than three strikes are left.
+    strike and the four quotes: arrays of one length, NaN where a side has no quote (a crossed, negative or endless one is none); days:
+    whole calendar days to expiry; t_years: to settlement; rate: continuously compounded to expiry. Returns None where no forward can be
+    read, no strike at or below it has both rights quoted, or fewer than three strikes are left.
     """
     columns = (np.asarray(each, dtype=np.float64).ravel() for each in (strike, call_bid, call_ask, put_bid, put_ask))
     strikes, call_bids, call_asks, put_bids, put_asks = columns
@@ -55,18 +55,19 @@ def expiry_variance(
     strikes, call_bids, call_asks, put_bids, put_asks = (each[order] for each in (strikes, call_bids, call_asks, put_bids, put_asks))
     if not (t_years > 0.0 and math.isfinite(rate)):
         return None
-    calls, puts = 0.5 * (call_bids + call_asks), 0.5 * (put_bids + put_asks)
+    calls, call_bids = _mids(call_bids, call_asks)
+    puts, put_bids = _mids(put_bids, put_asks)
     gaps = np.where((call_bids > 0.0) & (put_bids > 0.0), np.abs(calls - puts), np.nan)
     if not np.isfinite(gaps).any():
         return None
     nearest = int(np.nanargmin(gaps))
     forward = float(strikes[nearest] + math.exp(rate * t_years) * (calls[nearest] - puts[nearest]))
-    under = np.flatnonzero(strikes <= forward)
+    under = np.flatnonzero((strikes <= forward) & np.isfinite(calls + puts))
     if not len(under):
         return None
     base = int(under[-1])
     kept = np.zeros(len(strikes), dtype=bool)
-    kept[base] = np.isfinite(calls[base]) & np.isfinite(puts[base])
+    kept[base] = True
     kept[_walk(put_bids, range(base - 1, -1, -1))] = True
     kept[_walk(call_bids, range(base + 1, len(strikes)))] = True
     quotes = np.where(np.arange(len(strikes)) < base, puts, calls)
@@ -97,6 +98,13 @@ def index_level(expiries: Sequence[ExpiryVariance]) -> float | None:
     share = (second.t_years - target) / (second.t_years - first.t_years)
     total = share * first.t_years * first.variance + (1.0 - share) * second.t_years * second.variance
     return 100.0 * math.sqrt(total / target) if total > 0.0 else None
+
+
+def _mids(bids: Floats, asks: Floats) -> tuple[Floats, Floats]:
+    """Mids and bids of one right, NaN and 0 where there is no sound quote."""
+    sound = (bids >= 0.0) & (bids <= asks) & (asks < np.inf)
+    with np.errstate(all="ignore"):
+        return np.where(sound, 0.5 * (bids + asks), np.nan), np.where(sound, bids, 0.0)
 
 
 def _walk(bids: Floats, places: Sequence[int]) -> NDArray[np.int64]:

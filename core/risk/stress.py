@@ -198,8 +198,9 @@ def _options(rows: Sequence[_Priced], scenarios: Sequence[Scenario], vix: float 
     move = np.array([[scenario.spot_move for scenario in scenarios]])
     # "VIX x2" adds the level of VIX itself; where that is unknown every contract's own volatility doubles.
     shift = np.hstack([_shift(scenario, vol=vol, vix=vix) for scenario in scenarios]) * tenor_share(t_years)
-    shocked_forward = np.where(on_vix, forward + shift / POINT, forward * (1.0 + move))
-    shocked_vol = np.where(on_vix, vol, vol + shift)
+    # Neither a volatility nor a future of one falls below nothing.
+    shocked_forward = np.where(on_vix, np.maximum(forward + shift / POINT, 0.0), forward * (1.0 + move))
+    shocked_vol = np.where(on_vix, vol, np.maximum(vol + shift, 0.0))
     # Without a volatility: a short is repriced at the assumed one, a long at none, which leaves intrinsic value.
     shocked_vol = np.where(known | short, shocked_vol, 0.0)
     then = terms.worth(forward=shocked_forward, vol=shocked_vol)

@@ -43,7 +43,7 @@ def drawn(seed: int = 0, size: int = SIZE) -> dict[str, np.ndarray]:
 
 
 def steep(seed: int = 5, size: int = SIZE) -> dict[str, np.ndarray]:
-    """Options whose drift to expiry is 0.7 to 5 deviations, near the price at which exercise is due: rates count for more than volatility."""
+    """Options whose drift to expiry is 0.7 to 5 deviations, so that rates count for more than volatility, about the price of exercise."""
     draw = np.random.default_rng(seed)
     right = np.where(draw.random(size) < 0.5, 1, -1)
     t_years = np.round(np.exp(draw.uniform(np.log(90.0), np.log(1095.0), size))) / 365.0
@@ -52,7 +52,9 @@ def steep(seed: int = 5, size: int = SIZE) -> dict[str, np.ndarray]:
     vol = np.abs(rate - dividend) * np.sqrt(t_years) / np.exp(draw.uniform(np.log(0.7), np.log(5.0), size))
     due = 100.0 * np.where(right > 0, np.maximum(1.0, rate / dividend), np.minimum(1.0, rate / dividend))
     spot = due * np.exp(draw.uniform(-1.5, 1.5, size) * vol * vol / np.abs(rate - dividend))
-    return {"right": right, "spot": spot, "strike": np.full(size, 100.0), "t_years": t_years, "rate": rate, "dividend": dividend, "vol": vol}
+    return {
+        "right": right, "spot": spot, "strike": np.full(size, 100.0), "t_years": t_years, "rate": rate, "dividend": dividend, "vol": vol,
+    }
 
 
 def clear_of_exercise(chain: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
@@ -281,3 +283,19 @@ def test_implied_vol_when_no_volatility_explains_the_price_then_nan(price: float
     result = american.implied_vol(right=-1, price=price, spot=95.0, strike=100.0, t_years=0.5, rate=0.03, dividend=0.0)
 
     assert math.isnan(float(result))
+
+
+def test_implied_vol_when_the_price_is_more_than_any_volatility_gives_then_nan() -> None:
+    terms = {"right": -1, "spot": 100.0, "strike": 106.0, "t_years": 2.9, "rate": 0.15, "dividend": 0.01}
+    most = float(american.value(**terms, vol=20.0 / math.sqrt(2.9)))
+
+    found = american.implied_vol(**terms, price=[most - 1.0, most + 0.3])
+
+    assert np.isnan(found).tolist() == [False, True]
+
+
+def test_greeks_when_only_a_bump_of_the_rate_makes_two_boundaries_then_no_exception(each_path: str) -> None:
+    greeks = american.greeks(right=-1, spot=[100.0, 1e-5], strike=[1e-5, 100.0], t_years=0.25, rate=1e-6, dividend=-0.05, vol=0.01)
+
+    assert greeks.value.tolist() == pytest.approx([0.0, 100.0 - 1e-5])
+    assert np.isfinite([getattr(greeks, name) for name in bsm.FIELDS]).all()

@@ -246,3 +246,15 @@ def test_value_when_next_to_no_time_is_left_then_intrinsic_value() -> None:
     worth = bsm.value(right=[1, -1], spot=[90.0, 90.0], strike=100.0, t_years=1e-187, rate=0.0, dividend=0.0, vol=1.0)
 
     assert worth.tolist() == [0.0, 10.0]
+
+
+def test_value_when_the_time_left_is_minus_zero_then_intrinsic(each_path: str) -> None:
+    worth = bsm.value(right=[1, -1], spot=[90.0, 90.0], strike=100.0, t_years=-0.0, rate=0.05, dividend=0.0, vol=0.2)
+
+    assert worth.tolist() == [0.0, 10.0]
+
+
+def test_value_when_rates_are_absurd_then_no_warning(recwarn: pytest.WarningsRecorder) -> None:
+    bsm.value(right=1, spot=1e300, strike=1.0, t_years=10.0, rate=-80.0, dividend=0.0, vol=0.2)
+
+    assert [str(each.message) for each in recwarn] == []

@@ -222,3 +222,52 @@ def test_assignment_risk_when_the_dividend_comes_after_expiry_then_nothing_is_at
 def test_assignment_risk_when_an_argument_is_impossible_then_value_error() -> None:
     with pytest.raises(ValueError, match="above zero"):
         dividends.assignment_risk(spot=100.0, strike=90.0, t_years=0.2, rate=0.05, vol=math.nan, dividends=AHEAD, model="spot")
+
+
+@pytest.mark.parametrize("model", ["spot", "escrowed"])
+def test_greeks_when_volatility_is_zero_then_nothing_moves_with_it(model: str) -> None:
+    greeks = dividends.greeks(
+        right=[1, -1], spot=110.0, strike=[100.0, 120.0], t_years=0.5, rate=0.03, vol=0.0, dividends=AHEAD, model=model  # type: ignore[arg-type]
+    )
+
+    assert greeks.vega_per_point.tolist() == [0.0, 0.0]
+    assert greeks.vanna_per_point.tolist() == [0.0, 0.0]
+
+
+def test_greeks_when_spot_and_strike_are_far_apart_then_the_deep_option_moves_with_the_stock(each_path: str) -> None:
+    terms = {"t_years": 0.02, "rate": 0.04, "vol": 0.1, "dividends": (), "model": "spot"}
+
+    call = dividends.greeks(right=1, spot=1000.0, strike=0.01, **terms)
+    put = dividends.greeks(right=-1, spot=0.01, strike=1000.0, **terms)
+
+    # So far apart the nodes lie six percent from each other, and the mean over a cell is a little more than its middle.
+    assert [float(call.value), float(call.delta)] == pytest.approx([999.99, 1.0], rel=1e-3)
+    assert [float(put.value), float(put.delta)] == pytest.approx([999.99, -1.0], rel=1e-3)
+
+
+def test_assignment_risk_when_the_dividend_is_more_than_the_strike_then_certain(each_path: str) -> None:
+    special = (CashDividend(t_years=0.05, amount=10.0),)
+
+    risk = dividends.assignment_risk(spot=50.0, strike=5.0, t_years=0.1, rate=0.04, vol=0.1, dividends=special, model="spot")[0]
+
+    assert risk.probability == pytest.approx(1.0)
+    assert risk.critical_spot == pytest.approx(5.0, abs=1e-3)
+    assert risk.gain_now == pytest.approx(10.0, abs=0.05)
+
+
+def test_assignment_risk_when_dividends_are_escrowed_then_only_the_rest_of_the_stock_moves() -> None:
+    paid = tuple(CashDividend(t_years=0.1 + 0.25 * each, amount=2.0) for each in range(4))
+    draws = np.random.default_rng(8).standard_normal(400_000)
+
+    risk = dividends.assignment_risk(spot=100.0, strike=90.0, t_years=0.95, rate=0.04, vol=0.2, dividends=paid, model="escrowed")[1]
+
+    moved = (100.0 - sum(2.0 * math.exp(-0.04 * each.t_years) for each in paid)) * np.exp(0.02 * 0.35 + 0.2 * math.sqrt(0.35) * draws)
+    stock = moved + sum(2.0 * math.exp(-0.04 * (each.t_years - 0.35)) for each in paid[1:])
+    assert risk.probability == pytest.approx(float(np.mean(stock >= risk.critical_spot)), abs=3e-3)
+
+
+def test_assignment_risk_when_escrowed_dividends_are_worth_the_stock_then_value_error() -> None:
+    huge = (CashDividend(t_years=0.1, amount=150.0),)
+
+    with pytest.raises(ValueError, match="no such stock"):
+        dividends.assignment_risk(spot=100.0, strike=90.0, t_years=0.2, rate=0.05, vol=0.2, dividends=huge, model="escrowed")

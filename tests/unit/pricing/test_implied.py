@@ -86,6 +86,11 @@ def test_implied_vol_when_time_value_is_lost_in_rounding_then_nan() -> None:
     assert np.isnan(implied.implied_vol(right="call", price=price, forward=3000.0, strike=100.0, t_years=0.01, discount=1.0))
 
 
+def test_implied_vol_when_what_lacks_to_the_bound_is_rounding_then_nan(each_path: str) -> None:
+    # 1 / 1e-5 is one step under 100,000, so that a put at its very bound seems to lack something.
+    assert np.isnan(implied.implied_vol(right="put", price=1.0, forward=1e5, strike=1e5, t_years=1.0, discount=1e-5))
+
+
 def test_implied_vol_when_one_lane_has_none_then_the_others_are_found() -> None:
     result = implied.implied_vol(right=[1, 1, -1], price=[4.0, -1.0, 4.0], forward=100.0, strike=100.0, t_years=0.25, discount=0.99)
 

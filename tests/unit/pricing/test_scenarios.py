@@ -255,3 +255,21 @@ def test_make_legs_when_columns_do_not_fit_then_value_error() -> None:
         make_legs(right=[1, 1], units=1.0, price=100.0, paid=((),))
     with pytest.raises(ValueError, match="broadcast"):
         make_legs(right=[1, 1], units=[1.0, 2.0, 3.0], price=100.0)
+
+
+def test_greeks_when_a_shock_takes_all_volatility_from_a_leg_with_dividends_then_still_known(each_path: str) -> None:
+    paid = ((CashDividend(t_years=0.05, amount=1.0),),)
+    legs = make_legs(right=-1, units=100.0, price=100.0, strike=105.0, t_years=0.1, rate=0.04, vol=0.15, paid=paid)
+
+    moved = greeks(legs, listed(vol_shift=-0.2))
+
+    assert np.isfinite([getattr(moved, name) for name in bsm.FIELDS]).all()
+
+
+@pytest.mark.parametrize("early", [False, True])
+def test_values_when_there_are_no_scenarios_then_empty(early: bool) -> None:
+    legs = make_legs(**book(american=early))
+
+    assert values(legs, grid(spot_move=[])).shape == (5, 0, 1, 1)
+    assert greeks(legs, listed(spot_move=[])).delta.shape == (5, 0)
+    assert profits(legs, listed(spot_move=[])).shape == (0,)

@@ -159,3 +159,21 @@ def test_smile_when_one_lognormal_made_the_quotes_then_the_smile_is_flat() -> No
     np.testing.assert_allclose(made.vol(np.linspace(-0.4, 0.2, 13)), 0.2, atol=2e-3)
     exact = bsm.value_forward(right=-1, forward=1.0, strike=math.exp(-0.1), t_years=0.25, discount=1.0, vol=0.2)
     assert float(made.price(-0.1)) == pytest.approx(float(exact), rel=0.02)
+
+
+def test_fit_smile_when_a_quote_is_absurd_then_it_does_not_count() -> None:
+    vols, plain = skewed(K, 0.25), smile(0.25)
+    vols[30] = 1e6
+
+    made = surface.fit_smile(k=K, vol=vols, t_years=0.25)
+
+    assert made is not None
+    np.testing.assert_allclose(made.vol(K), plain.vol(K), atol=1e-3)
+    assert surface.fit_smile(k=K, vol=1e300, t_years=0.25) is None
+
+
+def test_fit_smile_when_it_holds_a_quoted_option_worthless_then_the_misfit_says_so() -> None:
+    made = surface.fit_smile(k=np.append(K, 2.0), vol=np.append(skewed(K, 0.003), 3.0), t_years=0.003)
+
+    assert made is not None
+    assert made.misfit > 0.1

@@ -89,3 +89,29 @@ def test_index_level_when_variance_is_below_zero_then_none() -> None:
 
     assert index_level([bad, expiry(37, 0.1)]) is None
     assert variance_index.TARGET_DAYS == 30
+
+
+@pytest.mark.parametrize(
+    ("name", "place", "wrong"), [("put_ask", 3, math.nan), ("put_ask", 3, math.inf), ("put_bid", 3, -1.0), ("put_bid", 3, 50.0)], ids=str
+)
+def test_expiry_variance_when_a_quote_is_none_then_the_strip_without_it(name: str, place: int, wrong: float) -> None:
+    quotes = {each: column.copy() for each, column in quoted(np.arange(70.0, 131.0, 5.0), 100.2, 0.08, 0.0, 0.4).items()}
+    whole = expiry_variance(**quotes, days=29, t_years=0.08, rate=0.0)
+    quotes[name][place] = wrong
+
+    found = expiry_variance(**quotes, days=29, t_years=0.08, rate=0.0)
+
+    assert found is not None and whole is not None
+    assert found.used == whole.used - 1
+    assert found.variance == pytest.approx(whole.variance, rel=0.03)
+
+
+def test_expiry_variance_when_the_strike_under_the_forward_lacks_a_side_then_the_next_one_is_the_base() -> None:
+    quotes = {each: column.copy() for each, column in quoted(np.arange(60.0, 150.0, 1.0), 100.2, 0.08, 0.0, 0.2).items()}
+    quotes["call_ask"][40] = math.nan
+
+    found = expiry_variance(**quotes, days=29, t_years=0.08, rate=0.0)
+
+    assert found is not None
+    assert found.base == 99.0
+    assert math.sqrt(found.variance) == pytest.approx(0.2, abs=2e-3)

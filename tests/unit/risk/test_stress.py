@@ -136,6 +136,12 @@ def test_stress_when_option_is_on_vix_then_its_future_moves_by_the_points() -> N
     assert stress(holdings((vix, -1)), market, scenarios=(CRASH,)).rows[0].pnl_usd == pytest.approx(expected, rel=1e-6)
 
 
+def test_stress_when_volatility_falls_by_more_than_there_is_then_by_all_of_it() -> None:
+    rows = stress(holdings((put(2950), 1)), view(), scenarios=(Scenario(name="calm", spot_move=0.0, vol_points=-60.0),)).rows
+
+    assert rows[0].pnl_usd == pytest.approx(100 * (50.0 - worth(put(2950), spot=2900.0, vol=VOL)), rel=1e-6)
+
+
 def test_stress_when_holdings_are_added_then_results_add() -> None:
     both = stress(holdings((put(2800), -3), (call(3050), -2), (KO, 10)), view())
     one, other = stress(holdings((put(2800), -3)), view()), stress(holdings((call(3050), -2), (KO, 10)), view())
