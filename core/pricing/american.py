@@ -22,6 +22,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from core.pricing import bsm
+from core.pricing.american_search import search
 from core.pricing.bsm import DAYS_PER_YEAR, FIELDS, POINT, Floats, Greeks, right_signs
 from core.pricing.exercise import (
     EARLY,
@@ -40,11 +41,9 @@ from core.pricing.exercise import (
     suited,
 )
 from core.pricing.exercise import EXACT_ORDERS as EXACT_ORDERS
-from core.pricing.implied import implied_vol as european_implied_vol
 
 VOL_BUMP, RATE_BUMP = 1e-3, 1e-5  # the first relative
 WITH_BOUNDARY = (EARLY, EARLY_STEEP)
-IMPLIED_STEPS = 60
 
 
 def value(
@@ -136,7 +135,7 @@ def implied_vol(
     found = np.full(len(spots), np.nan)
     place = np.flatnonzero(known)
     if len(place):
-        found[place] = _search(tuple(column[place] for column in lanes.columns))
+        found[place] = search(tuple(column[place] for column in lanes.columns), lambda columns: _values(columns, ORDERS))
     return lanes.shaped(found)
 
 
@@ -298,47 +297,3 @@ def _still(puts: Puts) -> Floats:
         for when in (0.0, moment, puts.years):
             best = np.maximum(best, puts.strike * np.exp(-puts.rate * when) - puts.spot * np.exp(-puts.dividend * when))
         return best
-
-
-def _search(columns: tuple[Floats, ...]) -> Floats:
-    """Secant steps inside a bracket, from the European volatility, where the first slope is known; all lanes at once.
-
-    The bracket's lower end is next to no volatility, where the caller has found every price to be above the value. A step that leaves the
-    bracket, and each third one where the bracket has not become half as wide since, goes to its middle.
-    """
-    signs, spot, strike, years, rate, dividend, price = columns
-    root = np.sqrt(years)
-    with np.errstate(all="ignore"):
-        forward, discount = spot * np.exp((rate - dividend) * years), np.exp(-rate * years)
-        high = european_implied_vol(right=signs, price=price, forward=forward, strike=strike, t_years=years, discount=discount)
-        known = np.isfinite(high)
-        high = np.where(known, high * (1.0 + 1e-9), 20.0 / root)
-        plain = bsm.greeks(right=signs, spot=spot, strike=strike, t_years=years, rate=rate, dividend=dividend, vol=high)
-    low = np.minimum(0.5 * LEAST_TOTAL_VOL / root, 0.5 * high)
-    vol, slope, width = high.copy(), plain.vega_per_point / POINT, high - low
-    place = np.arange(len(spot))
-    miss = _values((*columns[:6], vol), ORDERS) - price
-    found = np.where(known | (miss >= 0.0), vol, np.nan)  # more than any volatility gives
-    for step in range(IMPLIED_STEPS):
-        at, gap = vol[place], miss[place]
-        low[place], high[place] = np.where(gap < 0.0, at, low[place]), np.where(gap < 0.0, high[place], at)
-        found[place] = np.where(np.isnan(found[place]), np.nan, at)
-        left, right = low[place], high[place]
-        # A value that misses even at the European volatility does so by the error of the orders: there is nothing to find above it.
-        going = (np.abs(gap) > 1e-13 * price[place]) & (right - left > 1e-13 * right) & ~((step == 0) & (gap < 0.0))
-        with np.errstate(all="ignore"):
-            moved = at - gap / slope[place]
-        slow = (step % 3 == 2) & (right - left > 0.5 * width[place])
-        if step % 3 == 2:
-            width[place] = right - left
-        moved = np.where((moved > left) & (moved < right) & ~slow, moved, 0.5 * (left + right))
-        place, moved, at, gap = place[going], moved[going], at[going], gap[going]
-        if not len(place):
-            break
-        now = _values((*(column[place] for column in columns[:6]), moved), ORDERS) - price[place]
-        with np.errstate(all="ignore"):
-            slope[place] = (now - gap) / (moved - at)
-        vol[place], miss[place] = moved, now
-        settled = np.abs(moved - at) <= 1e-13 * moved
-        found[place], place = moved, place[~settled]
-    return found
