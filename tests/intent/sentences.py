@@ -91,7 +91,7 @@ class Sentence:
     def said(self) -> str:
         """All that was said, as one line of plain lower-case words: equal for texts that differ in dress only."""
         words = " ".join((*(turn["text"] for turn in self.context), self.text))
-        return " ".join(re.findall(r"[a-z]+|\d+(?:[.,:/]\d+)*|[@Δ%#]", words.lower()))
+        return " ".join(re.findall(r"[a-z]+|\d+(?:[.,:/]\d+)*|[@Δ%#]", words.lower())) or words.strip()
 
 
 def read(half: str) -> tuple[Sentence, ...]:

@@ -45,6 +45,14 @@ from tests.intent import sentences
 
 DEV, FROZEN = sentences.read("dev"), sentences.read("frozen")
 BOTH = (*DEV, *FROZEN)
+COMMON = (
+    "open", "close", "roll", "positions", "pnl", "quote", "chain", "stress", "settings", "alert", "log_trade", "pause", "kill", "cancel",
+    "explain", "help",
+)  # fmt: skip
+
+
+def _counts(half: tuple[sentences.Sentence, ...]) -> Counter[str]:
+    return Counter(sentence.label for sentence in half)
 
 
 def test_labels_when_compared_with_the_command_table_then_they_are_its_commands() -> None:
@@ -67,6 +75,21 @@ def test_sentences_when_their_ids_are_counted_then_each_is_there_once() -> None:
 
 def test_sentences_when_read_then_no_two_say_the_same_in_the_same_words() -> None:
     assert sentences.doubles(BOTH) == []
+
+
+@pytest.mark.parametrize("half", [DEV, FROZEN], ids=["dev", "frozen"])
+def test_half_when_counted_then_it_is_as_large_as_promised(half: tuple[sentences.Sentence, ...]) -> None:
+    assert len(half) >= 900
+
+
+@pytest.mark.parametrize("half", [DEV, FROZEN], ids=["dev", "frozen"])
+def test_half_when_its_labels_are_counted_then_every_label_occurs(half: tuple[sentences.Sentence, ...]) -> None:
+    assert {*sentences.PARAMETERS, *sentences.ENDINGS} - set(_counts(half)) == set()
+
+
+@pytest.mark.parametrize("label", COMMON)
+def test_common_label_when_counted_then_both_halves_have_thirty_of_it(label: str) -> None:
+    assert min(_counts(DEV)[label], _counts(FROZEN)[label]) >= 30
 
 
 @pytest.mark.parametrize(
