@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -21,16 +22,20 @@ from core.store.memory import MemoryStore
 START = datetime(2026, 11, 20, 15, 0, tzinfo=UTC)  # Friday, 10:00 in New York
 
 
-async def open_desk(*, cash: int = 100_000, at: datetime = START) -> Desk:
-    """One paper account, reconciled and ready."""
+def account(name: str, *, kind: str = "reg_t", cash: int = 100_000) -> dict[str, Any]:
+    """A paper account as config.yaml has it."""
+    return {"name": name, "broker": "paper", "id": name.upper(), "env": "paper", "kind": kind, "start_cash": cash}
+
+
+async def open_desk(*, cash: int = 100_000, at: datetime = START, accounts: Sequence[dict[str, Any]] = ()) -> Desk:
+    """One paper account, or those named, reconciled and ready."""
     clock = ManualClock(at)
     runtime = SystemRuntime(clock, entropy=SeededEntropy(1))
     store = MemoryStore(clock=clock)
-    account = {"name": "practice", "broker": "paper", "id": "PRACTICE", "env": "paper", "kind": "reg_t", "start_cash": cash}
     desk = await assemble(
-        config=parse_config({"accounts": [account]}), runtime=runtime, store=store, archive=MemoryArchive(),
-        token=await store.acquire_lease("test"), fold=DeskFold(), providers=(simulated.build(simulated.Parameters(), clock=clock),),
-        halt_reason=lambda: None,
+        config=parse_config({"accounts": [*accounts] or [account("practice", cash=cash)]}), runtime=runtime, store=store,
+        archive=MemoryArchive(), token=await store.acquire_lease("test"), fold=DeskFold(),
+        providers=(simulated.build(simulated.Parameters(), clock=clock),), halt_reason=lambda: None,
     )
     for sender in desk.senders.values():
         await sender.connect()

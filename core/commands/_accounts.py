@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from core.command import Call
 from core.desk import Desk
-from core.domain.accounts import Account, AccountId, AccountKind
+from core.domain.accounts import Account, AccountId, AccountKind, Charter
 from core.errors import DeskError
 from core.ports import Put
 
@@ -14,8 +14,8 @@ TOGETHER = "all accounts"
 MAY: dict[AccountKind, tuple[str, str]] = {  # what a kind may do and what it refuses, as the margin engine judges it
     AccountKind.CASH: ("long options, shares, covered calls, puts secured by cash", "naked calls, uncovered legs, short shares, spreads"),
     AccountKind.IRA: ("long options, shares, covered calls, puts secured by cash, spreads", "naked calls, uncovered legs, short shares"),
-    AccountKind.REG_T: ("all of that, and naked and uncovered shorts on margin", "any short under 2,000 USD of equity"),
-    AccountKind.PORTFOLIO_MARGIN: ("all of that, and naked and uncovered shorts on margin", "any short under 2,000 USD of equity"),
+    AccountKind.REG_T: ("everything, naked and uncovered shorts on margin too", "any short under 2,000 USD of equity"),
+    AccountKind.PORTFOLIO_MARGIN: ("everything, naked and uncovered shorts on margin too", "any short under 2,000 USD of equity"),
 }
 
 
@@ -23,6 +23,14 @@ def accounts_of(desk: Desk, call: Call) -> tuple[Account, ...]:
     """The account a call means, or with account=all every one."""
     named = call.args.get("account")
     return desk.accounts if named == ALL else (desk.account(call.caller, named),)
+
+
+def charter_words(charter: Charter) -> list[str]:
+    """What a charter refuses besides."""
+    return [
+        *(["everything but long positions"] if charter.long_only else []), *(["undefined risk"] if charter.defined_risk_only else []),
+        *([f"symbols other than {', '.join(sorted(charter.symbols))}"] if charter.symbols is not None else []),
+    ]
 
 
 def words_of_accounts(accounts: tuple[Account, ...]) -> str:

@@ -60,7 +60,7 @@ class Period:
     def open_pnl(self) -> Decimal | None:
         """Of the open trades, at mids; what has no price is left out, None where nothing has one."""
         known = [result.pnl for result in self.found.trades if result.pnl is not None]
-        return sum(known, ZERO) if known else None
+        return sum(known, ZERO) if known or not self.found.trades else None
 
     @property
     def rest(self) -> tuple[Decimal, tuple[str, ...]]:

@@ -5,11 +5,13 @@ Example: after `halt` the badge reads HALTED and the line `mode` says who halted
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import date, datetime
 from decimal import Decimal
 
 from core.clock import exchange_date
 from core.command import Access, Call, Command
+from core.commands._accounts import ALL
 from core.commands._external import external_orders, external_table
 from core.commands._mandates import mandates_table
 from core.commands._modes import modes_table
@@ -19,6 +21,7 @@ from core.desk import Desk
 from core.domain.accounts import Account
 from core.domain.calendar import closure, next_session, session
 from core.domain.events import Mode
+from core.domain.money import ZERO
 from core.domain.structures import describe_legs
 from core.orders.states import Order
 from core.reply import Block, Column, Fact, Facts, Format, Notice, Reply, Table, Tone
@@ -31,8 +34,12 @@ async def run(desk: Desk, call: Call) -> Reply:
     blocks: list[Block] = [Facts(facts=(*_mode(desk), *_session(desk.now()), *_market(desk), *_open(desk)))]
     standing = modes_table(desk)
     blocks += [standing] if standing is not None else []
-    for account in desk.config.accounts:
-        blocks.append(await _account(desk, account))
+    named = call.args.get("account")
+    shown = desk.config.accounts if named in (None, ALL) else (desk.account(call.caller, named),)
+    days = [await day_result(desk, account) for account in shown]
+    blocks += [_account(desk, account, day) for account, day in zip(shown, days, strict=True)]
+    blocks += [_together(days)] if len(days) > 1 else []
+    blocks += _elsewhere(desk)
     blocks += [*_working(desk), *mandates_table(desk), *_parts(desk)]
     blocks += [Notice(text=note, tone=Tone.WARNING) for note in desk.notes]
     return Reply(blocks=tuple(blocks))
@@ -74,21 +81,44 @@ def _market(desk: Desk) -> list[Fact]:
 
 
 def _open(desk: Desk) -> list[Fact]:
-    books = desk.books.accounts.values()
+    books = (book for name, book in desk.books.accounts.items() if not name.outside)
     count = sum(len(book.open_trades) for book in books)
     return [Fact(label="open trades", value=count, format=Format.INTEGER)]
 
 
-async def _account(desk: Desk, account: Account) -> Facts:
+def _account(desk: Desk, account: Account, day: DayResult) -> Facts:
     title = f"Account {account.name} ({account.id.broker} {account.id.id}, {account.id.env.value}, {account.kind.value})"
     book = desk.book(account.id)
     mode, reason = desk.mode(account=account.id)
     facts = [Fact(label="may trade", value="yes" if mode is Mode.ACTIVE else mode.value.upper(), note=reason)]
-    facts += _worth(await day_result(desk, account))
+    facts += _worth(day)
     facts.append(Fact(label="cash", value=book.cash, format=Format.MONEY, unit="USD"))
     facts.append(_compared(desk, account))
     facts += _killed(desk, account)
     return Facts(title=title, facts=tuple(facts))
+
+
+def _together(days: Sequence[DayResult]) -> Facts:
+    """All accounts as one; a figure that one account does not have, the sum does not have either."""
+    known = [day.pnl for day in days if day.pnl is not None]
+    powers = [day.buying_power for day in days if day.buying_power is not None]
+    pnl = sum(known, ZERO) if len(known) == len(days) else None
+    power = sum(powers, ZERO) if len(powers) == len(days) else None
+    since = " and ".join(dict.fromkeys(day.since for day in days))
+    worth = DayResult(
+        net_liquidation=sum((day.net_liquidation for day in days), ZERO), pnl=pnl, since=since, buying_power=power,
+        stale=tuple(dict.fromkeys(name for day in days for name in day.stale)),
+        margin=None if any(day.margin is None for day in days) else sum((day.margin for day in days if day.margin is not None), ZERO),
+    )
+    return Facts(title=f"All {len(days)} accounts together", facts=tuple(_worth(worth)))
+
+
+def _elsewhere(desk: Desk) -> list[Block]:
+    """What was logged of trades done elsewhere: shown beside the accounts, part of none."""
+    books = [desk.book(account.id) for account in desk.accounts if account.id.outside]
+    count = sum(len(book.open_trades) for book in books)
+    note = "no broker of this desk keeps them; `positions account=outside`"
+    return [Facts(facts=(Fact(label="trades elsewhere", value=count, format=Format.INTEGER, note=note),))] if count else []
 
 
 def _compared(desk: Desk, account: Account) -> Fact:
@@ -179,5 +209,5 @@ def _day(day: date) -> str:
 
 COMMAND = Command(
     name="status", help="Mode, accounts, links, session, positions and day P&L in one screen.", run=run, access=Access.READ,
-    examples=("status",),
+    examples=("status", "status account=practice"),
 )
