@@ -76,6 +76,14 @@ def requirement_of(holdings: Holdings, *, kind: AccountKind, view: View) -> Deci
     return _margin(holdings, kind=kind, view=view, equity=None)[0]
 
 
+def requirement_at(holdings: Holdings, *, prices: Mapping[str, Decimal], kind: AccountKind) -> Decimal | None:
+    """Requirement of holdings at given prices, by key of options and underlyings; None where there is no rule or price for one."""
+    try:
+        return reg_t.requirement(holdings.values(), prices=prices, kind=kind).total
+    except (reg_t.MissingPrice, ValueError):
+        return None
+
+
 def funds(holdings: Holdings, *, book: Book, view: View) -> tuple[Decimal | None, Decimal | None]:
     """Margin requirement of holdings and what is left for new positions with the book's cash; None where a price is unknown."""
     requirement = requirement_of(holdings, kind=book.account.kind, view=view)

@@ -116,6 +116,17 @@ def stress(holdings: Holdings, view: View, *, scenarios: Sequence[Scenario] = SC
     )
 
 
+def repriced(holdings: Holdings, view: View, *, scenarios: Sequence[Scenario]) -> dict[str, Floats]:
+    """The price of each option held under every scenario, by key, per share; raise Unavailable without the price of an underlying."""
+    options = {key: _priced(item, quantity, view) for key, (item, quantity) in holdings.items() if isinstance(item, Option)}
+    if not options:
+        return {}
+    rows = list(options.values())
+    terms = _Terms.of(rows)
+    forward, vol = _shocked(rows, terms, scenarios, _vix(view))
+    return dict(zip(options, terms.worth(forward=forward, vol=vol), strict=True))
+
+
 def worst_price(contract: Option, *, short: bool, view: View) -> float:
     """The dearest (short) or cheapest (long) plausible price today of a contract without one; raise Unavailable without an underlying."""
     row = _priced(contract, -1 if short else 1, view)
@@ -191,10 +202,27 @@ def _priced(contract: Option, quantity: int, view: View) -> _Priced:
 def _options(rows: Sequence[_Priced], scenarios: Sequence[Scenario], vix: float | None) -> Floats:
     """Profit or loss per scenario over all option rows: arrays of (positions, scenarios)."""
     terms = _Terms.of(rows)
-    units, forward, t_years = terms.units, terms.forward, terms.t_years
+    units, short = terms.units, terms.units < 0
+    shocked_forward, shocked_vol = _shocked(rows, terms, scenarios, vix)
+    then = terms.worth(forward=shocked_forward, vol=shocked_vol)
+    # The price to lose from: the mid, else the cheapest for a short and the dearest for a long.
+    bound = terms.worth(forward=terms.forward, vol=np.where(short, 0.0, _vols(rows)))
+    mids = np.array([[np.nan if row.mid is None else row.mid] for row in rows])
+    now = np.where(np.isnan(mids), bound, mids)
+    result: Floats = np.sum(units * (then - now), axis=0)
+    return result
+
+
+def _vols(rows: Sequence[_Priced]) -> Floats:
+    return np.array([[UNKNOWN_VOL if row.vol is None else row.vol] for row in rows])
+
+
+def _shocked(rows: Sequence[_Priced], terms: _Terms, scenarios: Sequence[Scenario], vix: float | None) -> tuple[Floats, Floats]:
+    """Forwards and volatilities of all option rows after every scenario: arrays of (positions, scenarios)."""
+    forward, t_years = terms.forward, terms.t_years
     known = np.array([[row.vol is not None] for row in rows])
-    short, on_vix = units < 0, np.array([[row.on_vix] for row in rows])
-    vol = np.array([[UNKNOWN_VOL if row.vol is None else row.vol] for row in rows])
+    short, on_vix = terms.units < 0, np.array([[row.on_vix] for row in rows])
+    vol = _vols(rows)
     move = np.array([[scenario.spot_move for scenario in scenarios]])
     # "VIX x2" adds the level of VIX itself; where that is unknown every contract's own volatility doubles.
     shift = np.hstack([_shift(scenario, vol=vol, vix=vix) for scenario in scenarios]) * tenor_share(t_years)
@@ -202,14 +230,7 @@ def _options(rows: Sequence[_Priced], scenarios: Sequence[Scenario], vix: float 
     shocked_forward = np.where(on_vix, np.maximum(forward + shift / POINT, 0.0), forward * (1.0 + move))
     shocked_vol = np.where(on_vix, vol, np.maximum(vol + shift, 0.0))
     # Without a volatility: a short is repriced at the assumed one, a long at none, which leaves intrinsic value.
-    shocked_vol = np.where(known | short, shocked_vol, 0.0)
-    then = terms.worth(forward=shocked_forward, vol=shocked_vol)
-    # The price to lose from: the mid, else the cheapest for a short and the dearest for a long.
-    bound = terms.worth(forward=forward, vol=np.where(short, 0.0, vol))
-    mids = np.array([[np.nan if row.mid is None else row.mid] for row in rows])
-    now = np.where(np.isnan(mids), bound, mids)
-    result: Floats = np.sum(units * (then - now), axis=0)
-    return result
+    return shocked_forward, np.where(known | short, shocked_vol, 0.0)
 
 
 def _shift(scenario: Scenario, *, vol: Floats, vix: float | None) -> Floats:

@@ -20,6 +20,7 @@ every = pytest.mark.parametrize("command", COMMANDS, ids=lambda command: command
 TABLE = {
     "status": Access.READ, "positions": Access.READ, "pnl": Access.READ, "fills": Access.READ, "greeks": Access.READ, "why": Access.READ,
     "quote": Access.READ, "chain": Access.READ, "config": Access.READ, "explain": Access.READ, "help": Access.READ,
+    "vix": Access.READ, "risk": Access.READ, "alerts": Access.READ, "log_trade": Access.DRAFT,
     "open": Access.DRAFT, "close": Access.DRAFT, "reprice": Access.DRAFT, "size": Access.DRAFT, "note": Access.DRAFT,
     "ack": Access.REDUCE, "drop": Access.REDUCE, "pause": Access.REDUCE, "halt": Access.REDUCE, "kill": Access.REDUCE,
     "snooze": Access.REDUCE, "mandate": Access.COMMIT,

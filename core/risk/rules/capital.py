@@ -11,8 +11,12 @@ Two lose 9,800 USD: refused, 1 fits.
 from decimal import Decimal
 
 from core.domain.orders import Effect
+from core.domain.structures import Trade
 from core.errors import Unavailable
 from core.risk.exam import Exam, Finding, blocking, legs_key, passing
+from core.risk.examine import legs_payoff
+from core.risk.measures import capital_by_underlying
+from core.risk.usage import Stand, Use
 from core.settings import Kind, Loosens, Parameters, Setting
 
 NAME = "capital"
@@ -76,6 +80,26 @@ def judge(exam: Exam, parameters: Parameters) -> Finding:
         why=f"the trade ties up {measured}{held}, over {most} per trade; {fits or 'none'} would fit",
         next_step=f"Ask for {fits}." if fits else "Choose a narrower or cheaper structure.",
     )
+
+
+def use(stand: Stand, parameters: Parameters) -> tuple[Use, ...]:
+    """The open trade that ties up most: the most it can lose, or for others what its holdings need."""
+    limit = stand.worth * parameters.number("max_fraction")
+    tied = [(_held_capital(stand, trade), trade.id) for trade in stand.book.open_trades]
+    unknown = [name for amount, name in tied if amount is None]
+    if unknown:
+        return (Use(rule=NAME, what="largest trade", used=None, limit=limit, note=f"{unknown[0]}: a price is missing"),)
+    amount, name = max(((amount, name) for amount, name in tied if amount is not None), default=(Decimal(0), ""))
+    return (Use(rule=NAME, what="largest trade", used=amount, limit=limit, note=name),)
+
+
+def _held_capital(stand: Stand, trade: Trade) -> Decimal | None:
+    payoff = legs_payoff(trade.legs, trade.open_units, net_cash=trade.credit_per_unit * trade.open_units)
+    if payoff is not None and payoff.defined_risk and payoff.max_loss is not None:
+        return payoff.max_loss
+    held = stand.book.held_by_trade[trade.id]
+    amounts = capital_by_underlying(held, kind=stand.book.account.kind, view=stand.view).values()
+    return None if None in amounts else sum((amount for amount in amounts if amount is not None), Decimal(0))
 
 
 def _already(exam: Exam) -> int:

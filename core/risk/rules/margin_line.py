@@ -8,6 +8,7 @@ from decimal import Decimal
 
 from core.errors import Unavailable
 from core.risk.exam import Exam, Finding, blocking, passing
+from core.risk.usage import Stand, Use
 from core.settings import Kind, Loosens, Parameters, Setting
 
 NAME = "margin_line"
@@ -45,6 +46,11 @@ def judge(exam: Exam, parameters: Parameters) -> Finding:
         why=f"margin would be {measured} of NLV, over the hard line of {limit:.0%}, where positions are reduced",
         next_step="Close something first.",
     )
+
+
+def use(stand: Stand, parameters: Parameters) -> tuple[Use, ...]:
+    """Margin in use beside the hard line."""
+    return (Use(rule=NAME, what="margin, hard line", used=stand.measures.margin, limit=stand.worth * parameters.number("max_fraction")),)
 
 
 def _fits(exam: Exam, before: Decimal, after: Decimal, limit: Decimal) -> int:

@@ -8,6 +8,7 @@ from decimal import Decimal
 
 from core.errors import Unavailable
 from core.risk.exam import Exam, Finding, blocking, passing
+from core.risk.usage import Stand, Use
 from core.settings import Kind, Loosens, Parameters, Setting
 
 NAME = "margin_use"
@@ -54,6 +55,11 @@ def judge(exam: Exam, parameters: Parameters) -> Finding:
         why=f"margin in use would be {measured} of NLV, over {limit:.0%}; {fits or 'none'} would fit",
         next_step=f"Ask for {fits}." if fits else "Close something first.",
     )
+
+
+def use(stand: Stand, parameters: Parameters) -> tuple[Use, ...]:
+    """Margin in use beside what entries may take it to."""
+    return (Use(rule=NAME, what="margin for entries", used=stand.measures.margin, limit=stand.worth * parameters.number("max_fraction")),)
 
 
 def _used(margin: Decimal, worth: Decimal) -> str:

@@ -8,14 +8,14 @@ Worked example: NLV 100,000 USD, four 50 wide SPX spreads held: 20,000 USD of th
 five make 45,000 USD and are refused, 4 fit.
 """
 
-from collections.abc import Mapping
 from decimal import Decimal
 
-from core.domain.instruments import Instrument
 from core.errors import Unavailable
-from core.portfolio.book import add_legs
+from core.market.view import View
+from core.portfolio.book import Book, add_legs
 from core.risk.exam import Exam, Finding, blocking, passing
-from core.risk.measures import CLUSTER, capital_by_underlying, underlying_of
+from core.risk.measures import CLUSTER, Holdings, capital_by_underlying, underlying_of, underlyings
+from core.risk.usage import Stand, Use
 from core.settings import Kind, Loosens, Parameters, Setting
 
 NAME = "per_underlying"
@@ -58,6 +58,16 @@ def judge(exam: Exam, parameters: Parameters) -> Finding:
     return tightest
 
 
+def use(stand: Stand, parameters: Parameters) -> tuple[Use, ...]:
+    """Capital on every underlying held or working, the cluster as one."""
+    found = []
+    for symbols in sorted({_group(name) for name in underlyings(stand.held)}):
+        limit = stand.worth * parameters.number("cluster_fraction" if len(symbols) > 1 else "max_fraction")
+        used = max(_tied_up(stand.book, held, symbols, stand.view) for held in (stand.held, stand.book.exposed(purchases=False)))
+        found.append(Use(rule=NAME, what=f"capital on {'/'.join(symbols)}", used=used, limit=limit))
+    return tuple(found)
+
+
 def _judged(exam: Exam, symbols: tuple[str, ...], limit: Decimal) -> Finding:
     before, after = _both_ways(exam, symbols)
     name, measured, most = "/".join(symbols), f"{after:,.0f} USD", f"{limit:,.0f} USD"
@@ -85,10 +95,14 @@ def _both_ways(exam: Exam, symbols: tuple[str, ...]) -> tuple[Decimal, Decimal]:
     return before, max(_capital(exam, exam.held_after, symbols), _capital(exam, with_order, symbols))
 
 
-def _capital(exam: Exam, held: Mapping[str, tuple[Instrument, int]], symbols: tuple[str, ...]) -> Decimal:
+def _capital(exam: Exam, held: Holdings, symbols: tuple[str, ...]) -> Decimal:
+    return _tied_up(exam.book, held, symbols, exam.view)
+
+
+def _tied_up(book: Book, held: Holdings, symbols: tuple[str, ...], view: View) -> Decimal:
     group = {key: item for key, item in held.items() if underlying_of(item[0]) in symbols}
     total = ZERO
-    for symbol, capital in capital_by_underlying(group, kind=exam.account.kind, view=exam.view).items():
+    for symbol, capital in capital_by_underlying(group, kind=book.account.kind, view=view).items():
         if capital is None:
             raise Unavailable(f"capital on {symbol}", why="a price it needs is unknown")
         total += capital

@@ -7,7 +7,9 @@ one, is not a new trade.
 from decimal import Decimal
 
 from core.domain.orders import Effect
+from core.portfolio.book import Book
 from core.risk.exam import Exam, Finding, blocking, passing
+from core.risk.usage import Stand, Use
 from core.settings import Kind, Loosens, Parameters, Setting
 
 NAME = "positions"
@@ -29,12 +31,7 @@ PARAMETERS: tuple[Setting, ...] = (
 def judge(exam: Exam, parameters: Parameters) -> Finding:
     """Count trades by their id."""
     most = parameters.whole("max_positions")
-    open_ids = {trade.id for trade in exam.book.open_trades}
-    open_ids |= {
-        order.trade_id
-        for order in exam.book.live.values()
-        if order.leaves and any(leg.effect is Effect.OPEN for leg in order.envelope.legs)
-    }
+    open_ids = _open_ids(exam.book)
     adds = exam.intent.effect is Effect.OPEN and exam.intent.trade_id not in open_ids
     count = len(open_ids) + adds
     if not adds or count <= most:
@@ -48,3 +45,18 @@ def judge(exam: Exam, parameters: Parameters) -> Finding:
         why=f"this would be trade {count}, over {most} open at a time",
         next_step="Close one first.",
     )
+
+
+def use(stand: Stand, parameters: Parameters) -> tuple[Use, ...]:
+    """Trades open or being opened."""
+    count = Decimal(len(_open_ids(stand.book)))
+    return (Use(rule=NAME, what="trades", used=count, limit=Decimal(parameters.whole("max_positions")), unit=""),)
+
+
+def _open_ids(book: Book) -> set[str]:
+    working = {
+        order.trade_id
+        for order in book.live.values()
+        if order.leaves and any(leg.effect is Effect.OPEN for leg in order.envelope.legs)
+    }
+    return {trade.id for trade in book.open_trades} | working

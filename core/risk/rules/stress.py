@@ -13,6 +13,7 @@ from decimal import Decimal
 from core.domain.money import from_market
 from core.errors import Unavailable
 from core.risk.exam import Exam, Finding, blocking, passing
+from core.risk.usage import Stand, Use
 from core.settings import Kind, Loosens, Parameters, Setting
 
 NAME = "stress"
@@ -64,3 +65,11 @@ def judge(exam: Exam, parameters: Parameters) -> Finding:
         why=f"{words}, over {most}; {fits or 'none'} would fit",
         next_step=f"Ask for {fits}." if fits else "Close or hedge something first.",
     )
+
+
+def use(stand: Stand, parameters: Parameters) -> tuple[Use, ...]:
+    """The worst scenario's loss beside its share of NLV."""
+    loss = stand.measures.stress_loss_usd
+    used = None if loss is None else from_market(loss)
+    limit = stand.worth * parameters.number("max_fraction")
+    return (Use(rule=NAME, what="worst stress loss", used=used, limit=limit, note=stand.measures.stress_scenario if used else ""),)
