@@ -32,6 +32,7 @@ from core.orders.kill import DIED_YOUNG, TURN_SECONDS, KillCheck
 from core.orders.lookout import Lookout
 from core.orders.sender import AccountSender
 from core.orders.steward import Steward
+from core.outside import settle_outside
 from core.ports import Archive, Broker, Provider, Put, Store
 from core.redaction import Redaction
 from core.runtime import Runtime, SystemRuntime
@@ -221,6 +222,7 @@ class App:
                 await steward.turn(one_look=True)
                 await self.desk.senders[account].settle_down()
                 await self.desk.lookouts[account].turn(one_look=True)
+            await settle_outside(self.desk)
             await mark_session(self.desk)
             await self._look_at_exits(one_look=True)
             reached = exchange_date(instant) > exchange_date(start) if target is None else instant >= target
@@ -256,6 +258,7 @@ class App:
         while True:
             await self.desk.runtime.sleep(TICK_SECONDS)
             try:
+                await settle_outside(self.desk)
                 await mark_session(self.desk)
                 if is_due(self.desk.fold):
                     await save_snapshot(self.desk.fold, self.desk.store, self.desk.runtime)

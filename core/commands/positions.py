@@ -93,6 +93,8 @@ def _row(result: OpenResult, found: Holdings, close_dte: dict[str, int], told: t
     dte = "" if result.expiry is None else (result.expiry - view.session).days
     short = any(quantity < 0 and isinstance(item, Option) for item, quantity in result.held.values())
     flags = ", ".join(word for word in (flags_of(result, view, close_dte=close_dte), *told) if word)
+    if found.account.id.outside:
+        flags = flags.replace(NOT_REPORTED, "OVER: say how it ended, see `alerts`")
     return (
         trade.id, trade.strategy, describe_legs(trade.legs), trade.open_units, dte, trade.premium, result.pnl, result.fraction_of_credit,
         short_delta(result, view) if short else "", distance_to_strike(result, view) if short else "", flags,

@@ -45,8 +45,10 @@ async def run(desk: Desk, call: Call) -> Reply:
     view = await _view(desk, accounts)
     stand, used, calls = await desk.runtime.in_thread(_measured, desk, account, view)
     blocks: list[Block] = [*_in_force(desk, account)]
-    if not account.id.outside:
-        blocks.append(Table(title=f"Limits of {account.name}", columns=LIMITS, rows=tuple(_row(use) for use in used), source=view.label))
+    if account.id.outside:
+        blocks.append(Facts(title="Stress", facts=tuple(_margin(stand)[3:])))
+        return Reply(blocks=tuple(blocks))
+    blocks.append(Table(title=f"Limits of {account.name}", columns=LIMITS, rows=tuple(_row(use) for use in used), source=view.label))
     blocks.append(Facts(title="Margin and stress", facts=(*_margin(stand), *_calls(account, stand, calls))))
     if stand.measures.unmarked:
         names = ", ".join(stand.measures.unmarked)
@@ -112,8 +114,6 @@ def _usd(label: str, value: Decimal | float | None, note: str = "", *, signed: b
 
 def _calls(account: Account, stand: Stand, calls: tuple[MarginCall | None, MarginCall | None] | None) -> list[Fact]:
     """Where the margin call is, down and up."""
-    if account.id.outside:
-        return [Fact(label="margin call", value="only the broker there knows")]
     if account.kind in (AccountKind.CASH, AccountKind.IRA):
         return [Fact(label="margin call", value="none", note="everything is paid in full")]
     if not stand.book.positions:

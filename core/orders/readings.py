@@ -222,7 +222,7 @@ def _settled_in_cash(book: Book, left: _Left, now: datetime) -> None:
         words = f"looks like the settlement of {names}" + (f" at about {level:,.2f}" if left.cash else ", without value")
         bookings = []
         for _, option, change in group:
-            cash = _intrinsic(option, level) * option.multiplier * -change if left.cash else ZERO
+            cash = intrinsic(option, level) * option.multiplier * -change if left.cash else ZERO
             cash = cash.quantize(CENT)
             bookings.append(Booking(instrument=option, quantity=change, cash=cash, outcome="cash_settled" if cash else "expired"))
         rounding = left.cash - sum((booking.cash for booking in bookings), ZERO)
@@ -269,7 +269,8 @@ def _settled_by(option: Option, now: datetime) -> bool:
         return False  # an adjusted series, whose terms are not tabled
 
 
-def _intrinsic(option: Option, level: Decimal) -> Decimal:
+def intrinsic(option: Option, level: Decimal) -> Decimal:
+    """What a contract is worth a share where its underlying settles at a level."""
     return max(ZERO, level - option.strike if option.right is Right.CALL else option.strike - level)
 
 
@@ -279,7 +280,7 @@ def _level(legs: Sequence[tuple[Option, int]], cash: Decimal) -> Decimal | None:
     edges = [ZERO, *strikes, 2 * strikes[-1]]
 
     def pays(level: Decimal) -> Decimal:
-        return sum((_intrinsic(option, level) * option.multiplier * count for option, count in legs), ZERO)
+        return sum((intrinsic(option, level) * option.multiplier * count for option, count in legs), ZERO)
 
     for low, high in pairwise(edges):
         first, last = pays(low), pays(high)
