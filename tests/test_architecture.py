@@ -120,17 +120,18 @@ TABLE = {
     "desk": row(f"{INNER} keeper lanes", "structlog"),
     "lanes": row("errors runtime"),
     "marks": row(f"{DESK} desk"),
+    "outside": row(f"{DESK} desk orders"),
     "keeper": row("errors desk orders"),
     "watchdog": row(f"{DESK} desk orders"),
     "warming": row("errors pricing runtime store.files"),
     "dispatch": row(f"{INNER} desk commands", "structlog"),
-    "commands": row(f"{DESK} orders desk marks portfolio.campaign", "numpy"),
+    "commands": row(f"{DESK} orders desk marks outside portfolio.campaign", "numpy"),
     "journal": row(f"{DESK} desk"),
     "learning": row(f"{DESK} desk", "numpy scipy pandas"),
     "backtest": row(f"{DESK} desk", "numpy scipy pandas"),
     "app": row(
         f"{INNER} desk snapshots dispatch commands journal learning backtest brokers market.providers links writers writers.claude store"
-        " store.postgres store.files store.owner store.place store.starts marks warming keeper watchdog",
+        " store.postgres store.files store.owner store.place store.starts marks outside warming keeper watchdog",
         "structlog",
     ),
     # 4. how people reach it

@@ -72,7 +72,7 @@ async def run(desk: Desk, call: Call) -> Reply:
     if judged:
         rows = tuple(_beside(_order(order, one), book, many) for book, order, one in judged)
         blocks.append(Table(title=f"Orders filled in {where}, {words}", columns=(ORDERS[0], *lead, *ORDERS[1:]), rows=rows))
-        blocks.append(_summary([one for _, _, one in judged]))
+        blocks += [_summary([one for _, _, one in judged])] if len(judged) > 1 else []
     rows = tuple(_beside(_fill(fill, book), book, many) for book, fill in found)
     blocks.append(Table(title="Executions", columns=(FILLS[0], *lead, *FILLS[1:]), rows=rows))
     named = {item.log_id: item for book, fill in found if (item := book.named.get(fill.exec_id)) is not None}

@@ -13,10 +13,10 @@ from core.reply import Action, Block, Cell, Column, Reply, Table, Text
 
 FIRST_STEPS = "A first guided paper trade: `open put_credit_spread XSP` draws a card; nothing is sent until you confirm it."
 GROUPS = {
-    "Look": ("status", "positions", "pnl", "fills", "greeks", "quote", "chain", "why"),
+    "Look": ("status", "positions", "pnl", "fills", "greeks", "risk", "vix", "quote", "chain", "why", "alerts"),
     "Trade": ("open", "close", "confirm", "reprice", "size", "drop", "cancel"),
     "Stop": ("pause", "resume", "halt", "unhalt", "kill", "mandate", "ack", "snooze"),
-    "Desk": ("account", "settings", "config", "note", "explain", "help", "next", "to"),
+    "Desk": ("account", "settings", "config", "note", "log_trade", "explain", "help", "next", "to"),
 }
 ACCESS_WORDS = {
     Access.READ: "only answers", Access.DRAFT: "prepares, changes nothing at a broker", Access.REDUCE: "lowers risk",
