@@ -30,10 +30,8 @@ async def run(desk: Desk, call: Call) -> Reply:
         await desk.reader.expiries(request_of({"symbol": symbol}).symbol)  # says at once where nobody knows it
     blocks: list[Block] = list(_modes(desk, account))
     symbols = (symbol,) if symbol else desk.config.watch_list[:1]
-    names = (strategy,) if strategy else plugins.names("strategies")
-    for name in names:
-        for each in symbols:
-            blocks += await _probe(desk, account, name, each)
+    for each in symbols:
+        blocks += await _probe(desk, account, strategy, each) if strategy else [await _survey(desk, account, each)]
     return Reply(blocks=tuple(blocks))
 
 
@@ -103,6 +101,21 @@ async def _probe(desk: Desk, account: Account, strategy: str, symbol: str) -> li
     return found
 
 
+async def _survey(desk: Desk, account: Account, symbol: str) -> Table:
+    """Every strategy in a line: what one unit of it would open now, and what stands in the way."""
+    rows: list[tuple[Cell, ...]] = []
+    for name in plugins.names("strategies"):
+        try:
+            idea = (await ideas_for(desk, account.id, name, request_of({"symbol": symbol})))[0]
+            priced = await ticket.price(desk, intent_of(idea, account.id, 1), limit=None)
+        except (UserError, Unavailable) as error:
+            rows.append((name, "", str(error).partition(". ")[0]))
+            continue
+        rows.append((name, describe_legs(idea.legs), _short(priced)))
+    columns = (Column(title="strategy"), Column(title="would open"), Column(title="verdict"))
+    return Table(title=f"On {symbol} now; `why STRATEGY {symbol}` shows the numbers", columns=columns, rows=tuple(rows))
+
+
 def _short(priced: Priced) -> str:
     """The verdict in a line; the tables below it say the rest."""
     if priced.verdict.allowed:
@@ -123,7 +136,7 @@ COMMAND = Command(
     run=run,
     access=Access.READ,
     parameters=(
-        Parameter(name="strategy", kind=Kind.STRATEGY, help="a strategy; all that are built where left out"),
+        Parameter(name="strategy", kind=Kind.STRATEGY, help="a strategy; all of them in a line each where left out"),
         Parameter(name="symbol", kind=Kind.SYMBOL, help="an underlying; the first of the watch list where left out"),
         Parameter(name="ticket", kind=Kind.ID, help="a ticket's id, as on its card", positional=False),
     ),

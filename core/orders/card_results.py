@@ -72,6 +72,8 @@ def _at_near_expiry(priced: Priced, pair: two_dates.Pair) -> Facts:
     found = two_dates.estimate(pair, view, quantity=quantity, net_cash=money(priced, plan.start))
     lost = two_dates.most_lost(pair, view, quantity=quantity, net_cash=money(priced, plan.worst))
     bound = "a bound while both legs are held; before commission, filled at the worst price"
+    if lost is not None and lost > -money(priced, plan.worst):
+        bound = f"more than is paid, since the far leg may be worth less than exercise then; {bound}"
     facts = [Fact(label="max loss", value=lost, format=Format.MONEY, unit="USD", note=bound)]
     if found is None:
         why = "a leg's quote gives no volatility"

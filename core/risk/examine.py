@@ -34,6 +34,7 @@ from core.orders.states import Order
 from core.portfolio.book import Book, add_legs
 from core.ports import Preview
 from core.pricing.payoff import Payoff, PayoffLeg, expiry_payoff
+from core.risk import two_dates
 from core.risk.exam import Exam, Measures, Recent
 from core.risk.measures import PRICE_STEP, crash_loss, measure, requirement_of, underlying_of
 from core.risk.stress import CRASH, VIX, stress
@@ -187,8 +188,9 @@ def worst_cash(intent: Intent) -> Decimal:
 def trade_capital(intent: Intent, *, kind: AccountKind, view: View, before: Measures, after: Measures) -> Decimal | None:
     """Capital an order ties up, for the whole quantity; None where a number it needs is unknown.
 
-    Defined risk: the most it can lose. Cash-secured put: strike x multiplier. Shares: their price. Naked: the larger of the requirement
-    and the loss at (-20%, VIX +40). What else is covered, and closing orders that do not reduce: what they add to margin or stress.
+    Defined risk, a calendar or diagonal too: the most it can lose. Cash-secured put: strike x multiplier. Shares: their price. Naked: the
+    larger of the requirement and the loss at (-20%, VIX +40). What else is covered, and closing orders that do not reduce: what they add to
+    margin or stress.
 
     Example: sell one 2700/2650 put spread for 3.10: (50 - 3.10) x 100 = 4,690 USD.
     """
@@ -202,6 +204,9 @@ def trade_capital(intent: Intent, *, kind: AccountKind, view: View, before: Meas
     payoff = legs_payoff(opening, intent.quantity, net_cash=worst_cash(intent) if whole else ZERO)
     if payoff is not None and payoff.defined_risk and payoff.max_loss is not None:
         return payoff.max_loss
+    pair = two_dates.pair_of(opening) if whole else None
+    if pair is not None:
+        return two_dates.most_lost(pair, view, quantity=intent.quantity, net_cash=worst_cash(intent))
     secured = _secured_cash(opening, intent, kind)
     if secured is not None and intent.strategy == _SECURED_STRATEGY:
         return secured  # what it is sold as: its cash is set aside, whatever else is held

@@ -13,10 +13,10 @@ import pytest
 from core.command import parse_args, split_line
 from core.dispatch import command_of
 from core.domain.events import Mode
-from core.domain.instruments import Option, Right
+from core.domain.instruments import Equity, Option, Right
 from core.domain.listing import option
 from core.domain.orders import Effect, Envelope, Intent, Leg, Limit, Side, TimeInForce
-from core.domain.structures import Trade
+from core.domain.structures import Position, Trade
 from core.market.view import View
 from core.orders.card import draw_card, sizes
 from core.orders.ticket import Priced, card_hash
@@ -386,3 +386,77 @@ def test_card_when_its_cells_are_looked_at_then_numbers_are_typed_not_written():
     assert typed and all(isinstance(column, Column) for column in typed)
     for row in legs_table.rows:
         assert all(not isinstance(cell, str) for cell, column in zip(row, legs_table.columns, strict=True) if column.format.value != "text")
+
+
+def owner(shares: int, price: str) -> Book:
+    item = Equity(symbol="SPY")
+    position = Position(account=ACCOUNT.id, instrument=item, quantity=shares, average_price=Decimal(price))
+    return dataclasses.replace(book(), positions={"SPY": position})
+
+
+def on_shares(strategy: str, strike: str, right: Right, side: Side, *, start: str, worst: str) -> Reply:
+    own = (Leg(instrument=contract(strike, root="SPY", right=right), side=side, effect=Effect.OPEN),)
+    item = priced(own, quantity=2, start=start, worst=worst, seen=spy(), held=owner(250, "480"), strategy=strategy)
+    intent = dataclasses.replace(item.exam.intent, most_units=2)
+    return draw(dataclasses.replace(item, exam=dataclasses.replace(item.exam, intent=intent)))
+
+
+def test_card_when_calls_are_sold_against_shares_then_the_figures_are_of_both_and_say_so():
+    card = on_shares("covered_call", "520", Right.CALL, Side.SELL, start="3.00", worst="2.90")
+
+    assert any(isinstance(block, Facts) and block.title == "At expiry, together with 200 SPY shares" for block in card.blocks)
+    assert fact(card, "the shares").value == 480
+    assert fact(card, "max profit").value == (520 - 480 + 3) * 200
+    assert (fact(card, "max loss").value, fact(card, "break-even").value) == (Decimal("95420.00"), 477)
+    assert "if SPY went to zero" in fact(card, "max loss").note
+    assert fact(card, "this order alone").value == "keeps 580.00 USD at least"
+    assert fact(card, "capital of the trade").value == 0
+
+
+def test_card_when_puts_are_bought_for_shares_then_the_shares_are_insured_and_the_put_alone_is_told():
+    card = on_shares("protective_put", "470", Right.PUT, Side.BUY, start="-4.00", worst="-4.10")
+
+    assert (fact(card, "max profit").value, fact(card, "max loss").value) == ("unlimited", Decimal("2820.00"))
+    assert "went to zero" not in fact(card, "max loss").note and fact(card, "break-even").value == 484
+    assert fact(card, "this order alone").value == "can lose 820.00 USD"
+
+
+def test_card_when_shares_are_bought_then_there_is_no_expiry_and_the_whole_price_can_be_lost():
+    own = (Leg(instrument=Equity(symbol="SPY"), side=Side.BUY, effect=Effect.OPEN),)
+
+    card = draw(priced(own, quantity=10, start="-500", worst="-501", seen=spy(), strategy="stock"))
+
+    assert (fact(card, "max profit").value, fact(card, "max loss").value, fact(card, "break-even").value) == ("unlimited", 5010, 500)
+    assert "if SPY went to zero" in fact(card, "max loss").note
+    assert not any(isinstance(block, Facts) and any(item.label == "probability of profit" for item in block.facts) for block in card.blocks)
+
+
+def test_card_when_shares_are_sold_short_then_the_loss_is_unlimited_and_no_number():
+    own = (Leg(instrument=Equity(symbol="SPY"), side=Side.SELL, effect=Effect.OPEN),)
+
+    assert fact(draw(priced(own, quantity=10, start="500", worst="499", seen=spy(), strategy="stock")), "max loss").value == "unlimited"
+
+
+def test_card_when_a_strangle_is_sold_then_the_loss_is_unlimited_and_both_break_evens_are_told():
+    own = (*legs(contract("2700")), *legs(contract("3100", right=Right.CALL)))
+
+    card = draw(priced(own, quantity=1, start="20", worst="19", strategy="short_strangle"))
+
+    assert fact(card, "max loss").value == "unlimited"
+    assert (fact(card, "break-even 1").value, fact(card, "break-even 2").value) == (2680, 3120)
+    assert fact(card, "in money").note == "1 unit x 100 x 20.00"
+
+
+def test_card_when_a_calendar_is_opened_then_its_loss_is_a_bound_and_its_profit_an_estimate():
+    later = date(2027, 1, 15)
+    seen = view(chain("SPY", (("SPY", EXPIRY), ("SPY", later)), spot=500, strikes=np.arange(400, 601, 10), tick=0.01, half_spread=0.02))
+    near, far = (contract("500", root="SPY", expiry=day, right=Right.CALL) for day in (EXPIRY, later))
+    own = (Leg(instrument=far, side=Side.BUY, effect=Effect.OPEN), Leg(instrument=near, side=Side.SELL, effect=Effect.OPEN))
+
+    card = draw(priced(own, quantity=2, start="-4.70", worst="-4.80", seen=seen, strategy="calendar"))
+
+    assert fact(card, "max loss").value == 960 and "a bound while both legs are held" in fact(card, "max loss").note
+    assert "if SPY stands at 500.00 then" in fact(card, "max profit").note
+    assert fact(card, "an estimate").value == "the far leg is valued by the model"
+    assert fact(card, "capital of the trade").value == 960
+    assert fact(card, "break-even 1").value is not None and fact(card, "break-even 2").value is not None
