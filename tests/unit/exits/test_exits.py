@@ -12,7 +12,7 @@ from core.domain.instruments import Equity
 from core.errors import Unavailable
 from core.exits import Decision, Judgement, load_exits
 from tests.unit.exits.cases import case, seen
-from tests.unit.risk.market import NOW, SPREAD, buy, call, put, sell
+from tests.unit.risk.market import FAR, NOW, SPREAD, buy, call, put, sell
 
 NAKED = (sell(put(2800)),)
 LONG_CALL = (buy(call(3050)),)
@@ -173,3 +173,46 @@ def test_days_left_when_opened_with_no_more_then_left_alone() -> None:
 
 def test_days_left_when_no_price_is_known_then_it_counts_all_the_same() -> None:
     assert days(60, 70).decision is Decision.CLOSE
+
+
+# --- a trade whose near leg has run out ------------------------------------------------------------------------------------
+
+CALENDAR = (buy(call(2900, expiry=FAR)), sell(call(2900)))
+
+
+def test_case_when_the_near_leg_has_run_out_then_what_is_left_is_intact_and_counts_as_a_whole() -> None:
+    one = case(CALENDAR, received="-20.00", costs="45.00", strategy="calendar", missing=[CALENDAR[1]], closing_cash="-1000")
+
+    assert (one.whole, one.intact, one.result.run_out) == (False, True, {CALENDAR[1].instrument.key})
+    assert one.result.expiry == FAR and one.days_left(NOW.date()) == (FAR - NOW.date()).days
+    # Bought for 20.00, the near call cost 10.00 when it ran out, the far one stands at 44.90 (45.00 less the 0.10 of its partner).
+    assert one.gain == Decimal("-2000") + Decimal("-1000") + Decimal("4490")
+
+
+def test_case_when_the_far_leg_is_gone_then_it_is_not_intact() -> None:
+    one = case(CALENDAR, received="-20.00", costs="45.00", strategy="calendar", missing=[CALENDAR[0]])
+
+    assert not one.intact and not one.result.run_out and one.result.expiry == CALENDAR[1].instrument.expiry
+
+
+def test_profit_target_when_a_calendars_near_leg_ran_out_then_the_whole_trade_is_measured() -> None:
+    run_out = {"missing": [CALENDAR[1]], "closing_cash": "-1000", "strategy": "calendar"}
+    found = judged("profit_target", CALENDAR, received="-20.00", costs="45.00", **run_out)
+
+    assert found.decision is Decision.CLOSE and "profit is 74.5% of the debit at mid, the target is 25%" in found.reason
+
+
+@pytest.mark.parametrize("strategy", [
+    "covered_call", "cash_secured_put", "protective_put", "long_call", "call_debit_spread", "calendar", "stock",
+])
+def test_exits_when_the_strategy_takes_assignment_or_paid_then_delta_and_credit_exits_are_off(strategy: str) -> None:
+    served = {item.name for item in load_exits(SettingsTable(parse_config({})).values) if item.serves(strategy)}
+
+    assert served.isdisjoint({"credit_stop", "short_delta", "days_left"}) and "profit_target" in served
+
+
+@pytest.mark.parametrize("strategy", ["call_credit_spread", "iron_condor", "short_strangle"])
+def test_exits_when_premium_is_sold_then_all_of_them_watch_it(strategy: str) -> None:
+    served = {item.name for item in load_exits(SettingsTable(parse_config({})).values) if item.serves(strategy)}
+
+    assert {"credit_stop", "short_delta", "days_left", "profit_target"} <= served

@@ -290,6 +290,15 @@ def test_n8_effect_when_closing_the_wrong_way_then_blocked() -> None:
     assert level("effect", exam(intent([sell(put(2800), CLOSE)], start="20.00"), of=book(*HELD))) is Level.BLOCK
 
 
+def test_effect_when_a_covered_call_has_no_shares_any_more_then_blocked_whatever_the_account_may_hold() -> None:
+    order = replace(intent([sell(call(50, root="KO"))], 2, start="0.50"), strategy="covered_call")
+    found = judged("effect", exam(order, of=book((KO, 100))))
+    assert (found.level, found.measured, found.fits) == (Level.BLOCK, "1", 1)
+    assert "1 of 2 calls would not be covered by shares that are held and free" in found.why
+    assert level("effect", exam(order, of=book((KO, 200)))) is Level.PASS
+    assert level("effect", exam(replace(order, strategy="external"), of=book((KO, 100)))) is Level.PASS
+
+
 def test_effect_when_opening_against_a_position_then_blocked() -> None:
     found = judged("effect", exam(intent([buy(put(2800))], start="-30.00"), of=book(*HELD)))
     assert "buying back what is held short is a close" in found.why
@@ -384,6 +393,13 @@ def test_per_underlying_when_clustered_then_spx_and_spy_count_together_and_other
     coke = intent([buy(KO)], 400, start="-48.10")
     assert level("per_underlying", measured(exam(coke, of=full), before=worth(100_000))) is Level.PASS
     assert level("per_underlying", measured(exam(replace(coke, quantity=420), of=full), before=worth(100_000))) is Level.BLOCK
+
+
+def test_per_underlying_when_a_spread_is_paid_for_then_what_it_is_worth_counts() -> None:
+    bought = (buy(put(2900)), sell(put(2850)))
+    order = at_mid(intent(bought, 10))
+    found = judged("per_underlying", exam(order, of=book(cash="100000")))
+    assert found.measured == f"{-order.plan.start * 1000:,.0f} USD"
 
 
 def test_per_underlying_when_over_but_not_raised_then_passes() -> None:
