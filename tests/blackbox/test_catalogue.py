@@ -122,14 +122,14 @@ async def test_e8_modify_refused_while_the_original_is_live_then_the_original_st
     desk = await started(home)
 
     await told(desk, await card(desk))
-    await desk.hears("The broker refused the new price of order .* the order stays at 0.48", seconds=15)
+    await desk.hears("The broker refused the new price of order .* the order stays at 0.46", seconds=15)
     (order,) = (await home.books())["orders"]
     status = await told(desk)
 
     assert desk.text.count("The broker refused the new price") == 1, "told once, and not asked for again each second"
     assert sum(request["op"] == "replace" for request in (await home.books())["requests"]) <= 3
-    assert (order["status"], order["limit"]) == ("working", "0.48")
-    assert "working  0/2     +0.48" in status
+    assert (order["status"], order["limit"]) == ("working", "0.46")
+    assert "working  0/2     +0.46" in status
     await home.exchange.do("fill", home.account, client_id=order["client_id"])
     await desk.hears("Filled: 2 x")
     await equal(home)
@@ -183,7 +183,7 @@ async def test_f5_empty_answer_that_claims_to_be_whole_then_shown_halted_and_nev
     await desk.hears("The broker's books of .* differ from ours: XSP.*the broker holds \\+0, the book -2", seconds=15)
     positions, blocked = await told(desk, "positions"), await told(desk, OPEN)
 
-    assert "581/576" in positions
+    assert "598/593" in positions
     assert "is HALTED" in desk.text
     assert "REDUCING: cash: the broker has 0.00" in blocked
     assert len(await submitted(home)) == 1

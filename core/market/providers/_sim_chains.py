@@ -1,7 +1,7 @@
-"""Option chains of the simulated market: which strikes are listed, what they are worth, and how they are quoted.
+"""Option chains of the simulated market: which contracts are listed, and how they are quoted.
 
 Everything about a contract that no price moves (listing, open interest, volume, sizes) is fixed for a session by the close before it and by
-the contract's own name; prices follow the moment. European values on dividend-paying forwards; American ones never below intrinsic.
+the contract's own name; prices follow the moment (`_sim_values`, `_sim_quotes`).
 """
 
 from __future__ import annotations
@@ -9,35 +9,37 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
-from decimal import Decimal
 from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
-from core.domain.calendar import hours, last_trade_at, listed_expiries, monthly_expiry, settlement_at, years_to
-from core.domain.instruments import Delivery, Exercise, Option, Right, SeriesSpec, Settlement, roots_of
+from core.domain.calendar import hours, last_trade_at, listed_expiries, monthly_expiry
+from core.domain.instruments import Option, Right, Settlement, roots_of
 from core.market.chain import CALL, PUT, Chain
-from core.market.providers._sim_listed import INDEX_YIELD, LISTED, Grid, Listed
+from core.market.providers._sim_index import STEPS, Ints
+from core.market.providers._sim_ladders import ladder, quoted, roundness
+from core.market.providers._sim_listed import LISTED
 from core.market.providers._sim_noise import Floats, Noise
-from core.market.providers._sim_paths import OVERNIGHT, SESSIONS_PER_YEAR, STEPS, Ints, Moment, Paths
-from core.market.providers._sim_surface import rate, shape, variance
+from core.market.providers._sim_paths import Moment, Paths
+from core.market.providers._sim_quotes import burst, sides
+from core.market.providers._sim_values import Series, Values
 from core.market.quote import Quote
-from core.pricing.bsm import value_forward
 
-Series = tuple[SeriesSpec, date]
 Key = TypeVar("Key")
 Kept = TypeVar("Kept")
 
 SOURCE = "simulated"
-HORIZON_DAYS = 400
+HORIZON_DAYS = 1100
 _KEPT = 24
-_LOW_STRIKE, _HIGH_STRIKE = 0.2, 3.0  # of the close before: off the listed window a held contract is quoted as far as this
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rows:
-    """Contracts of one underlying in a session, and what of them does not move with the price."""
+    """Contracts of one underlying in a session, and what of them does not move with the price.
+
+    An adjusted contract delivers `shares` for each unit of its multiplier, and `cash`; a plain one a share and nothing.
+    """
 
     series: tuple[Series, ...]
     slot: Ints  # row -> series
@@ -49,6 +51,8 @@ class Rows:
     day_volume: Floats  # of the whole session
     bid_size: Ints
     ask_size: Ints
+    shares: Floats
+    cash: Floats
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,6 +70,7 @@ class Chains:
     def __init__(self, paths: Paths, noise: Noise) -> None:
         self._paths = paths
         self._noise = noise
+        self._values = Values(paths)
         self._rows: dict[tuple[str, int, tuple[Series, ...]], Rows] = {}
         self._listings: dict[tuple[str, int], tuple[Series, ...]] = {}
 
@@ -109,17 +114,22 @@ class Chains:
         moment = self._paths.moment(now)
         at = self.at(symbol, moment, now)
         listed = {(spec.root, expiry): (spec, expiry) for spec, expiry in self.series(symbol, moment, at)}
-        reference = self._paths.close(symbol, moment.index - 1)
-        wanted = [one for one in contracts if (one.root, one.expiry) in listed and _quoted(one.strike, LISTED[symbol], reference)]
+        reference, ratios = self.reference(symbol, moment), self._ratios(symbol, moment)
+        wanted = [
+            one for one in contracts
+            if (_plain_root(one), one.expiry) in listed
+            and (_adjusted(one) or quoted(float(one.strike), LISTED[symbol], reference, ratios))
+        ]
         if not wanted:
             return {}
-        series = tuple(dict.fromkeys(listed[one.root, one.expiry] for one in wanted))
+        series = tuple(dict.fromkeys(listed[_plain_root(one), one.expiry] for one in wanted))
         number = {(spec.root, expiry): slot for slot, (spec, expiry) in enumerate(series)}
         rows = self._made_rows(
             symbol, moment, series,
-            slot=np.array([number[one.root, one.expiry] for one in wanted]),
+            slot=np.array([number[_plain_root(one), one.expiry] for one in wanted]),
             right=np.array([CALL if one.right is Right.CALL else PUT for one in wanted], dtype=np.int8),
             strike_milli=np.array([int(one.strike * 1000) for one in wanted]),
+            delivers=np.array([_delivers(one) for one in wanted]),
         )
         priced = self.price(symbol, rows, moment, at)
         return {
@@ -131,55 +141,52 @@ class Chains:
         }
 
     def price(self, symbol: str, rows: Rows, moment: Moment, at: datetime) -> Priced:
-        """Value and quote rows."""
-        listed, spot, log_vol = LISTED[symbol], self._paths.level(symbol, moment), self._paths.log_vol(moment)
+        """Value and quote rows. A contract on more or less than its multiplier is so many options of a strike in proportion."""
         if not rows.series:
             return Priced(value=np.zeros(0), bid=np.zeros(0), ask=np.zeros(0))
-        terms = np.array([self._forward(listed, spot, moment, one, at) for one in rows.series])
-        years = np.array([self.sessions_left(moment, one) for one in rows.series]) / SESSIONS_PER_YEAR
-        forward, discount = terms[rows.slot, 0], terms[rows.slot, 1]
-        deviation = np.sqrt(variance(listed, log_vol, years))[rows.slot]
-        strike = rows.strike_milli / 1000.0
-        y = np.log(strike / forward) / deviation
-        vol = deviation * np.sqrt(shape(listed.smile, y))
-        value = value_forward(right=rows.right, forward=forward, strike=strike, t_years=1.0, discount=discount, vol=vol)
-        if rows.series[0][0].exercise is Exercise.AMERICAN:
-            value = np.maximum(value, rows.right * (spot - strike))
-        bid, ask = _sides(value, y, years[rows.slot], listed, rows.series[0][0])
-        return Priced(value=value, bid=bid, ask=ask)
+        terms = self._values.terms(symbol, rows.series, moment, at)
+        strike = np.maximum(rows.strike_milli / 1000.0 - rows.cash, 0.001) / rows.shares
+        value, y = self._values.of(symbol, moment, terms, rows.series, rows.slot, rows.right, strike)
+        bid, ask = sides(
+            value * rows.shares, spot=self._paths.level(symbol, moment), inside=-rows.right * y, years=terms.years[rows.slot],
+            fear=self._values.fear(symbol, moment), listed=LISTED[symbol], spec=rows.series[0][0],
+        )
+        return Priced(value=value * rows.shares, bid=bid, ask=ask)
 
-    def sessions_left(self, moment: Moment, series: Series) -> float:
-        """Sessions of variance up to settlement: today's rest, whole ones, and a night only before an AM settlement."""
-        spec, expiry = series
-        whole = self._paths.index_of(expiry) - moment.index
-        return (1.0 - moment.gone) + (whole if spec.settlement is Settlement.PM else whole - 1 + OVERNIGHT)
+    def reference(self, symbol: str, moment: Moment) -> float:
+        """The close before a session, in terms of its shares."""
+        close = self._paths.close(symbol, moment.index - 1)
+        return close * self._paths.divisor(symbol, moment.index - 1) / self._paths.divisor(symbol, moment.index)
 
-    def _forward(self, listed: Listed, spot: float, moment: Moment, series: Series, at: datetime) -> tuple[float, float]:
-        """Forward and discount to settlement. Dividends past the next are taken to be as large."""
-        spec, expiry = series
-        years = years_to(settlement_at(spec, expiry), at)
-        riskless = rate(years * 365.0)
-        if spec.delivery is Delivery.CASH:
-            return spot * float(np.exp((riskless - INDEX_YIELD) * years)), float(np.exp(-riskless * years))
-        coming = [one for one in self._paths.payments(listed.symbol, expiry) if one.index > moment.index]
-        paid = sum(coming[0].amount * float(np.exp(-riskless * (one.ex_date - moment.day).days / 365.0)) for one in coming)
-        return (spot - paid) * float(np.exp(riskless * years)), float(np.exp(-riskless * years))
+    def vix_future(self, expiry: date, moment: Moment, at: datetime) -> float | None:
+        """Price of the VIX future of an expiry; None where none is listed or it has settled."""
+        found = next((one for one in self.series("VIX", moment, at) if one[1] == expiry), None)
+        return None if found is None else self._values.vix_future(found, moment)
+
+    def _ratios(self, symbol: str, moment: Moment) -> tuple[float, ...]:
+        """How many shares each earlier share has become: one ratio a split that has gone ex."""
+        if not LISTED[symbol].stock:
+            return ()
+        now = self._paths.divisor(symbol, moment.index)
+        splits = [one for one in self._paths.name(symbol).splits if one.index <= moment.index]
+        return tuple(now / self._paths.divisor(symbol, one.index - 1) for one in splits)
 
     def _listed_rows(self, symbol: str, moment: Moment, series: tuple[Series, ...]) -> Rows:
-        listed, reference = LISTED[symbol], self._paths.close(symbol, moment.index - 1)
+        listed, reference = LISTED[symbol], self.reference(symbol, moment)
         slots, rights, strikes = [np.zeros(0, dtype=np.int64)], [np.zeros(0, dtype=np.int8)], [np.zeros(0, dtype=np.int64)]
         if listed.grid is not None:
-            for slot, (deviation, one) in enumerate(zip(self._reference_deviation(listed, moment, series), series, strict=True)):
-                ladder = _ladder(listed.grid, reference, float(deviation), (one[1] - moment.day).days)
-                strikes += [ladder, ladder]
-                rights.append(np.repeat(np.array([PUT, CALL], dtype=np.int8), len(ladder)))
-                slots.append(np.full(2 * len(ladder), slot))
+            for slot, (deviation, one) in enumerate(zip(self._values.reference_deviation(symbol, moment, series), series, strict=True)):
+                steps = ladder(listed, reference, float(deviation), (one[1] - moment.day).days)
+                strikes += [steps, steps]
+                rights.append(np.repeat(np.array([PUT, CALL], dtype=np.int8), len(steps)))
+                slots.append(np.full(2 * len(steps), slot))
         return self._made_rows(
             symbol, moment, series, slot=np.concatenate(slots), right=np.concatenate(rights), strike_milli=np.concatenate(strikes),
         )
 
     def _made_rows(
-        self, symbol: str, moment: Moment, series: tuple[Series, ...], *, slot: Ints, right: npt.NDArray[np.int8], strike_milli: Ints
+        self, symbol: str, moment: Moment, series: tuple[Series, ...], *, slot: Ints, right: npt.NDArray[np.int8], strike_milli: Ints,
+        delivers: Floats | None = None,
     ) -> Rows:
         """Rows with open interest, volume and sizes by the contract's name; more where a strike is near, round or monthly."""
         listed = LISTED[symbol]
@@ -187,26 +194,24 @@ class Chains:
         morning = np.array([spec.settlement is Settlement.AM for spec, _ in series], dtype=np.int64)[slot]
         monthly = np.array([day == monthly_expiry(day.year, day.month) for _, day in series], dtype=bool)[slot]
         days = expiry - moment.day.toordinal()
-        reference, deviation = self._paths.close(symbol, moment.index - 1), self._reference_deviation(listed, moment, series)[slot]
+        reference, deviation = self.reference(symbol, moment), self._values.reference_deviation(symbol, moment, series)[slot]
         y = np.log(strike_milli / 1000.0 / reference) / deviation
         near = np.exp(-0.5 * (y / np.where(y < 0, 2.0, 1.4)) ** 2)
         name = expiry, strike_milli, 2 * morning + (right == CALL)
-        interest = listed.interest * near * _roundness(listed, strike_milli) * np.where(monthly, 2.5, 1.0) * 90.0 / (90.0 + days)
+        interest = listed.interest * near * roundness(listed, strike_milli) * np.where(monthly, 2.5, 1.0) * 90.0 / (90.0 + days)
         interest = interest * (0.4 + 1.2 * self._noise.uniform(f"interest {symbol}", *name))
         today = *name, np.full(len(slot), moment.day.toordinal())
         traded = interest * 0.35 * (1.0 + 3.0 / (1.0 + days)) * self._noise.uniform(f"volume {symbol}", *today)
+        traded = traded * burst(*(self._noise.uniform(f"burst {what} {symbol}", *today) for what in ("chance", "size")))
         depth = 1.0 + listed.size * (0.15 + 0.85 * near)
         sizes = [(depth * (0.4 + 1.2 * self._noise.uniform(f"{side} size {symbol}", *today))).astype(np.int64) for side in ("bid", "ask")]
         return Rows(
             series=series, slot=slot, root=np.array([spec.root for spec, _ in series], dtype=object)[slot], expiry=expiry, right=right,
             strike_milli=strike_milli, interest=interest.astype(np.int64), day_volume=traded,
             bid_size=np.maximum(sizes[0], 1), ask_size=np.maximum(sizes[1], 1),
+            shares=np.ones(len(slot)) if delivers is None else delivers[:, 0],
+            cash=np.zeros(len(slot)) if delivers is None else delivers[:, 1],
         )
-
-    def _reference_deviation(self, listed: Listed, moment: Moment, series: tuple[Series, ...]) -> Floats:
-        """Standard deviation of each expiry at the open, by the volatility of the close before."""
-        left = np.array([max(1, self._paths.index_of(expiry) - moment.index + 1) for _, expiry in series], dtype=np.float64)
-        return np.sqrt(variance(listed, self._paths.close_log_vol(moment.index - 1), left / SESSIONS_PER_YEAR))
 
 
 def _keep(kept: dict[Key, Kept], key: Key, value: Kept) -> Kept:
@@ -217,44 +222,17 @@ def _keep(kept: dict[Key, Kept], key: Key, value: Kept) -> Kept:
     return value
 
 
-def _ladder(grid: Grid, reference: float, deviation: float, days: int) -> Ints:
-    """Listed strikes in thousandths: fine steps near the money, coarse ones farther out."""
-    near = days <= grid.near_days
-    fine, coarse = (grid.fine, grid.coarse) if near else (grid.coarse, 2 * grid.coarse)
-    lowest, highest = -min(max(0.08, 5.5 * deviation), 1.4), min(max(0.06, 3.5 * deviation), 1.0)
-    wide = _steps(coarse, reference * np.exp(lowest), reference * np.exp(highest))
-    close = _steps(fine, reference * np.exp(-max(0.025, 1.8 * deviation)), reference * np.exp(max(0.02, 1.2 * deviation)))
-    return np.union1d(wide, close)
+def _plain_root(contract: Option) -> str:
+    """The root without the digit of an adjusted series."""
+    return contract.root.rstrip("0123456789")
 
 
-def _steps(step: float, low: float, high: float) -> Ints:
-    milli = round(step * 1000)
-    return np.arange(int(np.ceil(low / step)), int(np.floor(high / step)) + 1, dtype=np.int64) * milli
+def _adjusted(contract: Option) -> bool:
+    return contract.root != _plain_root(contract)
 
 
-def _quoted(strike: Decimal, listed: Listed, reference: float) -> bool:
-    if listed.grid is None:
-        return False
-    return strike % Decimal(str(listed.grid.finest)) == 0 and _LOW_STRIKE * reference <= float(strike) <= _HIGH_STRIKE * reference
-
-
-def _roundness(listed: Listed, strike_milli: Ints) -> Floats:
-    """How many more contracts a round strike carries."""
-    if listed.grid is None:
-        return np.ones(len(strike_milli))
-    step = round(listed.grid.fine * 1000)
-    round_to = [strike_milli % (step * count) == 0 for count in (20, 10, 5)]
-    weights = np.select(round_to, [3.0, 2.0, 1.4], 1.0)
-    return np.asarray(weights, dtype=np.float64)
-
-
-def _sides(value: Floats, y: Floats, years: Floats, listed: Listed, spec: SeriesSpec) -> tuple[Floats, Floats]:
-    """Bid and ask on ticks, at least one tick apart, the value between them; far out nobody bids."""
-    low, high, threshold = (float(part) for part in (spec.ticks.low, spec.ticks.high, spec.ticks.threshold))
-    tick = np.where(value < threshold, low, high)
-    spread = value * listed.spread * (1.0 + 0.5 * np.maximum(np.abs(y) - 2.0, 0.0) + years)
-    apart = np.maximum(np.rint(spread / tick), 1.0)
-    below = np.rint(value / tick - apart / 2.0)
-    bid, ask = np.maximum(below, 0.0) * tick, np.maximum(below + apart, 1.0) * tick
-    ask = np.where((value < threshold) & (ask > threshold), np.ceil(ask / high - 1e-9) * high, ask)
-    return np.round(bid, 2), np.round(ask, 2)
+def _delivers(contract: Option) -> tuple[float, float]:
+    """Shares and cash for each unit of the multiplier."""
+    if contract.deliverable is None:
+        return 1.0, 0.0
+    return contract.deliverable.shares / contract.multiplier, float(contract.deliverable.cash) / contract.multiplier

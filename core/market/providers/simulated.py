@@ -1,14 +1,14 @@
-"""The practice market: SPX, XSP, SPY, QQQ, IWM, VIX and ten stocks, invented and labelled SIMULATED.
+"""The practice market: SPX, XSP, the VIX family with its futures, five funds and 26 stocks, invented and labelled SIMULATED.
 
-Every price is a function of the seed and the instant, so a restart, a jump in time or a second process sees the same market. The index
-has a volatility that returns to its mean and rises when prices fall; names follow by beta and sector; VIX is what the index options
-imply. Chains carry skew and term structure, bid and ask on ticks, sizes, volume and open interest. Example: with seed 1 and the
-index at 6,800, a volatility of 13% realised gives a 30-day at-the-money volatility near 15% and a VIX near 17.
+Every price is a function of the parameters and the instant, so a restart, a jump in time or a second process sees the same market. The
+index has jumps and a volatility that returns to its mean and rises when prices fall; names follow by beta and sector, report earnings,
+pay and split; VIX is what the index options imply. Chains carry skew and term structure, bid and ask on ticks, sizes, volume and open
+interest. Example: the eve of `start` has the index at 6,800 and VIX at 16.5, of which 14% is at the money; with the scenario feb_2018 the
+second session ends 4.1% lower with VIX at 37.3.
 """
 
 from __future__ import annotations
 
-import re
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -19,15 +19,20 @@ from typing import TypeVar, TypeVarTuple
 
 from core.clock import EXCHANGE_ZONE, Clock, ScaledClock, as_utc, exchange_date, skip_closed
 from core.domain.calendar import CalendarError, next_session, session, settlement_at
-from core.domain.instruments import Equity, Index, Instrument, InstrumentError, Option, Settlement
+from core.domain.instruments import Equity, Future, Index, Instrument, InstrumentError, Option, Settlement
 from core.domain.money import from_market
 from core.errors import Unavailable, UserError
 from core.market.chain import Chain
 from core.market.providers._sim_chains import SOURCE, Chains
+from core.market.providers._sim_halts import Halts, halts_of, splits_of
 from core.market.providers._sim_listed import LISTED
+from core.market.providers._sim_news import News
 from core.market.providers._sim_noise import Noise
 from core.market.providers._sim_paths import ANNOUNCED, FIRST, Moment, Paths
+from core.market.providers._sim_scenarios import SCENARIOS
 from core.market.providers._sim_surface import rate
+from core.market.providers._sim_vix import MULTIPLIER, TICK
+from core.market.providers._sim_vix import ROOT as VX
 from core.market.quote import Quote
 from core.ports import Bars, Dividend, Earnings, Headline, ProviderCapabilities, SettlementValue, Split
 from core.runtime import Runtime
@@ -41,22 +46,23 @@ LATE_CLOSE = timedelta(minutes=15)  # index and ETF options trade this much long
 STEP_TO = time(10, 0)  # exchange time
 AFTER_CLOSE = timedelta(minutes=1)
 HISTORY = (2, 2520)  # sessions of back-history
-_HALT = re.compile(
-    r"(?P<symbol>[A-Z]+) +(?P<day>\d{4}-\d\d-\d\d) +(?P<start>\d\d:\d\d)-(?P<end>\d\d:\d\d)(?: +(?P<why>\S.{0,59}))?", re.ASCII
-)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Parameters:
-    """seed: which market; start: the day on whose eve the listed levels stand; history_sessions: back-history before it, about two years.
+    """seed: which market; start: the day on whose eve the listed levels stand; history_sessions: back-history before it, about two years;
+    scenario: what the index and VIX go through from the start on, one of `_sim_scenarios` or nothing; splits: those of single names in
+    place of the market's own, as "KO 2026-11-20 3:2; NVDA ...".
 
-    These three are part of the market: change one and it is another market. halts: when something does not trade although its session is
+    These are part of the market: change one and it is another market. halts: when something does not trade although its session is
     open, as "KO 2026-11-20 10:30-10:35 volatility pause; SPY ..." in exchange time; its prices go on being quoted, and nothing fills.
     """
 
     seed: int = 1
     history_sessions: int = field(default=504, metadata={"bounds": HISTORY})
     start: date = date(2026, 11, 2)
+    scenario: str = field(default="", metadata={"reads": lambda text: _scenario(text)})
+    splits: str = field(default="", metadata={"reads": lambda text: splits_of(text)})
     halts: str = field(default="", metadata={"reads": lambda text: halts_of(text)})
 
 
@@ -100,19 +106,24 @@ class SimulatedProvider:
         self._clock = clock
         self._runtime = runtime
         self._lock = threading.Lock()
-        self._paths = Paths(noise, start=parameters.start, history_sessions=parameters.history_sessions)
+        self._paths = Paths(
+            noise, start=parameters.start, history_sessions=parameters.history_sessions, scenario=_scenario(parameters.scenario),
+            splits=splits_of(parameters.splits),
+        )
         self._chains = Chains(self._paths, noise)
-        self._halts = halts_of(parameters.halts)
+        self._halts = Halts(self._paths, halts_of(parameters.halts))
+        self._news = News(self._paths, self._halts)
 
     @property
     def identity(self) -> str:
         """Which market this is: a log belongs to one."""
         of = self._parameters
-        return f"simulated market of seed {of.seed}, {of.history_sessions} sessions before {of.start}"
+        told = "".join(f", {name} {text}" for name, text in (("scenario", of.scenario), ("splits", of.splits)) if text)
+        return f"simulated market of seed {of.seed}, {of.history_sessions} sessions before {of.start}{told}"
 
     @property
     def capabilities(self) -> ProviderCapabilities:
-        return ProviderCapabilities(name=NAME, label="SIMULATED", symbols=frozenset(LISTED), settlements=True)
+        return ProviderCapabilities(name=NAME, label="SIMULATED", symbols=frozenset((*LISTED, VX)), settlements=True)
 
     async def quotes(self, instruments: Sequence[Instrument]) -> Mapping[str, Quote]:
         return await self._off_loop(self._quotes, tuple(instruments), self._clock.now())
@@ -123,7 +134,7 @@ class SimulatedProvider:
             raise UserError(f"the simulated market lists no options on {symbol}", f"It has them on {_names(options=True)}.")
         now = self._clock.now()
         found = await self._off_loop(self._chains.chain, symbol, now, first, last)
-        why = self._halted(symbol, now)
+        why = await self._off_loop(self._halted, symbol, now)
         return replace(found, halted=why) if why else found
 
     async def expiries(self, symbol: str) -> tuple[date, ...]:
@@ -145,13 +156,18 @@ class SimulatedProvider:
         return await self._off_loop(self._dividends, symbol, start, end, self._clock.now())
 
     async def splits(self, symbol: str, *, start: date, end: date) -> tuple[Split, ...]:
-        return ()
+        _check(symbol)
+        return await self._off_loop(self._news.splits, symbol, start, end, self._clock.now())
 
     async def earnings(self, symbol: str, *, start: date, end: date) -> tuple[Earnings, ...]:
-        return ()
+        _check(symbol)
+        return await self._off_loop(self._news.earnings, symbol, start, end, self._clock.now())
 
     async def headlines(self, symbol: str | None, *, since: datetime) -> tuple[Headline, ...]:
-        return ()
+        if symbol is not None:
+            _check(symbol)
+        now = self._clock.now()
+        return await self._off_loop(lambda: self._news.headlines(symbol, since, self._paths.moment(now), now))
 
     async def rate(self, days: int) -> float:
         return rate(days)
@@ -178,16 +194,31 @@ class SimulatedProvider:
                 contracts.setdefault(instrument.underlying, []).append(instrument)
             elif isinstance(instrument, Equity | Index) and instrument.symbol in LISTED:
                 found[instrument.key] = self._share_quote(instrument, moment)
+            elif isinstance(instrument, Future):
+                future = self._future_quote(instrument, moment, now)
+                found |= {} if future is None else {instrument.key: future}
         for symbol, wanted in contracts.items():
             if symbol in LISTED:
                 found |= self._chains.quotes(symbol, wanted, now)
-        if not self._halts:
+        halted = {symbol: self._halted(symbol, now) for symbol in {*contracts, *found} & LISTED.keys()}
+        if not any(halted.values()):
             return found
         on = {item.key: item.underlying if isinstance(item, Option) else item.key for item in instruments}
-        return {key: replace(quote, halted=self._halted(on[key], now)) for key, quote in found.items()}
+        return {key: replace(quote, halted=halted.get(on[key], "")) for key, quote in found.items()}
 
     def _halted(self, symbol: str, now: datetime) -> str:
-        return next((halt.why for halt in self._halts if halt.symbol == symbol and halt.start <= now < halt.end), "")
+        return self._halts.why(symbol, self._paths.moment(now), now)
+
+    def _future_quote(self, contract: Future, moment: Moment, now: datetime) -> Quote | None:
+        """A VIX future a tick wide around its price, while it has not settled."""
+        if (contract.root, contract.multiplier) != (VX, MULTIPLIER):
+            return None
+        at = self._chains.at("VIX", moment, now)
+        price = self._chains.vix_future(contract.expiry, moment, at)
+        if price is None:
+            return None
+        bid = round(int(price / TICK) * TICK, 2)
+        return Quote(key=contract.key, bid=bid, ask=round(bid + TICK, 2), at=at, source=SOURCE, bid_size=80, ask_size=80, last=bid)
 
     def _share_quote(self, instrument: Equity | Index, moment: Moment) -> Quote:
         """An index has one level, bid and ask alike; shares are a cent or two apart around the level."""
@@ -211,7 +242,7 @@ class SimulatedProvider:
         last = min(self._paths.index_of(min(end, moment.day)), complete)
         if last < first:
             return Bars(symbol=symbol, days=(), open=(), high=(), low=(), close=(), source=SOURCE)
-        opens, highs, lows, closes = (tuple(column) for column in self._paths.bars(symbol, first, last).T.tolist())
+        opens, highs, lows, closes = (tuple(column) for column in self._paths.bars(symbol, first, last, seen_from=moment.index).T.tolist())
         days = tuple(self._paths.day(index) for index in range(first, last + 1))
         return Bars(symbol=symbol, days=days, open=opens, high=highs, low=lows, close=closes, source=SOURCE)
 
@@ -226,14 +257,22 @@ class SimulatedProvider:
             raise Unavailable(f"settlement value of {contract.label}", why=f"the simulated market opened on {self._paths.origin}")
         index = self._paths.index_of(day)
         level = self._paths.open(contract.underlying, index) if morning else self._paths.close(contract.underlying, index)
-        label = "SET" if morning else "closing index" if contract.deliverable is None else "closing price"
+        evening = "closing index" if contract.deliverable is None else "closing price"
+        label = evening if not morning else "SOQ" if contract.underlying == "VIX" else "SET"
         return SettlementValue(root=contract.root, expiry=contract.expiry, value=from_market(level), published_at=published, label=label)
 
     def _dividends(self, symbol: str, start: date, end: date, now: datetime) -> tuple[Dividend, ...]:
         known = exchange_date(now) + ANNOUNCED
         paid = self._paths.payments(symbol, min(end, known))
-        dividends = (Dividend(symbol=symbol, ex_date=one.ex_date, amount=from_market(one.amount)) for one in paid if one.ex_date >= start)
+        dividends = (
+            Dividend(symbol=symbol, ex_date=one.ex_date, amount=from_market(round(one.amount / self._shares(symbol, one.index, now), 4)))
+            for one in paid if one.ex_date >= start
+        )
         return tuple(dividend for dividend in dividends if dividend.amount > Decimal(0))
+
+    def _shares(self, symbol: str, index: int, now: datetime) -> float:
+        """Shares for one at the start, when a dividend goes ex, as far as that is known."""
+        return self._paths.divisor(symbol, min(index, self._paths.index_of(exchange_date(now))))
 
     async def _off_loop(self, fn: Callable[[*Ts], T], *args: *Ts) -> T:
         try:
@@ -247,33 +286,11 @@ class SimulatedProvider:
             return fn(*args)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Halt:
-    """Something does not trade for a while."""
-
-    symbol: str
-    start: datetime
-    end: datetime
-    why: str
-
-
-def halts_of(text: str) -> tuple[Halt, ...]:
-    """Read the parameter `halts`; raise UserError where a part of it is none."""
-    found = []
-    for part in filter(None, (part.strip() for part in text.split(";"))):
-        match = _HALT.fullmatch(part)
-        try:
-            if match is None or match["symbol"] not in LISTED:
-                raise ValueError(part)
-            start, end = (
-                as_utc(datetime.combine(date.fromisoformat(match["day"]), time.fromisoformat(match[name]), EXCHANGE_ZONE))
-                for name in ("start", "end")
-            )
-        except ValueError as error:
-            said = f"market: {part!r:.60} is no halt of the simulated market"
-            raise UserError(said, 'Write for example "KO 2026-11-20 10:30-10:35 volatility pause".') from error
-        found.append(Halt(symbol=match["symbol"], start=start, end=end, why=match["why"] or "halted"))
-    return tuple(found)
+def _scenario(name: str) -> str:
+    """A scenario's name, empty for none; raise UserError for another."""
+    if name and name not in SCENARIOS:
+        raise UserError(f"market: there is no scenario {name!r:.40}", f"There are {', '.join(SCENARIOS)}; none is an empty name.")
+    return name
 
 
 def _check(symbol: str) -> None:

@@ -110,7 +110,7 @@ async def test_chain_when_more_strikes_are_wanted_then_the_buttons_lead_there():
     ("chain SPX expiry=2026-12-25", "SPX has no expiry on 2026-12-25. Nearest are 2026-12-22, 2026-12-23, 2026-12-24"),
     ("chain SPX expiry=2026-11-02", "is in the past"),
     ("chain SPX expiry=2026-12-18 dte=20", "both given"),
-    ("chain VIX", "VIX lists no options"),
+    ("chain VIX3M", "VIX3M lists no options"),
 ])
 async def test_chain_when_what_is_said_cannot_be_then_refuses(line: str, sentence: str):
     reply = await say(await open_desk(), line)

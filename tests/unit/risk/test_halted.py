@@ -124,7 +124,7 @@ async def test_g3_desk_when_a_symbol_is_halted_then_entries_are_refused_and_a_cl
     for sender in desk.senders.values():
         await sender.settle_down()
     (trade,) = next(iter(desk.books.accounts.values())).open_trades
-    monkeypatch.setattr(desk.providers[0], "_halts", simulated.halts_of("XSP 2026-11-20 09:30-11:00 volatility pause"))
+    monkeypatch.setattr(desk.providers[0]._halts, "_told", simulated.halts_of("XSP 2026-11-20 09:30-11:00 volatility pause"))
     desk.runtime.clock.set(START + timedelta(minutes=1))  # type: ignore[attr-defined]
 
     refused = await say(desk, "open put_credit_spread XSP 2")
