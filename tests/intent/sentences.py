@@ -34,6 +34,7 @@ _DAYS = ("expiry", "far_expiry", "when", "start", "end", "date")
 _POSITIVE = ("width", "limit", "price", "delta", "stop", "budget", "profit_target", "fraction")
 _SIGNED = ("spot_pct", "vix_points")
 _WORDS = ("position_id", "order_id", "ticket", "alert", "code", "id", "account", "text", "query", "topic", "scenario", "key", "for")
+_LOOSE = ("topic", "key", "scenario")
 _SYMBOL = re.compile(r"/?[A-Z][A-Z0-9]{0,5}(\.[A-Z])?")
 _PERIODS = ("today", "yesterday", "week", "month", "ytd", "year", "all")
 
@@ -124,6 +125,17 @@ def canonical(label: str, slots: Mapping[str, Any]) -> dict[str, Any]:
     return {name: _plain(name, value) for name, value in kept.items()}
 
 
+def is_right(sentence: Sentence, label: str, slots: Mapping[str, Any]) -> bool:
+    """Whether an answer is the sentence's whole frame: its label with all its slots and no other, or a label in `also`.
+
+    Topics, keys and scenarios are right where the words of one contain those of the other: "pause" for "pause the desk".
+    """
+    if label != sentence.label:
+        return label in sentence.also
+    said, meant = canonical(label, slots), canonical(label, sentence.slots)
+    return said.keys() == meant.keys() and all(_same(name, said[name], value) for name, value in meant.items())
+
+
 def problems(sentence: Sentence) -> list[str]:
     """What is wrong with a line, in words; empty for a sound one."""
     unknown = [label for label in (sentence.label, *sentence.also) if not _is_label(label)]
@@ -156,6 +168,13 @@ def doubles(sentences: Iterable[Sentence], *, alike: float = 93.0) -> list[tuple
         close = process.extract(words, later, scorer=fuzz.ratio, score_cutoff=alike, limit=None)
         found += [(name, said[place + 1 + index][0]) for other, _, index in close if words == other or len(words) > _SHORT]
     return found
+
+
+def _same(name: str, said: Any, meant: Any) -> bool:
+    if name not in _LOOSE or not isinstance(said, str) or not isinstance(meant, str):
+        return bool(said == meant)
+    one, other = set(said.split()), set(meant.split())
+    return bool(one) and bool(other) and (one <= other or other <= one)
 
 
 def _sentence(row: dict[str, Any]) -> Sentence:

@@ -18,6 +18,9 @@ How lines are labelled:
 - A single option in `log_trade` is told by side and right without a strategy; spreads, condors, covered calls and shares name theirs.
 - `close` and `roll` have no strike, right or expiry: what is said of them is not a slot. Selling what the text says is held, or buying
   back, is `close`; selling shares "short" opens.
+- An open question in `context` is answered by the text, and the slots are the merged whole; a text that is a wish of its own leaves the
+  question behind. What the bot said (a headline, a journal line) is never a wish.
+- An order that contradicts itself, names two symbols, a part of a contract, or a day that does not exist is ambiguous.
 - A put sold without a word about cash or cover is a naked_put; a call sold without shares behind it, a butterfly, a straddle, a ratio, a
   future, a coin are structures the desk does not trade: ambiguous or out_of_scope, never a neighbour of theirs.
 - Missing side, symbol or structure is ambiguous; missing strike, expiry, size is not. A spread said to be for a credit has its side.
@@ -30,6 +33,8 @@ How lines are labelled:
 - A value of `settings` is a number where it is one (60% is 0.6, 2x is 2), else the words; key, topic, text, query and scenario are the
   words and are compared without case and articles. A mandate's bounds beyond action, strategy and symbol are not labelled.
 - `account` is the name as said.
+
+`sentences.is_right` says whether an answer is right by these rules: by label, and by slots in their canonical form.
 """
 
 from __future__ import annotations
@@ -126,6 +131,23 @@ def test_slots_when_made_canonical_then_they_are_as_the_docstring_says(label: st
 )
 def test_line_when_it_is_wrong_then_it_is_told(label: str, slots: dict[str, Any], what: str) -> None:
     assert sentences.problems(sentences.Sentence(id="one", text="words", label=label, slots=slots)) == [what]
+
+
+@pytest.mark.parametrize(
+    ("label", "slots", "right"),
+    [
+        ("help", {"topic": "pause"}, True),
+        ("help", {"topic": "the pause of the desk"}, True),
+        ("help", {"topic": "kill"}, False),
+        ("help", {}, False),
+        ("help", {"topic": "pause", "account": "ira"}, False),
+        ("explain", {"topic": "anything"}, True),
+        ("pause", {}, False),
+    ],
+)
+def test_answer_when_judged_then_label_and_every_slot_count(label: str, slots: dict[str, Any], right: bool) -> None:
+    meant = sentences.Sentence(id="one", text="what does pause do", label="help", slots={"topic": "pause"}, also=("explain",))
+    assert sentences.is_right(meant, label, slots) is right
 
 
 def test_lines_when_they_differ_in_dress_or_in_a_figure_only_then_they_are_told_as_doubles() -> None:
