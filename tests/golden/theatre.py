@@ -4,6 +4,7 @@ A transcript is Markdown a trader can read. Its first comment sets the stage:
 
     <!-- market: simulated; start: 2026-11-20; cash: 100000 -->
     <!-- market: recorded; start: 2019-04-25; cards: short -->
+    <!-- market: hand; start: 2026-12-07; prices: KO=66; volatility: 0.20 -->
 
 Inside ```desk fences a line that starts with `> ` is said by the person; what follows, up to the next such line, is the desk's answer, word
 for word. Stage directions stand beside what is said:
@@ -19,12 +20,16 @@ for word. Stage directions stand beside what is said:
     > !the broker has 12.50 more    from now on the broker's books show so much more cash, and it does not say why
     > !the broker goes silent       nothing that is asked of the broker is answered any more
     > !the broker is back           until this
+    > !KO stands at 61.20           on a market set by hand: from now on it costs that
+    > !KO pays 0.48 on 2026-12-11   a dividend is announced
+    > !KO splits 2 for 1 on 2026-12-14
     > !events                       what the log took down since the last time
 
 With `cards: short` a card shows what is ordered, at which price, and its buttons; the stories that are about the card show all of it.
 
-The simulated market runs with its time; on a recorded one the clock stands at a snapshot, as in a real process. The process is the one
-`core.app` makes, with its background work; store and archive are in memory, time and order are a seeded `SimLoop`'s.
+The simulated market runs with its time; on a recorded one and on one set by hand the clock stands at an instant, as in a real process.
+The process is the one `core.app` makes, with its background work; store and archive are in memory, time and order are a seeded
+`SimLoop`'s.
 """
 
 from __future__ import annotations
@@ -48,15 +53,20 @@ from core.app import App, assemble, replay
 from core.clock import EXCHANGE_ZONE, ManualClock
 from core.config import parse_config
 from core.domain.events import Event
+from core.ports import Dividend, Split
 from core.reply import Facts, Notice, Reply, Text
 from core.runtime import SimRuntime
 from core.simloop import Abandoned, SimLoop
 from core.store.archive import MemoryArchive
 from core.store.memory import MemoryStore
+from tests.golden.hand import HandMarket
 
 FENCE = re.compile(r"```desk\n(.*?)```", re.DOTALL)
 STAGE = re.compile(r"<!--(.*?)-->")
 PRESS = re.compile(r"press (.+) of (\w+)")
+STANDS = re.compile(r"(\w+) stands at ([.\d]+)")
+PAYS = re.compile(r"(\w+) pays ([.\d]+) on ([-\d]+)")
+SPLITS = re.compile(r"(\w+) splits (\d+) for (\d+) on ([-\d]+)")
 ELSEWHERE = re.compile(r"elsewhere (\w+) at ([-.\d]+)")
 RICHER = re.compile(r"the broker has ([-.\d]+) more")
 KILL = re.compile(r"kill (before|after) the wire")
@@ -74,6 +84,9 @@ class Stage:
     seed: int = 1
     cash: str = "100000"
     short_cards: bool = False
+    prices: str = ""
+    volatility: float = 0.2
+    fees: str = "ibkr"
     data_dir: Path | None = None
 
     @classmethod
@@ -84,7 +97,8 @@ class Stage:
         said = {key.strip(): value.strip() for key, value in pairs.items()}
         return cls(
             market=said.get("market", "simulated"), start=date.fromisoformat(said.get("start", "2026-11-20")),
-            seed=int(said.get("seed", "1")), cash=said.get("cash", "100000"), short_cards=said.get("cards") == "short", data_dir=data_dir,
+            seed=int(said.get("seed", "1")), cash=said.get("cash", "100000"), short_cards=said.get("cards") == "short",
+            prices=said.get("prices", ""), volatility=float(said.get("volatility", "0.2")), fees=said.get("fees", "ibkr"), data_dir=data_dir,
         )
 
 
@@ -142,9 +156,23 @@ class Theatre:
             return str(self._run(lambda: self._enrich(Decimal(richer[1]))))
         if order in ("the broker goes silent", "the broker is back"):
             return str(self._run(lambda: self._silence(silent=order.endswith("silent"))))
+        if self.hand is not None and self._set_by_hand(self.hand, order):
+            return ""
         if order == "hold the wire":
             return self._hold()
         raise ValueError(f"there is no stage direction {order!r}")
+
+    def _set_by_hand(self, market: HandMarket, order: str) -> bool:
+        """What a direction says of a market that is set by hand; False where it speaks of something else."""
+        if stands := STANDS.fullmatch(order):
+            market.stand(stands[1], float(stands[2]))
+        elif pays := PAYS.fullmatch(order):
+            market.paid.append(Dividend(symbol=pays[1], ex_date=date.fromisoformat(pays[3]), amount=Decimal(pays[2])))
+        elif splits := SPLITS.fullmatch(order):
+            market.made.append(Split(symbol=splits[1], ex_date=date.fromisoformat(splits[4]), new=int(splits[2]), old=int(splits[3])))
+        else:
+            return False
+        return True
 
     def _saying(self, say: Callable[[], Awaitable[Shown]]) -> str:
         try:
@@ -254,6 +282,11 @@ class Theatre:
     # --- the house -------------------------------------------------------------------------------------------------------
 
     def _market(self) -> tuple[Any, Any]:
+        self.hand: HandMarket | None = None
+        if self.stage.market == "hand":
+            prices = {name: float(price) for name, _, price in (one.partition("=") for one in self.stage.prices.split())}
+            self.hand = HandMarket(prices, start=self.stage.start, volatility=self.stage.volatility)
+            return self.hand.clock, self.hand
         module = plugins.load("providers", self.stage.market)
         morning = datetime.combine(self.stage.start, time(10, 0), EXCHANGE_ZONE).astimezone(UTC)
         if self.stage.market == "recorded":
@@ -277,7 +310,7 @@ class Theatre:
 
     async def _boot(self) -> None:
         account = {"name": "practice", "broker": "paper", "id": "PRACTICE", "env": "paper", "kind": "reg_t", "start_cash": self.stage.cash}
-        config = parse_config({"accounts": [account]})
+        config = parse_config({"accounts": [account], "fees": self.stage.fees})
         token = await self.store.acquire_lease(f"boot {self.boots}")
         desk = await assemble(
             config=config, runtime=self.runtime, store=self.store, archive=self.archive, token=token, fold=await replay(self.store),
