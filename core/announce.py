@@ -326,14 +326,14 @@ def _action(event: Event, body: CorporateAction, books: Books) -> Announcement:
     facts = tuple(Fact(label=_held_words(line), value=_became_words(line)) for line in body.lines)
     text = f"{body.words[:1].upper()}{body.words[1:]}: what you hold was replaced, at the same cost and value."
     ended = [*(f"{item.role.value} {item.id}" for item in over), *(f"order {order.client_id}" for order in working)]
-    if ended:
-        text += f" Over with it: {', '.join(ended)}. Their prices were of the old terms."
+    mandate = f"any mandate that covered {body.symbol}"
+    plans = f" Over with it: {', '.join(ended)} and {mandate}; their prices were of the old terms."
+    text += plans if ended else f" With it {mandate} is over."
     if any(item.closes for item in over):
-        text += " Nothing watches these positions now: set the exits anew."
-    text += f" Mandates that covered {body.symbol} are over too."
+        text += " Nothing watches these positions now; set the exits anew."
     loud = Urgency.CRITICAL if ended else Urgency.HIGH
     blocks = (Notice(text=text, tone=_TONES[loud]), Facts(facts=facts))
-    actions = (Action(label="Positions", line="positions"),)
+    actions = (Action(label="Show positions", line="positions"),)
     return Announcement(key=f"action:{body.account}:{body.action_id}", urgency=loud, blocks=blocks, actions=actions, cites=(event.seq,))
 
 
@@ -358,7 +358,7 @@ def _called(event: Event, body: MarginCalled) -> Announcement:
         f"MARGIN CALL at {body.account.id}: {body.amount:,.2f} USD are missing, {due}. {_sentence(body.reason)} "
         "Close positions or bring money; else the broker closes positions itself, at the market and in its own order."
     )
-    actions = (Action(label="Positions", line="positions"), Action(label="Account", line=f"account account={body.account.id}"))
+    actions = (Action(label="Show positions", line="positions"),)
     return _news(event, key, Urgency.CRITICAL, text, actions=actions)
 
 

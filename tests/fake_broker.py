@@ -83,6 +83,10 @@ class FakeBroker:
         """Put a report of an order into the stream."""
         self._add(OrderReport(client_id=client_id, broker_ref=f"R{client_id}", status=status, limit=Decimal(limit)), cursor=cursor)
 
+    def tell(self, item: Any) -> None:
+        """Put anything into the stream."""
+        self._add(item)
+
     def fill(
         self, leg: Leg, quantity: int = 1, price: str = "30", *, exec_id: str, client_id: str | None = "O1", **more: Any
     ) -> Fill:

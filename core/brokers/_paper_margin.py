@@ -76,7 +76,7 @@ class MarginDesk:
         due_at = None if at_once else standing.due_at if standing is not None else self._due(market.at)
         told = standing is not None and (standing.due_at is None or not at_once) and short.missing <= standing.amount * MUCH_MORE
         if not told:
-            reason = f"what is held needs {short.required:,.2f} USD, the account is worth {short.equity:,.2f} USD"
+            reason = f"What is held needs {short.equity + short.missing:,.2f} USD, the account is worth {short.equity:,.2f} USD"
             await self._write(short.missing, market.at, due_at, reason)
         return due_at is None or market.at >= due_at
 

@@ -42,10 +42,9 @@ class Funds:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Shortage:
-    """What an account has, what it must have to keep what it holds, and how much is missing (zero or less: nothing)."""
+    """What an account is worth, and how much more it must be worth to keep what it holds (zero or less: nothing)."""
 
     equity: Decimal
-    required: Decimal
     missing: Decimal
 
 
@@ -163,7 +162,7 @@ def shortage_of(held: Sequence[tuple[Instrument, int]], *, cash: Decimal, prices
     equity = reg_t.net_liquidation(held, cash=cash, prices=prices)
     required = reg_t.requirement(held, prices=prices, kind=kind, equity=equity, maintenance=True).total
     power = reg_t.buying_power(held, cash=cash, prices=prices, requirement=required)
-    return Shortage(equity=equity, required=required, missing=-power)
+    return Shortage(equity=equity, missing=-power)
 
 
 def funds_refusal(before: Funds, after: Funds, *, closes: bool) -> Refusal | None:

@@ -19,11 +19,12 @@ from core.commands._standing import armed, standing_table
 from core.commands._trades import DayResult, day_result
 from core.desk import Desk
 from core.domain.accounts import Account
-from core.domain.calendar import closure, next_session, session
+from core.domain.calendar import EXCHANGE, closure, next_session, session
 from core.domain.events import Mode
 from core.domain.money import ZERO
 from core.domain.structures import describe_legs
 from core.orders.states import Order
+from core.portfolio.book import Book
 from core.reply import Block, Column, Fact, Facts, Format, Notice, Reply, Table, Tone
 
 SHOWN_MISSING = 5
@@ -93,6 +94,7 @@ def _account(desk: Desk, account: Account, day: DayResult) -> Facts:
     facts = [Fact(label="may trade", value="yes" if mode is Mode.ACTIVE else mode.value.upper(), note=reason)]
     facts += _worth(day)
     facts.append(Fact(label="cash", value=book.cash, format=Format.MONEY, unit="USD"))
+    facts += _called(book)
     facts.append(_compared(desk, account))
     facts += _killed(desk, account)
     return Facts(title=title, facts=tuple(facts))
@@ -119,6 +121,14 @@ def _elsewhere(desk: Desk) -> list[Block]:
     count = sum(len(book.open_trades) for book in books)
     note = "no broker of this desk keeps them; `positions account=outside`"
     return [Facts(facts=(Fact(label="trades elsewhere", value=count, format=Format.INTEGER, note=note),))] if count else []
+
+
+def _called(book: Book) -> list[Fact]:
+    """The broker's margin call, while it stands."""
+    if book.call is None:
+        return []
+    due = "at once" if book.call.due_at is None else f"by {book.call.due_at.astimezone(EXCHANGE):%a %d %b %H:%M} ET"
+    return [Fact(label="MARGIN CALL", value=book.call.amount, format=Format.MONEY, unit="USD", note=f"missing, {due}")]
 
 
 def _compared(desk: Desk, account: Account) -> Fact:

@@ -234,15 +234,22 @@ class BrokerLink(Lifeline):
             await self._unknown(order, f"the broker's report of it makes no sense: {why}")
 
     def _news(self, updates: Sequence[Update]) -> list[Update]:
-        """All but what is out of date: that an order works is true of now only in its newest report, however late the others come."""
+        """All but what is out of date: that an order works is true of now only in its newest report, however late the others come.
+
+        Of an order from elsewhere only the newest word of a batch is looked at: the book knows none of the others yet.
+        """
+        newest = {update.item.broker_ref: update.cursor for update in sorted(updates, key=_cursor) if isinstance(update.item, BrokerOrder)}
         for update in updates:
             if isinstance(update.item, OrderReport):
                 self._reported[update.item.client_id] = max(update.cursor, self._reported.get(update.item.client_id, 0))
         return [
             update for update in updates
-            if not isinstance(update.item, OrderReport)
-            or not update.item.status.live
-            or update.cursor == self._reported[update.item.client_id]
+            if not (isinstance(update.item, BrokerOrder) and update.cursor != newest[update.item.broker_ref])
+            and (
+                not isinstance(update.item, OrderReport)
+                or not update.item.status.live
+                or update.cursor == self._reported[update.item.client_id]
+            )
         ]
 
     def _bodies(self, update: Update) -> list[tuple[str | None, Body]]:
@@ -422,6 +429,10 @@ class BrokerLink(Lifeline):
                     return
         finally:
             self._finding_out = False
+
+
+def _cursor(update: Update) -> int:
+    return update.cursor
 
 
 def _from_elsewhere(body: Body, book: Book) -> bool:

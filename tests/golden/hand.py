@@ -18,7 +18,7 @@ import numpy as np
 from core.clock import EXCHANGE_ZONE, ManualClock, exchange_date
 from core.domain.calendar import EXCHANGE, is_session, session, settlement_at, years_to
 from core.domain.instruments import Delivery, Instrument, Option, Right, SeriesSpec, series_of
-from core.errors import Unavailable, UserError
+from core.errors import UserError
 from core.market.chain import CALL, PUT, Chain
 from core.market.quote import Quote
 from core.ports import Bars, Dividend, Earnings, Headline, ProviderCapabilities, SettlementValue, Split
@@ -62,7 +62,7 @@ class HandMarket:
 
     async def quotes(self, instruments: Sequence[Instrument]) -> Mapping[str, Quote]:
         now = self.clock.now()
-        return {item.key: self._quote(item, now) for item in instruments if self._knows(item)}
+        return {item.key: self._quote(item, now) for item in instruments if self._trades(item, now)}
 
     async def chain(self, symbol: str, *, first: date, last: date) -> Chain:
         now, spot = self.clock.now(), self._spot(symbol, self.clock.now())
@@ -132,8 +132,10 @@ class HandMarket:
 
     # --- prices --------------------------------------------------------------------------------------------------------------
 
-    def _knows(self, item: Instrument) -> bool:
-        return (item.underlying if isinstance(item, Option) else item.key) in self._set
+    def _trades(self, item: Instrument, now: datetime) -> bool:
+        if isinstance(item, Option):
+            return item.underlying in self._set and now < item.last_trade_at
+        return item.key in self._set
 
     def _spot(self, symbol: str, at: datetime) -> float:
         found = [(since, price) for since, price in self._set.get(symbol, ()) if since <= at]
@@ -157,8 +159,6 @@ class HandMarket:
                 key=item.key, bid=round(price - half, 2), ask=round(price + half, 2), at=now, source="hand", bid_size=50_000,
                 ask_size=50_000,
             )
-        if now >= item.last_trade_at:
-            raise Unavailable(f"quote of {item.label}", why="it does not trade any more")
         per_share = item.shares / item.multiplier
         bid, ask = self._sides(
             right=np.array([CALL if item.right is Right.CALL else PUT], dtype=np.int8), spot=self._spot(item.underlying, now),

@@ -98,7 +98,8 @@ class Stage:
         return cls(
             market=said.get("market", "simulated"), start=date.fromisoformat(said.get("start", "2026-11-20")),
             seed=int(said.get("seed", "1")), cash=said.get("cash", "100000"), short_cards=said.get("cards") == "short",
-            prices=said.get("prices", ""), volatility=float(said.get("volatility", "0.2")), fees=said.get("fees", "ibkr"), data_dir=data_dir,
+            prices=said.get("prices", ""), volatility=float(said.get("volatility", "0.2")), fees=said.get("fees", "ibkr"),
+            data_dir=data_dir,
         )
 
 

@@ -10,7 +10,8 @@ import pytest
 from core.announce import Announcement, announce
 from core.app import replay
 from core.domain.accounts import AccountId, Env
-from core.domain.events import AlertRaised, Filled, Mode, ModeSet, Reconciled
+from core.domain.events import AlertRaised, CashMoved, CorporateAction, Filled, MarginCalled, Mode, ModeSet, Reconciled, Replaced
+from core.domain.instruments import Equity
 from core.domain.orders import Leg, OrderState, Side
 from core.errors import BrokerRejected, BrokerTimeout, Unavailable
 from core.ports import BrokerOrder, BrokerPosition, BrokerStatus
@@ -544,3 +545,40 @@ async def test_f5_books_when_they_come_back_empty_and_cut_then_external_orders_a
     world.broker.complete, world.broker.orders = True, kept
     await world.sender.connect()
     assert "X1" in world.desk.book(PRACTICE).external
+
+
+@simulated
+async def test_e9_order_from_elsewhere_when_taken_and_filled_within_one_batch_then_it_does_not_work_on_in_the_book(
+    runtime: SimRuntime,
+) -> None:
+    world = await open_world(runtime)
+    working = BrokerOrder(
+        client_id=None, broker_ref="X1", status=BrokerStatus.WORKING, limit=Decimal(5), quantity=1, filled=0, legs=SPREAD,
+    )
+    world.broker.tell(working)
+    world.broker.tell(replace(working, status=BrokerStatus.FILLED, filled=1))
+    await world.sender.pump(0)
+    assert world.desk.book(PRACTICE).external == {}
+    world.broker.tell(replace(working, broker_ref="X2"))
+    await world.sender.pump(0)
+    assert list(world.desk.book(PRACTICE).external) == ["X2"]
+
+
+@simulated
+async def test_n8_corporate_action_when_told_or_in_the_books_then_recorded_once_with_everything_else(runtime: SimRuntime) -> None:
+    world = await open_world(runtime)
+    shares = Equity(symbol="KO")
+    action = CorporateAction(
+        action_id="A1", account=PRACTICE, symbol="KO", new=2, old=1,
+        lines=(Replaced(instrument=shares, quantity=100, successor=shares, becomes=200),), at=runtime.clock.now(),
+    )
+    call = MarginCalled(call_id="C1", account=PRACTICE, amount=Decimal(100), at=runtime.clock.now(), reason="x")
+    paid = CashMoved(
+        movement_id="M1", account=PRACTICE, amount=Decimal(48), reason="dividend", at=runtime.clock.now(), symbol="KO", quantity=100,
+    )
+    cash = world.desk.book(PRACTICE).cash
+    for item in (action, call, paid, action, call):
+        world.broker.tell(item)
+    await world.sender.pump(0)
+    book = world.desk.book(PRACTICE)
+    assert (list(book.actions), book.call, book.cash - cash) == (["A1"], call, Decimal(48))
