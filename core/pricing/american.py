@@ -248,14 +248,14 @@ def _european_greeks(columns: tuple[Floats, ...], orders: tuple[int, int, int, i
 
 def _bumped_greeks(columns: tuple[Floats, ...], orders: tuple[int, int, int, int]) -> Floats:
     """Central differences of the value; nothing moves with a volatility of nothing."""
-    _, spot, _, years, rate, _, vol = columns
+    _, spot, strike, years, rate, _, vol = columns
 
     def worth(moved_spot: Floats = spot, moved_years: Floats = years, moved_rate: Floats = rate, moved_vol: Floats = vol) -> Floats:
         return _values((columns[0], moved_spot, columns[2], moved_years, moved_rate, columns[5], moved_vol), orders)
 
-    still = vol * np.sqrt(years) < LEAST_TOTAL_VOL
+    still = (vol * np.sqrt(years) < LEAST_TOTAL_VOL) | (spot == 0.0) | (strike == 0.0)
     wide = np.where(still, 1e-6, 1e-2) * spot
-    day, point = 0.5 * np.minimum(years, 1.0 / DAYS_PER_YEAR), np.where(still, 0.0, 0.5 * POINT)
+    day, point = 0.5 * np.minimum(years, 1.0 / DAYS_PER_YEAR), np.where(still, 0.0, 0.5 * np.minimum(vol, POINT))
     with np.errstate(all="ignore"):
         value, up, down = worth(), worth(spot + wide), worth(spot - wide)
 
@@ -267,11 +267,11 @@ def _bumped_greeks(columns: tuple[Floats, ...], orders: tuple[int, int, int, int
         rows = np.array([
             value,
             np.where(spot > 0.0, (up - down) / (2.0 * wide), columns[0] * (columns[0] < 0.0)),
-            np.where(still | (spot == 0.0), 0.0, (up - 2.0 * value + down) / (wide * wide)),
+            np.where(still, 0.0, (up - 2.0 * value + down) / (wide * wide)),
             passing / DAYS_PER_YEAR,
-            worth(moved_vol=vol + point) - worth(moved_vol=vol - point),
+            np.where(still, 0.0, (worth(moved_vol=vol + point) - worth(moved_vol=vol - point)) / (2.0 * point) * POINT),
             (worth(moved_rate=rate + RATE_BUMP) - worth(moved_rate=rate - RATE_BUMP)) / (2.0 * RATE_BUMP) * POINT,
-            np.where(still, 0.0, delta(years, vol + point) - delta(years, vol - point)),
+            np.where(still, 0.0, (delta(years, vol + point) - delta(years, vol - point)) / (2.0 * point) * POINT),
             np.where(still, 0.0, (delta(years - day, vol) - delta(years + day, vol)) / (2.0 * day) / DAYS_PER_YEAR),
         ])
     return rows

@@ -299,3 +299,13 @@ def test_greeks_when_only_a_bump_of_the_rate_makes_two_boundaries_then_no_except
 
     assert greeks.value.tolist() == pytest.approx([0.0, 100.0 - 1e-5])
     assert np.isfinite([getattr(greeks, name) for name in bsm.FIELDS]).all()
+
+
+@pytest.mark.parametrize(
+    "changed", [{"spot": 0.0}, {"strike": 0.0}, {"rate": -0.01, "dividend": -0.04, "vol": 0.003}, {"vol": 1e-7}], ids=str
+)
+def test_greeks_when_an_argument_is_at_its_limit_then_all_are_known(changed: dict[str, float], each_path: str) -> None:
+    greeks = american.greeks(**{"right": [1, -1], "spot": 100.0, "strike": 95.0, "t_years": 0.5, "rate": 0.03, "dividend": 0.01, "vol": 0.2,
+                                **changed})
+
+    assert np.isfinite([getattr(greeks, name) for name in bsm.FIELDS]).all()

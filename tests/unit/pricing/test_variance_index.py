@@ -45,6 +45,16 @@ def test_expiry_variance_when_volatility_is_flat_and_strikes_are_dense_then_its_
     assert found.forward == pytest.approx(100.3, abs=1e-9)
 
 
+def test_expiry_variance_when_rates_count_then_the_difference_of_call_and_put_is_carried_to_expiry() -> None:
+    quotes = quoted(np.arange(40.0, 201.0, 10.0), 104.0, 0.08, 0.25, 0.4)
+
+    found = expiry_variance(**quotes, days=29, t_years=0.08, rate=0.25)
+
+    assert found is not None
+    assert found.forward == pytest.approx(104.0, rel=1e-12)
+    assert found.base == 100.0
+
+
 def test_expiry_variance_when_two_strikes_in_a_row_have_no_bid_then_the_strip_ends_there() -> None:
     strike = np.arange(70.0, 131.0, 5.0)
     quotes = quoted(strike, 100.2, 0.08, 0.0, 0.4)
