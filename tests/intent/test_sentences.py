@@ -6,11 +6,11 @@ of one person: terse professional, beginner, somebody dictating, somebody angry,
 
 How lines are labelled:
 - The label is a command of the table, or smalltalk, out_of_scope, ambiguous. `also` names labels that count as right beside it, where the
-  text leaves it open; it is rare for commands, and usual for the three endings.
+  text leaves it open; it is rare for commands (one of them is then right with whatever slots), and usual for the three endings.
 - A slot stands there only where it was said. What a structure implies (side and right of a naked_put, side of an iron_condor) is left
   out; `sentences.canonical` drops it from an answer too, so that a parser which fills it in loses nothing.
 - Articles are no quantity ("a put" names none); "one", "a couple", "half a dozen" are. A plural is none either.
-- "Market" and "mid" are no limit; a typed price on an order is. Points after a minus sign are the same price.
+- "Market" and "mid" are no limit; a typed price on an order is.
 - Days: "this friday", "friday", "monday" are the next such day after today; "next friday" is used only where both readings agree, on a
   Friday or a weekend. A month alone, or a "monthly", is its monthly expiry, moved by the calendar where that is a holiday. A day without
   a year is the next one (of a trade already done: the last one). "Expiring today" is a date, "0dte" is dte 0; weeks are 7 days each.
