@@ -122,14 +122,14 @@ async def test_e8_modify_refused_while_the_original_is_live_then_the_original_st
     desk = await started(home)
 
     await told(desk, await card(desk))
-    await desk.hears("The broker refused the new price of order .* the order stays at 0.46", seconds=15)
+    await desk.hears("The broker refused the new price of order .* the order stays at 0.47", seconds=15)
     (order,) = (await home.books())["orders"]
     status = await told(desk)
 
     assert desk.text.count("The broker refused the new price") == 1, "told once, and not asked for again each second"
     assert sum(request["op"] == "replace" for request in (await home.books())["requests"]) <= 3
-    assert (order["status"], order["limit"]) == ("working", "0.46")
-    assert "working  0/2     +0.46" in status
+    assert (order["status"], order["limit"]) == ("working", "0.47")
+    assert "working  0/2     +0.47" in status
     await home.exchange.do("fill", home.account, client_id=order["client_id"])
     await desk.hears("Filled: 2 x")
     await equal(home)

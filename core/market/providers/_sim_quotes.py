@@ -1,8 +1,9 @@
 """How options of the simulated market are quoted around their value: spreads by price, moneyness, time and mood, and what trades.
 
-The spread of SPX options follows the recorded chains of 2019: with the index at 2,900 it was about 0.075 + 0.062 times the root of the
+The spread of SPX options follows the recorded chains of 2019: with the index at 2,900 it was about 0.070 + 0.068 times the root of the
 price, more for long terms, in the last days, and for strikes deep in the money, which cost what the future costs. It grows with the index,
-and in a stressed market with volatility. Example: at that level a put worth 4.10 of a month is quoted 0.20 wide, 4.8% of its price.
+more slowly than prices do, and in a stressed market with volatility. Example: at that level a put worth 4.00 of a month is quoted 0.20
+wide, 5.1% of its price.
 """
 
 from __future__ import annotations
@@ -14,10 +15,11 @@ from core.market.providers._sim_listed import Listed
 from core.market.providers._sim_noise import Floats
 
 REFERENCE = 2900.0  # the index level of the figures below
-LEAST, ROOT = 0.075, 0.062
+LEAST, ROOT = 0.070, 0.068
 SOFT = 0.15  # a price at which half of LEAST is asked for
 LONG, LONG_FROM, LONGEST = 1.0, 0.15, 3.0  # wider by so much a year of term over the second figure, up to
-SHORT, SHORT_YEARS = 0.35, 7 / 365  # and in the last days
+SHORT, SHORT_YEARS, SHORT_SOFT = 0.55, 7 / 365, 4.0  # and in the last days, half of it at the third figure's price
+GROWTH = 0.7  # elasticity of the spread of one moneyness to the index
 DEEP, DEEP_FROM, DEEP_TO = 0.0015, 0.6, 1.5  # of the spot: in the money, by standard deviations
 FEAR = 0.8  # elasticity to implied over ordinary volatility
 UNUSUAL = 0.0012  # contracts a session that trade many times as much as they are used to
@@ -33,10 +35,12 @@ def sides(
     low, high, threshold = (float(part) for part in (spec.ticks.low, spec.ticks.high, spec.ticks.threshold))
     tick = np.where(value < threshold, low, high)
     scale = spot / REFERENCE
-    least = LEAST * scale * value / (value + SOFT * scale)
+    least = LEAST * scale**GROWTH * value / (value + SOFT * scale)
+    root = ROOT * np.sqrt(scale ** (2.0 * GROWTH - 1.0) * value)
     deep = DEEP * spot * np.clip((inside - DEEP_FROM) / (DEEP_TO - DEEP_FROM), 0.0, 1.0)
-    term = np.minimum(1.0 + LONG * np.maximum(years - LONG_FROM, 0.0), LONGEST) + SHORT * np.exp(-years / SHORT_YEARS)
-    spread = listed.spread * ((least + ROOT * np.sqrt(scale * value)) * term + deep) * fear**FEAR
+    last = SHORT * np.exp(-years / SHORT_YEARS) * value / (value + SHORT_SOFT * scale)
+    term = np.minimum(1.0 + LONG * np.maximum(years - LONG_FROM, 0.0), LONGEST) + last
+    spread = listed.spread * ((least + root) * term + deep) * fear**FEAR
     apart = np.maximum(np.rint(spread / tick), 1.0)
     below = np.rint(value / tick - apart / 2.0)
     bid, ask = np.maximum(below, 0.0) * tick, np.maximum(below + apart, 1.0) * tick

@@ -63,7 +63,7 @@ async def test_n4_open_when_two_series_expire_that_day_then_asks_with_a_button_f
 
 @pytest.mark.parametrize(("line", "sentence"), [
     ("open put_credit_spread XYZQ", "knows XYZQ"),
-    ("open naked_put VIX", "VIX has no options here|lists no options on VIX"),
+    ("open naked_put VIX3M", "VIX3M has no options here|lists no options on VIX3M"),
     ("open put_credit_spread SPY strikes=481.3/470", "There is no 481.3 put on 2027-01-08; nearest are 480 and 485."),
     ("open put_credit_spread SPY expiry=2026-11-13", "Expiry 2026-11-13 is in the past"),
     ("open put_credit_spread SPY expiry=2026-12-25", "the exchange is closed"),

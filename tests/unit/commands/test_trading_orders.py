@@ -17,7 +17,7 @@ from core.reply import Reply
 from tests.paper_desk import call, fact, lines, open_desk, say, table, text
 
 
-async def opened(desk: Desk, line: str = "open put_credit_spread SPX 1") -> Reply:
+async def opened(desk: Desk, line: str = "open put_credit_spread SPX 1 limit=3.90") -> Reply:
     card = await say(desk, line)
     assert card.ok and card.data["allowed"], text(card)
     return await say(desk, f"confirm {card.data['ticket']}", via=Via.BUTTON)
@@ -100,7 +100,7 @@ async def test_d9_confirm_when_the_same_order_was_just_confirmed_then_a_second_o
     desk = await open_desk(cash=1_000_000)
     await opened(desk)
 
-    again = await say(desk, "open put_credit_spread SPX 1")
+    again = await say(desk, "open put_credit_spread SPX 1 limit=3.90")
 
     assert again.data["allowed"] is False
     second = next(line for line in lines(again) if "second_order=yes" in line)
@@ -113,7 +113,7 @@ async def test_close_when_one_trade_fits_then_its_legs_are_reversed_and_it_can_b
     desk = await open_desk()
     trade_id = str((await opened(desk)).data["trade"])
 
-    card = await say(desk, "close SPX")
+    card = await say(desk, "close SPX limit=5.50")
 
     drafted = desk.fold.tickets[str(card.data["ticket"])].drafted
     trade = desk.books.trade(trade_id)
@@ -138,7 +138,7 @@ async def test_close_when_a_limit_is_said_then_it_is_what_is_paid():
 async def test_close_when_several_trades_fit_then_asks_with_a_button_for_each():
     desk = await open_desk(cash=1_000_000)
     first = await opened(desk)
-    second = await opened(desk, "open put_credit_spread SPX 1 delta=0.10")
+    second = await opened(desk, "open put_credit_spread SPX 1 delta=0.10 limit=2.00")
 
     reply = await say(desk, "close SPX quantity=1")
 
@@ -150,7 +150,7 @@ async def test_close_when_several_trades_fit_then_asks_with_a_button_for_each():
 
 async def test_close_when_everything_is_meant_then_each_trade_has_its_own_card():
     desk = await open_desk(cash=1_000_000)
-    await opened(desk)
+    await opened(desk, "open put_credit_spread SPY 1")
     await opened(desk, "open put_credit_spread XSP 2")
 
     reply = await say(desk, "close scope=all")
