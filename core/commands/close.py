@@ -17,7 +17,7 @@ from core.domain.instruments import Option
 from core.domain.orders import Intent
 from core.errors import Unavailable, UserError
 from core.orders import ticket
-from core.orders.closable import Closable, closables, matching
+from core.orders.closable import Closable, closables, matching, named_leg
 from core.reply import Action, Block, Column, Format, Notice, Reply, Table, Tone
 from core.risk.sizing import part_of
 
@@ -34,7 +34,7 @@ async def run(desk: Desk, call: Call) -> Reply:
     named = args.get("position_id") or args.get("symbol")
     found = closables(desk.book(account.id))
     if named is not None:
-        found = matching(found, name=named)
+        found = matching(found, name=named) or named_leg(desk.book(account.id), named)
     if not found:
         what = f"{named} position" if named else "position"
         raise UserError(f"There is no open {what} in {account.name}.", "`positions` shows what is held.")

@@ -13,11 +13,12 @@ from core.domain.accounts import Env
 from core.domain.events import Mode
 from core.domain.instruments import Option
 from core.domain.money import from_market
-from core.domain.orders import Effect, Exits, Leg
+from core.domain.orders import Effect, Exits, Leg, Side
 from core.domain.structures import describe_legs
 from core.errors import Unavailable
 from core.market.view import View
 from core.orders.card_results import results
+from core.orders.closable import position_id
 from core.orders.figures import happenings, money, structure_liquidity, tax_words
 from core.orders.plan_words import plan_facts, plan_kind
 from core.reply import Action, Block, Cell, Column, Fact, Facts, Format, Notice, Reply, Table, Tone
@@ -325,9 +326,21 @@ def _actions(ticket_id: str, priced: Priced) -> tuple[Action, ...]:
         found.append(Action(label="Second order", line=f"reprice {ticket_id} second_order=yes"))
     if _uncovers(priced):
         found.append(Action(label="Close both", line=f"close symbol={priced.exam.intent.underlying} scope=all"))
+    short = _short_leg(priced)
+    if short is not None and not priced.verdict.allowed:
+        found.append(Action(label="Buy back the short leg", line=f"close position_id={short}"))
     found.append(Action(label="Why", line=f"why ticket={ticket_id}"))
     found.append(Action(label="Cancel", line=f"drop {ticket_id}", style="danger"))
     return tuple(found)
+
+
+def _short_leg(priced: Priced) -> str | None:
+    """Of a close of several legs the contract whose purchase alone is a way out whatever the rules say of the whole."""
+    intent = priced.exam.intent
+    if intent.effect is not Effect.CLOSE or len(intent.legs) < 2:
+        return None
+    bought = (leg.instrument for leg in intent.legs if leg.side is Side.BUY and isinstance(leg.instrument, Option))
+    return next((position_id(item) for item in bought), None)
 
 
 def _uncovers(priced: Priced) -> bool:

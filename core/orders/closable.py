@@ -51,6 +51,12 @@ def closables(book: Book) -> tuple[Closable, ...]:
     return tuple(found)
 
 
+def named_leg(book: Book, name: str) -> tuple[Closable, ...]:
+    """A leg of open trades by itself, by its contract's name: buying back a short alone is a way out that no rule closes."""
+    wanted, left = name.upper().removeprefix("#"), {key: quantity for key, (_, quantity) in book.holdings().items()}
+    return tuple(item for trade in book.open_trades for item in _of_trade(trade, left, book, apart=True) if item.id == wanted)
+
+
 def matching(found: Iterable[Closable], *, name: str) -> tuple[Closable, ...]:
     """Those a symbol, trade id, contract symbol or ticker names."""
     wanted = name.upper().removeprefix("#")
@@ -65,8 +71,8 @@ def position_id(instrument: Instrument) -> str:
     return instrument.key.replace(" ", "")
 
 
-def _of_trade(trade: Trade, left: dict[str, int], book: Book) -> list[Closable]:
-    """A whole structure, or each leg by itself where they are not held in their ratio any more."""
+def _of_trade(trade: Trade, left: dict[str, int], book: Book, *, apart: bool = False) -> list[Closable]:
+    """A whole structure, or each leg by itself where that is wanted or they are not held in their ratio any more."""
     held: list[tuple[Leg, int]] = []
     for leg in trade.legs:
         key, opened = leg.instrument.key, leg.contracts(trade.open_units)
@@ -77,7 +83,7 @@ def _of_trade(trade: Trade, left: dict[str, int], book: Book) -> list[Closable]:
             held.append((leg, count))
     orders = [order for order in book.live.values() if order.trade_id == trade.id and _holds(order)]
     units = {count // leg.ratio for leg, count in held if count % leg.ratio == 0}
-    if len(units) == 1 and all(count % leg.ratio == 0 for leg, count in held):
+    if not apart and len(units) == 1 and all(count % leg.ratio == 0 for leg, count in held):
         whole = units.pop()
         busy = sum(order.leaves for order in orders)
         intact = len(held) == len(trade.legs)

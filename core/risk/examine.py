@@ -7,7 +7,7 @@ them, and the order opens no more contracts than it closes (a roll may reduce, a
 Two kinds of order are reducing by their structure, whatever the market data says, so that nobody is trapped: buying back short options
 that are held, and closing them together with long ones of the same expiry and right that are further out of the money. Both only
 remove an obligation: what they can cost is what was received for it, never more. Selling a long wing alone, or the shares under a
-covered call, is neither. Where an order sells longs that are not matched in this way, each leg must reduce on its own.
+covered call, is neither. Where an order sells a long without the short it covers, each leg must reduce on its own.
 
 Worked example: short 2 SPXW 2700 puts, long 2 SPXW 2650 puts. Closing both legs: reducing. Buying back the 2700 puts: reducing. Selling
 the 2650 puts: uncovered puts go from 0 to 2, not reducing.
@@ -250,7 +250,7 @@ def is_reducing(intent: Intent, book: Book, view: View, *, before: Measures, aft
         return False
     if book.resting() and not no_larger(*_measured(held, intent.legs, intent.quantity, book, view)):
         return False  # it would lean on an order that may never fill
-    partial = len(intent.legs) > 1 and intent.effect is Effect.CLOSE
+    partial = len(intent.legs) > 1 and intent.effect is Effect.CLOSE and not _whole_sets(intent)
     exposed = book.exposed(without=intent.instead_of)
     return not partial or all(
         removes_obligations((leg,), intent.quantity, held) or no_larger(*_measured(exposed, (leg,), intent.quantity, book, view))
@@ -296,6 +296,27 @@ def removes_obligations(legs: Sequence[Leg], quantity: int, held: Holdings) -> b
         side = bought if leg.side is Side.BUY else sold
         side.setdefault((item.underlying, item.expiry, item.settlement, item.right), []).extend([item.strike] * leg.ratio)
     return bool(bought) and all(_outside(longs, bought.get(slot, []), slot[3]) for slot, longs in sold.items())
+
+
+def _whole_sets(intent: Intent) -> bool:
+    """Whether each option that is sold goes with a short one bought back that it covers: a debit spread, a calendar or a diagonal."""
+    free = [leg.instrument for leg in intent.legs if leg.side is Side.BUY for _ in range(leg.ratio)]
+    for leg in sorted(intent.legs, key=lambda one: one.instrument.expiry if isinstance(one.instrument, Option) else date.min):
+        if leg.side is Side.BUY:
+            continue
+        for _ in range(leg.ratio):
+            short = next((item for item in free if _covers(leg.instrument, item)), None)
+            if short is None:
+                return False
+            free.remove(short)
+    return True
+
+
+def _covers(long: Instrument, short: Instrument) -> bool:
+    if not isinstance(long, Option) or not isinstance(short, Option):
+        return False
+    alike = (long.underlying, long.right, long.multiplier) == (short.underlying, short.right, short.multiplier)
+    return alike and (long.expiry, long.settlement is Settlement.PM) >= (short.expiry, short.settlement is Settlement.PM)
 
 
 def _outside(longs: list[Decimal], shorts: list[Decimal], right: Right) -> bool:

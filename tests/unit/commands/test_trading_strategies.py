@@ -22,10 +22,10 @@ async def with_shares(count: int = 250) -> Desk:
     return desk
 
 
-async def sold(desk: Desk, line: str) -> Reply:
-    """Confirmed at what somebody bids."""
-    bid = fact(await say(desk, line), "natural now").value
-    return await opened(desk, f"{line} limit={bid}")
+async def done(desk: Desk, line: str) -> Reply:
+    """Confirmed at a price at which it fills at once."""
+    natural = fact(await say(desk, line), "natural now").value
+    return await opened(desk, f"{line} limit={abs(natural)}")  # type: ignore[arg-type]
 
 
 async def test_open_when_a_covered_call_has_no_quantity_then_every_free_lot_is_covered():
@@ -48,7 +48,7 @@ async def test_open_when_more_covered_calls_are_asked_than_shares_are_held_then_
 async def test_confirm_when_the_shares_were_sold_meanwhile_then_the_covered_call_is_not_sent():
     desk = await with_shares(100)
     card = await say(desk, "open covered_call KO")
-    assert (await sold(desk, "close KO")).data["state"] == "filled"
+    assert (await done(desk, "close KO")).data["state"] == "filled"
 
     reply = await say(desk, f"confirm {card.data['ticket']}", via=Via.BUTTON)
 
@@ -58,7 +58,7 @@ async def test_confirm_when_the_shares_were_sold_meanwhile_then_the_covered_call
 
 async def test_close_when_shares_stand_under_a_call_then_closing_both_is_offered_and_the_call_comes_first():
     desk = await with_shares(100)
-    assert (await sold(desk, "open covered_call KO")).data["state"] == "filled"
+    assert (await done(desk, "open covered_call KO")).data["state"] == "filled"
 
     which = await say(desk, "close KO")
     shares = await say(desk, lines(which)[0], via=Via.BUTTON)
@@ -87,3 +87,28 @@ async def test_open_when_a_long_call_has_a_resting_target_then_its_sale_is_allow
 
     assert card.data["allowed"] and "Cancelled first" in text(card)
     assert fact(card, "risk").value == "reduces risk, as measured"
+
+
+async def test_close_when_the_desk_is_halted_then_a_calendar_is_closed_as_a_whole():
+    desk = await open_desk(cash=300_000)
+    assert (await done(desk, "open calendar XSP 2")).data["state"] == "filled"
+    await say(desk, "halt")
+
+    card = await say(desk, "close XSP")
+
+    assert card.data["allowed"] and fact(card, "risk").value == "reduces risk, as measured"
+
+
+async def test_close_when_a_halt_keeps_a_hedge_then_its_short_leg_alone_can_be_bought_back():
+    desk = await with_shares()
+    assert (await done(desk, "open put_debit_spread QQQ 1")).data["state"] == "filled"
+    await say(desk, "halt")
+
+    whole = await say(desk, "close QQQ")
+    way_out = next(action.line for action in whole.actions if action.label == "Buy back the short leg")
+    short = await done(desk, way_out)
+
+    assert not whole.data["allowed"] and short.data["state"] == "filled"
+    book = desk.book(desk.account().id)
+    trade = next(item for item in book.open_trades if item.strategy == "put_debit_spread")
+    assert [quantity for _, quantity in book.held_by_trade[trade.id].values()] == [1]

@@ -83,6 +83,24 @@ def test_reducing_when_shares_under_a_covered_call_are_sold_then_no() -> None:
     assert reducing((buy(call(50, root="KO"), CLOSE),), *covered)
 
 
+def test_reducing_when_a_debit_spread_or_calendar_is_closed_as_a_whole_then_yes() -> None:
+    debit = (sell(call(2900), CLOSE), buy(call(2950), CLOSE))
+    assert reducing(debit, (call(2900), 1), (call(2950), -1))
+    calendar = (sell(call(2900, expiry=FAR), CLOSE), buy(call(2900), CLOSE))
+    assert reducing(calendar, (call(2900, expiry=FAR), 1), (call(2900), -1))
+
+
+def test_reducing_when_only_the_far_leg_of_a_calendar_is_sold_then_no_and_its_short_alone_may_be_bought_back() -> None:
+    held = ((call(2900, expiry=FAR), 1), (call(2900), -1))
+    assert not reducing((sell(call(2900, expiry=FAR), CLOSE),), *held)
+    assert reducing((buy(call(2900), CLOSE),), *held)
+
+
+def test_reducing_when_a_debit_spread_hedges_the_rest_then_closing_it_is_not() -> None:
+    hedge = (sell(put(2900), CLOSE), buy(put(2800), CLOSE))
+    assert not reducing(hedge, (put(2900), 1), (put(2800), -1), (KO, 1000))
+
+
 def test_reducing_when_free_shares_are_sold_then_yes() -> None:
     assert reducing((sell(KO, CLOSE, 100),), (KO, 100))
 
