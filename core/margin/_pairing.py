@@ -31,12 +31,16 @@ class Cost:
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """One way to use up one unit of each line in `uses` (indices, no line twice)."""
+    """One way to use up one unit of each line in `uses` (indices); a line that is there twice gives two, as the middle of a butterfly."""
 
     uses: tuple[int, ...]
     cost: Cost
     words: str
     same_expiry: bool = True
+
+    def units(self, left: Sequence[int]) -> int:
+        """How often it can be made of what is left."""
+        return min(left[line] // self.uses.count(line) for line in self.uses)
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,7 +143,7 @@ class _Search:
         for over, choice in self._by_line[line]:
             if bound + over >= self.limit:
                 break  # the others are dearer still
-            if any(not left[used] for used in choice.uses):
+            if not choice.units(left):
                 continue
             self._steps += 1
             if self._steps > MOST_STEPS:
@@ -176,7 +180,7 @@ def _greedy(counts: Sequence[int], ordered: Sequence[Choice]) -> Solution:
     left = list(counts)
     taken: list[tuple[Choice, int]] = []
     for choice in ordered:
-        units = min(left[line] for line in choice.uses)
+        units = choice.units(left)
         if units:
             taken.append((choice, units))
             for line in choice.uses:

@@ -6,12 +6,13 @@ the rulebook figure before any proceeds are applied to it, so it contains the ma
 - naked short option: market value + max(20% of the underlying - out-of-the-money amount, 10% of the strike for a put / of the underlying
   for a call); 15% in place of 20% for broad indices and broad-index ETFs, both percentages times leverage
 - spread: the most the pair can lose between its strikes, at most the naked figure; the long must not end before the short
-- iron condor: the wider wing once, if all four legs end together on one underlying; strangle, straddle: the greater side plus the market
-  value of the other, if both end together
+- two spreads that all end together on one underlying: the most all four legs can lose together (an iron condor: the wider wing once; a
+  butterfly paid for: nothing); strangle, straddle: the greater side plus the market value of the other, if both end together
 - long option: paid in full, requirement 0 (it lends nothing)
 - shares: 50% (Regulation T initial); 100% in cash and IRA accounts. To keep them (maintenance, FINRA Rule 4210(c)): long 25%, short 30% and
   at least 5 USD a share (under 5 USD all of their value, at least 2.50). Options ask for the same to open and to keep
-- covered call: the shares' requirement, their value counted up to the strike only
+- covered call: the shares' requirement, their value counted up to the strike only; covered put: that of the short shares, and what the put
+  is in the money. Shares with a put of one's own, collars and conversions ask for less to keep, see `_hedges`
 - cash and IRA accounts: a short put is secured by strike x multiplier; cash accounts know no spreads, IRA accounts do; anything uncovered
   is refused
 
@@ -28,10 +29,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
-from itertools import product
+from itertools import combinations, product
 
 from core.domain.accounts import AccountKind
 from core.domain.instruments import Cash, Equity, Instrument, Option, Right, Settlement, UnderlyingKind, plain_number
+from core.margin._hedges import Lot, joint_loss, reliefs
 from core.margin._pairing import Choice, Cost, Solution, cheapest
 
 ZERO = Decimal(0)
@@ -206,6 +208,7 @@ def _underlying(
         lines.append(MarginLine(underlying=symbol, text=f"{units} x {choice.words}", amount=amount))
         if choice.cost.refused:
             refusals.append(f"{symbol}: {kind.value} accounts refuse {units} x {choice.words}; cover it or use a margin account")
+    lines += _relieved(group, solution)
     if longs:
         lines.append(MarginLine(underlying=symbol, text=f"{sum(count for _, count in longs)} long options, paid in full", amount=ZERO))
     total = sum((line.amount for line in lines), ZERO)
@@ -227,12 +230,12 @@ def _share_lines(group: _Group) -> Iterable[MarginLine]:
 
 def _solve(group: _Group) -> Solution:
     counts = [count for _, count in (*group.shorts, *group.longs)]
-    counts.append(max(0, group.shares) // group.lot)
+    counts.append(abs(group.shares) // group.lot)
     choices = [*_alone(group), *_covered(group)]
     if group.kind is not AccountKind.CASH:
         pairs = _pairs(group)
         choices += [choice for (short, _), choice in pairs.items() if _worth(group, choice, short)]
-        choices += _condors(group, pairs)
+        choices += _joined(group, pairs)
     if group.kind not in _FULLY_PAID:
         choices += _strangles(group)
     solution = cheapest(counts, len(group.shorts), choices)
@@ -265,14 +268,36 @@ def _alone(group: _Group) -> Iterable[Choice]:
 
 
 def _covered(group: _Group) -> Iterable[Choice]:
-    """Short calls against whole lots of shares; the shares of a call in the money lend only up to its strike."""
-    if group.shares < group.lot or group.spot is None:
+    """Short calls against whole lots of shares, whose value counts only up to the strike; short puts against lots that are short."""
+    if abs(group.shares) < group.lot or group.spot is None or (group.shares < 0 and group.kind in _FULLY_PAID):
         return
-    lots = len(group.shorts) + len(group.longs)
+    lots, right = len(group.shorts) + len(group.longs), Right.CALL if group.shares > 0 else Right.PUT
     for index, (item, _) in enumerate(group.shorts):
-        if item.right is Right.CALL and item.shares == group.lot:
-            above = max(ZERO, group.spot - item.share_strike) * (1 - group.share_rate)
-            yield Choice((index, lots), Cost(0, above * item.shares), f"{item.label} covered by shares")
+        if item.right is right and item.shares == group.lot:
+            inside = max(ZERO, group.spot - item.share_strike if right is Right.CALL else item.share_strike - group.spot)
+            part = 1 - group.share_rate if right is Right.CALL else 1
+            side = "shares" if right is Right.CALL else "short shares"
+            yield Choice((index, lots), Cost(0, inside * part * item.shares), f"{item.label} covered by {side}")
+
+
+def _relieved(group: _Group, solution: Solution) -> Iterable[MarginLine]:
+    """What shares ask for less to keep because an option of one's own guards them."""
+    if not group.maintenance or group.kind in _FULLY_PAID or group.spot is None or not group.shares:
+        return
+    lots, used = len(group.shorts) + len(group.longs), [0] * len(group.longs)
+    covering: list[tuple[Option | None, int]] = []
+    for choice, units in solution.taken:
+        for line in choice.uses:
+            if len(group.shorts) <= line < lots:
+                used[line - len(group.shorts)] += units
+        if lots in choice.uses:
+            covering.append((group.shorts[choice.uses[0]][0], units))
+    covering.append((None, abs(group.shares) // group.lot - sum(units for _, units in covering)))
+    guards = tuple((item, count - used[place]) for place, (item, count) in enumerate(group.longs) if item.shares == group.lot)
+    each = sum((line.amount for line in _share_lines(group)), ZERO) / abs(group.shares)
+    lot = Lot(spot=group.spot, each=each, rate=group.share_rate, long=group.shares > 0)
+    for words, units, saved in reliefs(lot, covering, guards):
+        yield MarginLine(underlying=group.symbol, text=f"{units} x {words}", amount=-saved * units * group.lot)
 
 
 def _pairs(group: _Group) -> dict[tuple[int, int], Choice]:
@@ -292,13 +317,18 @@ def _pairs(group: _Group) -> dict[tuple[int, int], Choice]:
     return found
 
 
-def _condors(group: _Group, pairs: Mapping[tuple[int, int], Choice]) -> Iterable[Choice]:
-    """A put and a call spread that all end together: only one side can lose."""
-    puts = [(item, group.shorts[item.uses[0]][0]) for item in pairs.values() if group.shorts[item.uses[0]][0].right is Right.PUT]
-    calls = [(item, group.shorts[item.uses[0]][0]) for item in pairs.values() if group.shorts[item.uses[0]][0].right is Right.CALL]
-    for (put, sold_put), (call, sold_call) in product(puts, calls):
-        if put.same_expiry and call.same_expiry and _together(sold_put, sold_call):
-            yield Choice((*put.uses, *call.uses), max(put.cost, call.cost), f"condor: {put.words}, {call.words}")
+def _joined(group: _Group, pairs: Mapping[tuple[int, int], Choice]) -> Iterable[Choice]:
+    """Two spreads that all end together, where both cannot lose the most at once: condors, butterflies, boxes."""
+    near = [item for item in pairs.values() if item.same_expiry]
+    for one, other in combinations(near, 2):
+        sold = [group.shorts[item.uses[0]][0] for item in (one, other)]
+        if not _together(*sold):
+            continue
+        bought = [group.longs[item.uses[1] - len(group.shorts)][0] for item in (one, other)]
+        loss = joint_loss(short=sold, long=bought)
+        if loss < (one.cost + other.cost).amount:
+            kind = "condor" if sold[0].right is not sold[1].right else "spreads together"
+            yield Choice((*one.uses, *other.uses), Cost(0, loss), f"{kind}: {one.words}, {other.words}")
 
 
 def _strangles(group: _Group) -> Iterable[Choice]:

@@ -159,10 +159,27 @@ def test_ratio_spread_when_two_short_for_one_long_then_one_stays_naked() -> None
     assert total(legs, {"SPX": "2900"}, marks=("7", "10")) == Decimal(27_200)
 
 
-def test_butterfly_when_body_is_short_then_the_lower_wing_is_asked_for() -> None:
-    legs = [(spx("2650", PUT), -2), (spx("2700", PUT), 1), (spx("2600", PUT), 1)]
+def test_butterfly_when_it_was_paid_for_then_nothing_and_when_it_was_sold_then_its_width() -> None:
+    bought = [(spx("2650", PUT), -2), (spx("2700", PUT), 1), (spx("2600", PUT), 1)]
+    sold = [(item, -quantity) for item, quantity in bought]
 
-    assert total(legs, {"SPX": "2900"}, marks=("7", "10", "5")) == Decimal(5_000)
+    assert total(bought, {"SPX": "2900"}, marks=("7", "10", "5")) == 0
+    assert total(sold, {"SPX": "2900"}, marks=("7", "10", "5")) == Decimal(5_000)
+
+
+def test_box_when_bought_then_nothing_and_when_sold_then_what_it_pays() -> None:
+    bought = [(spx("2600", CALL), 1), (spx("2700", CALL), -1), (spx("2700", PUT), 1), (spx("2600", PUT), -1)]
+    sold = [(item, -quantity) for item, quantity in bought]
+
+    assert total(bought, {"SPX": "2650"}, marks=("60", "10", "60", "10")) == 0
+    assert total(sold, {"SPX": "2650"}, marks=("60", "10", "60", "10")) == Decimal(10_000)
+
+
+def test_condor_when_its_sides_overlap_then_what_both_lose_together() -> None:
+    # between 2700 and 2750 the 2600/2650 call side and the 2850/2800 put side both lose their 50
+    legs = [(spx("2600", CALL), -1), (spx("2650", CALL), 1), (spx("2850", PUT), -1), (spx("2800", PUT), 1)]
+
+    assert total(legs, {"SPX": "2725"}, marks=("130", "90", "130", "90")) == Decimal(10_000)
 
 
 def test_shares_when_held_on_margin_then_half_and_in_cash_all() -> None:
@@ -352,15 +369,25 @@ def _one(item: tuple[Option, Option | None]) -> Decimal:
 
 def _two(one: tuple[Option, Option | None], other: tuple[Option, Option | None]) -> Decimal | None:
     (sold_one, bought_one), (sold_other, bought_other) = one, other
-    if sold_one.right is sold_other.right or sold_one.expiry != sold_other.expiry:
+    if sold_one.expiry != sold_other.expiry:
         return None
-    if bought_one is None and bought_other is None:
+    if bought_one is None and bought_other is None and sold_one.right is not sold_other.right:
         sides = sorted(((_one(one), _mark(sold_one)), (_one(other), _mark(sold_other))))
         return sides[1][0] + sides[0][1] * 100
     if bought_one is None or bought_other is None:
         return None
     same = bought_one.expiry == sold_one.expiry and bought_other.expiry == sold_other.expiry
-    return max(_one(one), _one(other)) if same else None
+    if not same:
+        return None
+    ends = [sum(_ends(item, level) for item in (bought_one, bought_other)) - sum(_ends(item, level) for item in (sold_one, sold_other))
+            for level in (0, 2600, 2700, 2750, 2800, 9000)]
+    return max(Decimal(0), -min(ends))
+
+
+def _ends(item: Option, level: int) -> Decimal:
+    """Money a contract ends with at a level of the index."""
+    points = Decimal(level) - item.strike if item.right is CALL else item.strike - Decimal(level)
+    return max(Decimal(0), points) * 100
 
 
 contracts = st.tuples(st.sampled_from(STRIKES), st.sampled_from((PUT, CALL)), st.sampled_from((MAY, JUNE)), st.sampled_from((-1, 1)))
