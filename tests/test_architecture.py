@@ -35,8 +35,8 @@ def row(may: str = "", libraries: str = "", *, pure: bool = False) -> Row:
 
 # Names for sets of rows that recur below. `ports` in a pure row means its data types, never the ports themselves.
 DATA = "market.quote market.chain market.answers market.view market.analytics ports"
-PURE = f"domain errors settings plugins pricing margin fees {DATA}"
-EDGE = "ports domain pricing margin fees plugins errors clock runtime market.quote market.chain market.answers"
+PURE = f"domain errors settings plugins pricing margin margin.portfolio fees {DATA}"
+EDGE = "ports domain pricing margin margin.portfolio fees plugins errors clock runtime market.quote market.chain market.answers"
 PLANS = "orders.states orders.standing orders.trigger"
 RING = f"{PURE} portfolio portfolio.book risk strategies exits alerts reports announce schedule fold autonomy market.indicators {PLANS}"
 DESK = f"{RING} clock runtime config command reply market"
@@ -53,6 +53,7 @@ TABLE = {
     "domain": row(pure=True),
     "pricing": row("domain", "numpy scipy numba", pure=True),
     "margin": row("domain", "numpy scipy", pure=True),
+    "margin.portfolio": row("domain margin pricing", "numpy", pure=True),
     "fees": row("domain", "numpy scipy", pure=True),
     "errors": row("domain"),
     "settings": row("domain errors", pure=True),

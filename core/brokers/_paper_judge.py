@@ -77,9 +77,9 @@ class Judge:
         working = [order for order in ledger.working if order.client_id not in asked.instead_of]
         prices = marks(self.wanted(legs), market)
         fees = self._fees(legs, asked.quantity, market)
-        before = rules.funds_of(held=ledger.positions, cash=ledger.cash, working=working, prices=prices, kind=self._kind)
+        before = rules.funds_of(held=ledger.positions, cash=ledger.cash, working=working, prices=prices, kind=self._kind, at=market.at)
         after = rules.funds_of(
-            held=ledger.positions, cash=ledger.cash, working=working, prices=prices, kind=self._kind, fees=fees,
+            held=ledger.positions, cash=ledger.cash, working=working, prices=prices, kind=self._kind, at=market.at, fees=fees,
             extra=(legs, asked.quantity, asked.limit),
         )
         return fees, before, after
@@ -94,7 +94,7 @@ class Judge:
             held.append((without, -quantity))
             cash += prices[without.key] * without.multiplier * quantity
         try:
-            return rules.shortage_of(held, cash=cash, prices=prices, kind=self._kind)
+            return rules.shortage_of(held, cash=cash, prices=prices, kind=self._kind, at=market.at)
         except MissingPrice:
             return None
 

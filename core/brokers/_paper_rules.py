@@ -16,7 +16,7 @@ from core.domain.instruments import Equity, Instrument, InstrumentError, Option,
 from core.domain.listing import option
 from core.domain.money import CENT, on_tick
 from core.domain.orders import Effect, Envelope, Leg, TimeInForce
-from core.margin import reg_t
+from core.margin import portfolio, reg_t
 
 MAX_LEGS = 4
 ZERO = Decimal(0)
@@ -133,8 +133,8 @@ def effect_refusal(legs: tuple[Leg, ...], quantity: int, *, held: Held, working:
 
 
 def funds_of(
-    *, held: Held, cash: Decimal, working: Iterable[PaperOrder], prices: Mapping[str, Decimal], kind: AccountKind, fees: Decimal = ZERO,
-    extra: tuple[tuple[Leg, ...], int, Decimal] | None = None,
+    *, held: Held, cash: Decimal, working: Iterable[PaperOrder], prices: Mapping[str, Decimal], kind: AccountKind, at: datetime,
+    fees: Decimal = ZERO, extra: tuple[tuple[Leg, ...], int, Decimal] | None = None,
 ) -> Funds:
     """Margin and buying power with every working order's opening legs filled at its limit, and `extra` (legs, units, limit) too.
 
@@ -152,15 +152,18 @@ def funds_of(
         legs, units, limit = extra
         holdings += [(leg.instrument, leg.contracts(units)) for leg in legs]
         money += limit * unit_multiplier(legs) * units
-    report = reg_t.requirement(holdings, prices=prices, kind=kind, equity=equity)
+    report = portfolio.asked(holdings, prices=prices, kind=kind, at=at, equity=equity)
     power = reg_t.buying_power(holdings, cash=money, prices=prices, requirement=report.total)
-    return Funds(margin=report.total, buying_power=power, refusals=report.refusals)
+    shown = sum((line.amount for line in report.lines if line.underlying), ZERO)  # without what options are worth to portfolio margin
+    return Funds(margin=shown, buying_power=power, refusals=report.refusals)
 
 
-def shortage_of(held: Sequence[tuple[Instrument, int]], *, cash: Decimal, prices: Mapping[str, Decimal], kind: AccountKind) -> Shortage:
+def shortage_of(
+    held: Sequence[tuple[Instrument, int]], *, cash: Decimal, prices: Mapping[str, Decimal], kind: AccountKind, at: datetime
+) -> Shortage:
     """The maintenance requirement against cash and shares. Raises MissingPrice."""
     equity = reg_t.net_liquidation(held, cash=cash, prices=prices)
-    required = reg_t.requirement(held, prices=prices, kind=kind, equity=equity, maintenance=True).total
+    required = portfolio.asked(held, prices=prices, kind=kind, at=at, equity=equity, maintenance=True).total
     power = reg_t.buying_power(held, cash=cash, prices=prices, requirement=required)
     return Shortage(equity=equity, missing=-power)
 

@@ -16,7 +16,8 @@ the rulebook figure before any proceeds are applied to it, so it contains the ma
 - cash and IRA accounts: a short put is secured by strike x multiplier; cash accounts know no spreads, IRA accounts do; anything uncovered
   is refused
 
-Portfolio-margin accounts are judged by these rules too. Shorts are paired so that the total is the smallest the rules allow.
+Portfolio-margin accounts are judged by `portfolio`, and by these rules while their equity is under its minimum. Shorts are paired so that
+the total is the smallest the rules allow.
 
 **Buying power = cash + share value - requirement.** In terms of net liquidation value (cash + everything
 held at market) that is NLV - maintenance, maintenance being requirement + long option value - short option value: the market value of a

@@ -671,3 +671,17 @@ async def test_submit_when_it_is_a_part_of_its_envelope_then_only_that_part_trad
     assert {fill.quantity for fill in await fills(world)} == {1}
     (order,) = (await world.broker.snapshot()).orders
     assert (order.quantity, order.filled) == (1, 1)
+
+
+async def test_preview_when_the_account_has_portfolio_margin_then_the_stress_is_asked_for_and_under_its_minimum_regulation_t() -> None:
+    found = []
+    for kind, cash in ((AccountKind.PORTFOLIO_MARGIN, 200_000), (AccountKind.PORTFOLIO_MARGIN, 90_000), (AccountKind.REG_T, 90_000)):
+        world = World(kind=kind, cash=Decimal(cash))
+        await world.broker.connect()
+        found.append((await world.broker.preview(permitted(world, (leg(SPY_PUT, SELL),), "3.00").envelope)).margin_after)
+
+    rich, poor, strategy = found
+    # 15% of 290.01 less 5.01 out of the money is 38.49, and the mid of 3.01
+    assert poor == strategy == Decimal("4150.15")
+    # 8% under 290.01 the put is 18.19 in the money: it loses that and what time is left, less the 3.01 it has now
+    assert Decimal(1518) < rich < Decimal(1700)
