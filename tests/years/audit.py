@@ -33,6 +33,8 @@ INDEX_FEES = {  # exchange fee a contract by premium under a bound; None: every 
 }
 INDEX_FEES["VIXW"] = INDEX_FEES["VIX"]
 FREE_UNDER = {"XSP": 10}
+PINNED = Decimal("0.001")  # part of the strike within which a short contract may be assigned or not
+KINDS = ("Fill", "Settled", "CashMoved", "CorporateAction")
 MORNING = ("SPX", "VIX", "VIXW")  # roots that settle on the opening prints
 
 
@@ -56,7 +58,7 @@ def audit(
         json.loads((folder / f"{name}.json").read_text("utf-8")) for name in ("journal", "orders", "days", "market")
     )
     market, found = market or kept, Audit()
-    lines = [{**item, "number": number} for number, item in enumerate(journal, 1) if item["~"] in ("Fill", "Settled", "CashMoved")]
+    lines = [{**item, "number": number} for number, item in enumerate(journal, 1) if item["~"] in KINDS]
     _balances(found, lines, days)
     _fees(found, lines, orders)
     _prices(found, lines, orders, quotes or {})
@@ -97,6 +99,8 @@ def _cash(line: dict[str, Any]) -> Decimal:
         return sign * line["quantity"] * Decimal(line["price"]) * _multiplier(line["instrument"]) - Decimal(line["fees"])
     if line["~"] == "Settled":
         return Decimal(line["cash"]) - Decimal(line.get("fees", "0"))
+    if line["~"] == "CorporateAction":
+        return sum((Decimal(one.get("cash", "0")) for one in line["lines"]), Decimal(0))
     return Decimal(line["amount"])
 
 
@@ -106,6 +110,9 @@ def _moved(line: dict[str, Any]) -> list[tuple[str, int]]:
     if line["~"] == "Settled":
         moved = [(_key(line["instrument"]), line["quantity"])]
         return [*moved, (line["share_symbol"], line["shares"])] if line.get("shares") else moved
+    if line["~"] == "CorporateAction":
+        before = [(_key(one["instrument"]), -one["quantity"]) for one in line["lines"]]
+        return [*before, *((_key(one["successor"]), one["becomes"]) for one in line["lines"])]
     return []
 
 
@@ -128,6 +135,8 @@ def _day(at: str) -> str:
 def _words(line: dict[str, Any]) -> str:
     if line["~"] == "CashMoved":
         return f"{line['reason']} {line['amount']}"
+    if line["~"] == "CorporateAction":
+        return f"split of {line['symbol']}"
     name = _key(line["instrument"])
     return f"{line['side']} {line['quantity']} {name}" if line["~"] == "Fill" else f"{line['outcome']} {name}"
 
@@ -218,10 +227,10 @@ def _settlements(found: Audit, lines: list[dict[str, Any]], days: list[dict[str,
     held: Counter[str] = Counter()
     ends: dict[str, dict[str, Any]] = {}
     for line in lines:
-        if line["~"] == "CashMoved":
-            continue
-        if line["instrument"]["~"] == "Option":
+        if line["~"] == "Fill" and line["instrument"]["~"] == "Option":
             ends[_key(line["instrument"])] = line["instrument"]
+        if line["~"] == "CorporateAction":
+            ends |= {_key(one["successor"]): one["successor"] for one in line["lines"] if one["successor"]["~"] == "Option"}
         if line["~"] == "Settled":
             _settled(found, line, held, market)
         for key, count in _moved(line):
@@ -232,12 +241,7 @@ def _settlements(found: Audit, lines: list[dict[str, Any]], days: list[dict[str,
 
 
 def _settled(found: Audit, line: dict[str, Any], held: Counter[str], market: dict[str, Any]) -> None:
-    item, key = line["instrument"], _key(line["instrument"])
-    outcome, on = line["outcome"], _day(line["at"])
-    if line["quantity"] != -held[key] and on >= item["expiry"]:
-        found.miss(f"{key}: settled {line['quantity']} of {held[key]}")
-    if abs(line["quantity"]) > abs(held[key]) or line["quantity"] * held[key] >= 0:
-        found.miss(f"{key}: settled {line['quantity']} of {held[key]}")
+    item, key, on = line["instrument"], _key(line["instrument"]), _day(line["at"])
     early = on < item["expiry"]
     source = "open" if item["root"] in MORNING else "close"
     value = Decimal(line["value"]) if early else Decimal(market[source].get(item["underlying"], {}).get(item["expiry"], "NaN"))
@@ -246,26 +250,36 @@ def _settled(found: Audit, line: dict[str, Any], held: Counter[str], market: dic
         return
     if value != Decimal(line["value"]):
         found.miss(f"{key}: settled on {line['value']}, published was {value}")
-    strike = Decimal(item["strike"])
-    worth = value - strike if item["right"] == "call" else strike - value
-    count = -line["quantity"]  # what was held
+    count = -line["quantity"]  # what was held of it
+    if abs(count) > abs(held[key]) or count * held[key] <= 0:
+        found.miss(f"{key}: settled {count} of {held[key]}")
+    physical = item["delivery"] == "physical"
+    strike, shares = Decimal(item["strike"]) * _multiplier(item), item["deliverable"]["shares"] if physical else _multiplier(item)
+    paid = Decimal(item["deliverable"]["cash"]) if physical else Decimal(0)
+    direction = 1 if item["right"] == "call" else -1
+    worth = direction * (value * shares + paid - strike)  # of one contract
     if early:
         _early(found, line, worth, count)
-    expected_cash, expected_shares, expected = Decimal(0), 0, "expired"
-    if item["delivery"] == "cash":
-        if worth > 0:
-            expected_cash, expected = worth * count * _multiplier(item), "cash_settled"
-    elif early or worth >= BY_EXCEPTION:
-        direction = 1 if item["right"] == "call" else -1
-        expected_shares = direction * count * item["deliverable"]["shares"]
-        expected_cash = -direction * count * strike * _multiplier(item)
-        expected = "exercised" if count > 0 else "assigned"
-    if (outcome, Decimal(line["cash"]), line.get("shares", 0)) != (expected, expected_cash, expected_shares):
+    near = physical and count < 0 and not early and abs(worth) < PINNED * strike
+    if count != held[key] and not near:
+        found.miss(f"{key}: settled {count} of {held[key]}, and it did not end near its strike")
+    delivers = early or worth >= BY_EXCEPTION * _multiplier(item)
+    if near:
+        delivers = line["outcome"] == "assigned"  # a draw decides; what is paid and delivered follows
+        found.counts["pinned"] += 1
+    expected: tuple[str, Decimal, int] = ("expired", Decimal(0), 0)
+    if not physical and worth > 0:
+        expected = "cash_settled", worth * count, 0
+    elif physical and delivers:
+        expected = "exercised" if count > 0 else "assigned", direction * count * (paid - strike), direction * count * shares
+    if (line["outcome"], Decimal(line["cash"]), line.get("shares", 0)) != expected:
         found.miss(
-            f"{key}: {outcome}, {line['cash']} USD and {line.get('shares', 0)} shares; at {value} it is {expected}, "
-            f"{expected_cash} USD and {expected_shares} shares"
+            f"{key}: {line['outcome']}, {line['cash']} USD and {line.get('shares', 0)} shares; at {value} it is {expected[0]}, "
+            f"{expected[1]} USD and {expected[2]} shares"
         )
-    found.counts["early" if early else outcome] += 1
+    if Decimal(line.get("fees", "0")):
+        found.miss(f"{key}: {line['fees']} USD were charged for what is free")
+    found.counts["early" if early else line["outcome"]] += 1
 
 
 def _early(found: Audit, line: dict[str, Any], worth: Decimal, count: int) -> None:
@@ -282,25 +296,57 @@ def _early(found: Audit, line: dict[str, Any], worth: Decimal, count: int) -> No
 
 
 def _cash_lines(found: Audit, lines: list[dict[str, Any]], days: list[dict[str, Any]], market: dict[str, Any]) -> None:
-    shares: dict[str, list[tuple[str, int]]] = defaultdict(list)
+    shares: dict[str, list[tuple[str, bool, int]]] = defaultdict(list)  # day, whether it came before the day began, change
     for line in lines:
+        overnight = line["~"] == "CorporateAction" or (line["~"] == "Settled" and _day(line["at"]) < line["instrument"]["expiry"])
         for key, count in _moved(line):
-            shares[key].append((_day(line["at"]), count))
+            shares[key].append((_day(line["at"]), overnight, count))
     first, last = days[0]["day"], days[-1]["day"]
-    due: Counter[tuple[str, str]] = Counter()
+    due: dict[tuple[str, str], Decimal] = {}
     for symbol, paid in market["dividends"].items():
         for day, amount in paid.items():
-            before = sum(count for on, count in shares.get(symbol, ()) if on < day)
+            before = sum(count for on, overnight, count in shares.get(symbol, ()) if on < day or (on == day and overnight))
             if before and first <= day <= last:
-                due[symbol, day] += int((before * Decimal(amount)).quantize(CENT, ROUND_HALF_EVEN) * 100)
+                due[symbol, day] = (before * Decimal(amount)).quantize(CENT, ROUND_HALF_EVEN)
     for line in lines:
         if line["~"] != "CashMoved":
             continue
-        found.counts[line["reason"].split(" ")[0]] += 1
-        if line["reason"] == "deposit":
+        found.counts[line["reason"]] += 1
+        if line["reason"] == "deposit" and line["movement_id"].endswith(":start"):
             continue
-        match = next((one for one in due if one[0] in line["movement_id"] and one[1] in line["movement_id"]), None)
-        if match is None or due.pop(match) != int(Decimal(line["amount"]) * 100):
-            found.miss(f"{line['movement_id']}: nothing says why {line['amount']} USD moved ({line['reason']})")
-    for (symbol, day), cents in due.items():
-        found.miss(f"{symbol} went ex on {day}, and {cents / 100:.2f} USD for what was held did not come")
+        expected = due.pop((line.get("symbol", ""), line["movement_id"].rsplit(":", 1)[-1]), None)
+        if line["reason"] != "dividend" or expected != Decimal(line["amount"]):
+            found.miss(f"{line['movement_id']}: {line['amount']} USD ({line['reason']}), and nothing says why; due were {expected}")
+    for (symbol, day), amount in due.items():
+        found.miss(f"{symbol} went ex on {day}, and {amount} USD for what was held did not come")
+    _splits(found, lines, shares, market)
+
+
+def _splits(
+    found: Audit, lines: list[dict[str, Any]], shares: dict[str, list[tuple[str, bool, int]]], market: dict[str, Any]
+) -> None:
+    """Each split once and for all that was held; shares times the ratio, contracts as their clearing adjusts them, nobody richer."""
+    booked = {(line["symbol"], _day(line["at"])): line for line in lines if line["~"] == "CorporateAction"}
+    for symbol, days in market["splits"].items():
+        for day, (new, old) in days.items():
+            line = booked.pop((symbol, day), None)
+            held = sum(count for on, _, count in shares.get(symbol, ()) if on < day)
+            if line is None and held:
+                found.miss(f"{symbol} was split {new} for {old} on {day}, and the {held} shares held were not")
+            for one in line["lines"] if line else ():
+                before, after = _units(one["instrument"], one["quantity"]), _units(one["successor"], one["becomes"])
+                if before * new - after * old not in range(-old * abs(one["quantity"]) - new, old * abs(one["quantity"]) + new + 1):
+                    found.miss(f"{_key(one['instrument'])}: {before} shares became {after} in a split of {new} for {old}")
+                if _strike(one["instrument"], one["quantity"]) != _strike(one["successor"], one["becomes"]):
+                    found.miss(f"{_key(one['instrument'])}: what exercise pays changed in a split")
+                found.counts["split lines"] += 1
+    for symbol, day in booked:
+        found.miss(f"{symbol}: split on {day}, and the market says of none")
+
+
+def _units(instrument: dict[str, Any], count: int) -> int:
+    return count * (instrument["deliverable"]["shares"] if instrument["~"] == "Option" else 1)
+
+
+def _strike(instrument: dict[str, Any], count: int) -> Decimal:
+    return Decimal(instrument["strike"]) * _multiplier(instrument) * count if instrument["~"] == "Option" else Decimal(0)
