@@ -22,25 +22,25 @@ from core.domain.instruments import Equity
 from core.domain.sessions import previous_session
 from tests.golden.theatre import Stage, Theatre
 
-SYMBOLS = ("SPX", "XSP", "SPY", "QQQ", "IWM", "AAPL", "MSFT", "NVDA", "JPM", "XOM", "JNJ", "PG", "KO")
-INDEX = ("SPX", "XSP")
+INDEX = ("SPX", "XSP", "VIX")
 # What is opened how often, and on what. Whatever the desk refuses is a refusal: the person goes on.
 Plan = tuple[int, str, tuple[str, ...]]  # how often, what, on what
 PLANS: tuple[Plan, ...] = (
     (5, "put_credit_spread", ("SPX", "XSP", "SPY", "IWM", "AAPL", "JPM")),
-    (5, "cash_secured_put", ("KO", "PG", "JNJ", "XOM", "NVDA", "SPY")),
+    (5, "cash_secured_put", ("KO", "PG", "JNJ", "XOM", "NVDA", "TLT")),
     (3, "naked_put", ("XSP",)),
-    (2, "call_credit_spread", ("SPX", "XSP", "QQQ")),
+    (2, "call_credit_spread", ("SPX", "XSP", "QQQ", "GLD", "VIX")),
     (3, "iron_condor", ("SPX", "XSP", "SPY")),
     (1, "short_strangle", ("XSP",)),
     (1, "long_put", ("SPY", "XSP", "NVDA")),
-    (1, "long_call", ("QQQ", "AAPL")),
+    (1, "long_call", ("QQQ", "AAPL", "VIX")),
     (1, "put_debit_spread", ("SPY", "XSP")),
     (1, "call_debit_spread", ("QQQ", "MSFT")),
     (1, "calendar", ("SPY", "XSP")),
     (1, "diagonal", ("SPY",)),
-    (2, "stock", ("KO", "PG", "JNJ", "XOM")),
+    (2, "stock", ("KO", "PG", "JNJ", "XOM", "TLT")),
 )
+SYMBOLS = tuple(sorted({symbol for _, _, symbols in PLANS for symbol in symbols}))
 KEPT_SHARES = 0.9  # of mornings on which shares are left alone or calls sold against them
 _TRADE = re.compile(r"position_id=([\w-]+)")
 
