@@ -54,7 +54,8 @@ def _continued(desk: Desk, trade: Trade, before: Trade) -> Trade:
             f"{before.id} is {before.underlying} in {before.account.id}, {trade.id} is {trade.underlying} in {trade.account.id}: "
             "no roll; nothing was noted.", "A roll stays on one underlying of one account.",
         )
-    if before.opened_at >= trade.opened_at or (trade.id not in rolls and before.id in chain(rolls, trade.id)):
+    in_order = desk.book(trade.account).trades_in_order([trade.id, before.id])
+    if in_order[0] == trade.id or (trade.id not in rolls and before.id in chain(rolls, trade.id)):
         raise UserError(f"{before.id} was opened after {trade.id}; nothing was noted.", "Name the newer trade as position_id.")
     if before.open_units == before.opened_units:
         raise UserError(f"Nothing of {before.id} was closed, so {trade.id} is no roll of it; nothing was noted.", "Close it first.")

@@ -11,10 +11,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, time
 from decimal import Decimal
 
-from core.domain.calendar import exchange_day
+from core.domain.calendar import EXCHANGE, exchange_day
 from core.domain.events import Settled, TradeLogged
 from core.domain.instruments import Instrument
 from core.domain.money import ZERO
@@ -87,18 +87,13 @@ class Campaign:
 
 def campaign_of(book: Book, rolls: Mapping[str, str], trade_id: str) -> Campaign:
     """The story a trade belongs to; raise KeyError where nothing of it was ever filled. `rolls`: trade -> the one it continues."""
-    names = book_trades(book, chain(rolls, trade_id))
-    trades = tuple(book.trades[name] for name in names)
+    names = book.trades_in_order(name for name in chain(rolls, trade_id) if name in book.trades)
     if trade_id not in names:
         raise KeyError(trade_id)
+    trades = tuple(book.trades[name] for name in names)
     steps = [step for trade in trades for step in _steps(book, trade)]
-    return Campaign(trades=trades, steps=tuple(sorted(steps, key=lambda step: (step.at, step.trade_id, step.reference))))
-
-
-def book_trades(book: Book, names: Iterable[str]) -> list[str]:
-    """Those of the names that are trades of the book, the oldest first."""
-    known = [name for name in names if name in book.trades]
-    return sorted(known, key=lambda name: (book.trades[name].opened_at, name))
+    # On a clock that stands many things happen at one instant: then in the order of the trades, each opened before it closed.
+    return Campaign(trades=trades, steps=tuple(sorted(steps, key=lambda step: (step.at, names.index(step.trade_id), step.what != OPENED))))
 
 
 def chain(rolls: Mapping[str, str], trade_id: str) -> tuple[str, ...]:
@@ -126,10 +121,10 @@ def look_alikes(book: Book, rolls: Mapping[str, str], trade_id: str) -> tuple[Tr
         return ()
     taken, day = set(rolls.values()), exchange_day(trade.opened_at)
     same = (
-        other for other in book.trades.values()
-        if other.id != trade_id and other.id not in taken and other.closed_at is not None and other.opened_at < trade.opened_at
+        other for other in book.closed_since(datetime.combine(day, time(), EXCHANGE))
+        if other.id not in (*taken, trade_id) and other.closed_at is not None
         and exchange_day(other.closed_at) == day and other.closed_at <= trade.opened_at
-        and (other.underlying, other.strategy) == (trade.underlying, trade.strategy)
+        and book.trades_in_order([other.id, trade_id])[0] == other.id and (other.underlying, other.strategy) == (trade.underlying, trade.strategy)
     )
     return tuple(other for other in same if any(step.what == CLOSED and step.at == other.closed_at for step in _steps(book, other)))
 
