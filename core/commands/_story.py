@@ -13,6 +13,7 @@ from core.domain.instruments import Option
 from core.domain.money import ZERO
 from core.domain.structures import Trade, describe_legs
 from core.errors import UserError
+from core.portfolio.book import Book
 from core.portfolio.campaign import Campaign, Step, campaign_of, look_alikes
 from core.reply import Action, Block, Cell, Column, Fact, Facts, Format, Notice, Reply, Table, Text
 
@@ -51,6 +52,11 @@ def roll_actions(trade_id: str, like: tuple[Trade, ...]) -> tuple[Action, ...]:
         Action(label=f"It rolls {item.id}", line=f'note text="a roll of {item.id}" position_id={trade_id} rolls={item.id}', once=True)
         for item in like
     )
+
+
+def offered_rolls(desk: Desk, book: Book, trade_id: str) -> tuple[Action, ...]:
+    """The same for a trade's look-alikes."""
+    return roll_actions(trade_id, look_alikes(book, desk.fold.rolls, trade_id)[:MOST_LIKE])
 
 
 def _closing(found: Campaign, account: Account) -> tuple[Action, ...]:

@@ -5,13 +5,12 @@ from __future__ import annotations
 from core.command import Access, Call, Command, Kind, Parameter, Role
 from core.commands._orders import Heard, order_blocks, order_ok
 from core.commands._standing import armed_blocks, cancel_actions
-from core.commands._story import MOST_LIKE, roll_actions
+from core.commands._story import offered_rolls
 from core.desk import Desk
 from core.domain.orders import Effect
 from core.errors import DeskError
 from core.orders import ticket
 from core.orders.states import Order
-from core.portfolio.campaign import look_alikes
 from core.reply import Action, Block, Notice, Reply, Tone
 
 
@@ -82,7 +81,7 @@ def _actions(desk: Desk, order: Order) -> tuple[Action, ...]:
     found = [Action(label="Positions", line="positions")]
     if order.filled and all(leg.effect is Effect.OPEN for leg in order.envelope.legs):
         found.append(Action(label="Close it", line=f"close position_id={order.trade_id}"))
-        found += roll_actions(order.trade_id, look_alikes(desk.book(order.account), desk.fold.rolls, order.trade_id)[:MOST_LIKE])
+        found += offered_rolls(desk, desk.book(order.account), order.trade_id)
     return tuple(found)
 
 

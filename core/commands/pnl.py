@@ -18,7 +18,9 @@ from core.desk import Desk
 from core.domain.instruments import Option
 from core.domain.money import ZERO
 from core.portfolio.pnl import Result
-from core.reply import Block, Cell, Column, Fact, Facts, Format, Notice, Reply, Table, Tone
+from core.reply import Action, Block, Cell, Column, Fact, Facts, Format, Notice, Reply, Table, Tone
+
+STORIES = 4  # buttons
 
 
 async def run(desk: Desk, call: Call) -> Reply:
@@ -39,7 +41,9 @@ async def run(desk: Desk, call: Call) -> Reply:
     stale = sorted({name for period in periods for name in period.stale})
     if stale:
         blocks.append(Notice(text=f"Left out for want of a usable price: {', '.join(stale)}.", tone=Tone.WARNING))
-    return Reply(blocks=tuple(blocks), data={"realised_net": sum((period.net for period in periods), ZERO)})
+    told = [trade.id for period in periods for trade in period.trades][-STORIES:] if by == "trade" else []
+    actions = tuple(Action(label=f"Story of {name}", line=f"positions position_id={name}") for name in told)
+    return Reply(blocks=tuple(blocks), actions=actions, data={"realised_net": sum((period.net for period in periods), ZERO)})
 
 
 def _usd(label: str, value: Decimal | None, note: str = "") -> Fact:

@@ -12,7 +12,7 @@ from core.commands._accounts import TOGETHER, words_of_accounts
 from core.commands._exits import told_rules
 from core.commands._mandates import mandates_table
 from core.commands._standing import armed, standing_table
-from core.commands._story import story
+from core.commands._story import offered_rolls, story
 from core.commands._trades import NOT_REPORTED, Holdings, distance_to_strike, flags_of, holdings_of, short_delta
 from core.desk import Desk
 from core.domain.instruments import Option
@@ -68,12 +68,12 @@ async def run(desk: Desk, call: Call) -> Reply:
     stale = sorted({name for _, result in ordered for name in result.stale})
     if stale:
         blocks.append(Notice(text=f"No usable price for {', '.join(stale)}; their P&L is not known now.", tone=Tone.WARNING))
-    actions = tuple(_close(item, result) for item, result in ordered[:8] if not item.account.id.outside)
-    return Reply(blocks=tuple(blocks), actions=actions)
-
-
-def _close(found: Holdings, result: OpenResult) -> Action:
-    return Action(label=f"Close {result.trade.id}", line=f"close position_id={result.trade.id}")
+    closing = [Action(label=f"Close {one.trade.id}", line=f"close position_id={one.trade.id}") for item, one in ordered[:8]
+               if not item.account.id.outside]
+    rolls = [action for item, result in ordered[:8] for action in offered_rolls(desk, item.book, result.trade.id)]
+    if rolls:
+        blocks.append(Notice(text="Some look like rolls of trades closed the same day; they are counted as such once you say so."))
+    return Reply(blocks=tuple(blocks), actions=(*closing, *rolls))
 
 
 def _totals(found: tuple[Holdings, ...]) -> Table:

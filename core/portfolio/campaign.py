@@ -124,7 +124,8 @@ def look_alikes(book: Book, rolls: Mapping[str, str], trade_id: str) -> tuple[Tr
         other for other in book.closed_since(datetime.combine(day, time(), EXCHANGE))
         if other.id not in (*taken, trade_id) and other.closed_at is not None
         and exchange_day(other.closed_at) == day and other.closed_at <= trade.opened_at
-        and book.trades_in_order([other.id, trade_id])[0] == other.id and (other.underlying, other.strategy) == (trade.underlying, trade.strategy)
+        and book.trades_in_order([other.id, trade_id])[0] == other.id
+        and (other.underlying, other.strategy) == (trade.underlying, trade.strategy)
     )
     return tuple(other for other in same if any(step.what == CLOSED and step.at == other.closed_at for step in _steps(book, other)))
 

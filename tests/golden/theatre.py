@@ -25,6 +25,8 @@ for word. Stage directions stand beside what is said:
     > !KO splits 2 for 1 on 2026-12-14
     > !events                       what the log took down since the last time
 
+`accounts: practice reg_t 100000, pension ira 40000` names several instead of the one called practice.
+
 With `cards: short` a card shows what is ordered, at which price, and its buttons; the stories that are about the card show all of it.
 
 The simulated market runs with its time; on a recorded one and on one set by hand the clock stands at an instant, as in a real process.
@@ -51,6 +53,7 @@ from core import plugins
 from core.announce import Announcement, announce
 from core.app import App, assemble, replay
 from core.clock import EXCHANGE_ZONE, ManualClock
+from core.commands._accounts import load_default
 from core.config import parse_config
 from core.domain.events import Event
 from core.ports import Dividend, Split
@@ -83,6 +86,7 @@ class Stage:
     start: date = date(2026, 11, 20)
     seed: int = 1
     cash: str = "100000"
+    accounts: str = ""
     short_cards: bool = False
     prices: str = ""
     volatility: float = 0.2
@@ -97,10 +101,20 @@ class Stage:
         said = {key.strip(): value.strip() for key, value in pairs.items()}
         return cls(
             market=said.get("market", "simulated"), start=date.fromisoformat(said.get("start", "2026-11-20")),
-            seed=int(said.get("seed", "1")), cash=said.get("cash", "100000"), short_cards=said.get("cards") == "short",
-            prices=said.get("prices", ""), volatility=float(said.get("volatility", "0.2")), fees=said.get("fees", "ibkr"),
-            data_dir=data_dir,
+            seed=int(said.get("seed", "1")), cash=said.get("cash", "100000"), accounts=said.get("accounts", ""),
+            short_cards=said.get("cards") == "short", prices=said.get("prices", ""), volatility=float(said.get("volatility", "0.2")),
+            fees=said.get("fees", "ibkr"), data_dir=data_dir,
         )
+
+
+    @property
+    def configured(self) -> list[dict[str, str]]:
+        """The accounts as a configuration has them."""
+        named = [tuple(item.split()) for item in (self.accounts or f"practice reg_t {self.cash}").split(",")]
+        return [
+            {"name": name, "broker": "paper", "id": name.upper(), "env": "paper", "kind": kind, "start_cash": cash}
+            for name, kind, cash in named
+        ]
 
 
 @dataclass(kw_only=True)
@@ -310,13 +324,13 @@ class Theatre:
         return await work()
 
     async def _boot(self) -> None:
-        account = {"name": "practice", "broker": "paper", "id": "PRACTICE", "env": "paper", "kind": "reg_t", "start_cash": self.stage.cash}
-        config = parse_config({"accounts": [account], "fees": self.stage.fees})
+        config = parse_config({"accounts": self.stage.configured, "fees": self.stage.fees})
         token = await self.store.acquire_lease(f"boot {self.boots}")
         desk = await assemble(
             config=config, runtime=self.runtime, store=self.store, archive=self.archive, token=token, fold=await replay(self.store),
             providers=(self.provider,), halt_reason=lambda: None,
         )
+        await load_default(desk)
         desk.listen(self._heard)
         self.app = App(desk=desk, home=None)
         await self.app.start()
