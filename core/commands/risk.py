@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from decimal import Decimal
 
+from core.clock import exchange_time
 from core.command import Access, Call, Command
 from core.commands._accounts import TOGETHER, accounts_of
 from core.commands._modes import modes_table
@@ -20,7 +21,7 @@ from core.domain.money import ZERO
 from core.market.view import Needs, View
 from core.reply import Block, Cell, Column, Fact, Facts, Format, Notice, Reply, Table, Text, Tone
 from core.risk.exam import Rule
-from core.risk.measures import CLUSTER, underlying_of
+from core.risk.measures import CLUSTER, funds, underlying_of
 from core.risk.stress import stress
 from core.risk.usage import FURTHEST, MarginCall, Stand, Use, margin_calls, stand_of, uses
 from core.settings import Kind, Setting
@@ -71,7 +72,7 @@ def _measured(desk: Desk, account: Account, view: View) -> Measured:
 
 
 def _in_force(desk: Desk, account: Account) -> list[Block]:
-    """The mode, and everything that is not ACTIVE in any scope with what lifts it."""
+    """The broker's margin call, the mode, and everything that is not ACTIVE in any scope with what lifts it."""
     if account.id.outside:
         return [Notice(text="Trades done elsewhere: nothing can be sent for them, and no limit of the desk holds there.")]
     mode, reason = desk.mode(account=account.id)
@@ -80,7 +81,10 @@ def _in_force(desk: Desk, account: Account) -> list[Block]:
     else:
         head = Notice(text=f"{account.name} is {mode.value.upper()}: {reason}.", tone=Tone.WARNING)
     table = modes_table(desk)
-    return [head] if table is None else [head, table]
+    called = desk.book(account.id).call
+    due = "" if called is None else "at once" if called.due_at is None else f"by {exchange_time(called.due_at):%a %d %b %H:%M} ET"
+    warned = [] if called is None else [Notice(text=f"MARGIN CALL: the broker wants {called.amount:,.2f} USD {due}.", tone=Tone.BAD)]
+    return [*warned, head] if table is None else [*warned, head, table]
 
 
 def bar(share: Decimal | None) -> str:
@@ -101,9 +105,9 @@ def _margin(stand: Stand) -> list[Fact]:
     worth, margin, loss = stand.measures.net_liquidation, stand.measures.margin, stand.measures.stress_loss_usd
     share = None if worth is None or margin is None or worth <= 0 else margin / worth
     note = "" if share is None else f"{share:.1%} of net liquidation value"
-    free = None if worth is None or margin is None else worth - margin
+    _, power = funds(stand.held, book=stand.book, view=stand.view)
     return [
-        _usd("net liquidation value", worth, "at mids"), _usd("margin in use", margin, note), _usd("excess", free, "value less margin"),
+        _usd("net liquidation value", worth, "at mids"), _usd("margin in use", margin, note), _usd("buying power", power, ""),
         _usd("worst stress", None if loss is None else -loss, stand.measures.stress_scenario, signed=True),
     ]
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import date
+from datetime import date, datetime
 from decimal import Decimal
 
 from core.domain.accounts import AccountKind
@@ -11,7 +11,7 @@ from core.domain.instruments import Cash, Equity, Instrument, Option, Right
 from core.domain.money import from_market
 from core.domain.structures import uncovered_short
 from core.errors import Unavailable
-from core.margin import reg_t
+from core.margin import portfolio, reg_t
 from core.market.view import View
 from core.portfolio.book import Book
 from core.portfolio.exposure import exposure
@@ -76,10 +76,16 @@ def requirement_of(holdings: Holdings, *, kind: AccountKind, view: View) -> Deci
     return _margin(holdings, kind=kind, view=view, equity=None)[0]
 
 
-def requirement_at(holdings: Holdings, *, prices: Mapping[str, Decimal], kind: AccountKind) -> Decimal | None:
-    """Requirement of holdings at given prices, by key of options and underlyings; None where there is no rule or price for one."""
+def left_at(holdings: Holdings, *, cash: Decimal, prices: Mapping[str, Decimal], kind: AccountKind, at: datetime) -> Decimal | None:
+    """What an account has more (below zero: less) than it needs to keep its holdings at given prices, by key of options and underlyings.
+
+    None where there is no rule or price for one of them.
+    """
+    held = tuple(holdings.values())
     try:
-        return reg_t.requirement(holdings.values(), prices=prices, kind=kind).total
+        equity = reg_t.net_liquidation(held, cash=cash, prices=prices)
+        needed = portfolio.asked(held, prices=prices, kind=kind, at=at, equity=equity, maintenance=True).total
+        return reg_t.buying_power(held, cash=cash, prices=prices, requirement=needed)
     except (reg_t.MissingPrice, ValueError):
         return None
 

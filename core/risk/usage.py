@@ -17,8 +17,8 @@ from core.errors import Unavailable
 from core.market.view import View
 from core.portfolio.book import Book
 from core.risk.exam import Measures, Rule
-from core.risk.measures import PRICE_STEP, measure, requirement_at, underlying_of
-from core.risk.stress import Scenario, repriced, stress
+from core.risk.measures import PRICE_STEP, left_at, measure, underlying_of
+from core.risk.stress import Scenario, repriced
 
 FURTHEST = 60  # percent up and down that are looked at for a margin call
 FINE = 20  # parts of a percent
@@ -124,20 +124,15 @@ def _short(stand: Stand, held: Mapping[str, tuple[Instrument, int]], moves: Sequ
         Scenario(name=f"{move:+.4f}", spot_move=move, vol_points=max(0.0, -move * 100 * VOL_PER_PERCENT)) for move in moves
     ]
     prices = repriced(held, stand.view, scenarios=scenarios)
-    rows = stress(held, stand.view, scenarios=scenarios).rows
+    symbols = {underlying_of(item) for item, _ in held.values()}
     found = []
-    for index, row in enumerate(rows):
-        if row.pnl_usd is None:
-            raise Unavailable("margin call", why="the price of an underlying is unknown")
-        spots = {
-            symbol: from_market(stand.view.spot(symbol) * (1 + row.spot_move), PRICE_STEP)
-            for symbol in {underlying_of(item) for item, _ in held.values()}
-        }
+    for index, move in enumerate(moves):
+        spots = {symbol: from_market(stand.view.spot(symbol) * (1 + move), PRICE_STEP) for symbol in symbols}
         then = spots | {key: from_market(float(values[index]), PRICE_STEP) for key, values in prices.items()}
-        needed = requirement_at(held, prices=then, kind=stand.book.account.kind)
-        if needed is None:
+        left = left_at(held, cash=stand.book.cash, prices=then, kind=stand.book.account.kind, at=stand.view.at)
+        if left is None:
             raise Unavailable("margin call", why="a contract has no margin rule")
-        found.append(stand.worth + from_market(row.pnl_usd) < needed)
+        found.append(left < 0)
     return found
 
 

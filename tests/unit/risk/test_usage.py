@@ -21,7 +21,7 @@ def short_put(cash: str, kind: AccountKind = AccountKind.REG_T):
 
 
 def short_of_margin(move: float, cash: float) -> float:
-    """Equity less requirement of one short 2,800 put after a move, VIX up 2 points a percent, all by hand."""
+    """Cash less the Reg-T requirement of one short 2,800 put after a move, VIX up 2 points a percent, all by hand."""
     at = market.view()
     mark = at.mark(market.put(STRIKE))
     spot, tenor = SPX * (1 + move), min(1.0, (30 / 365 / mark.t_years) ** 0.5)
@@ -30,7 +30,7 @@ def short_of_margin(move: float, cash: float) -> float:
     price = float(value_forward(right=-1, forward=forward, strike=2800.0, t_years=mark.t_years, discount=mark.discount, vol=vol))
     out = max(0.0, spot - STRIKE)
     needed = 100 * (price + max(0.15 * spot - out, 0.10 * STRIKE))
-    return cash - 100 * price - needed
+    return cash - needed
 
 
 def test_margin_call_when_one_put_is_short_then_nearest_move_at_which_equity_is_under_the_requirement_by_hand() -> None:
