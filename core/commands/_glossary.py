@@ -48,6 +48,17 @@ TERMS: dict[str, tuple[str, str]] = {
     "naked put": ("A put sold without owning a lower one: paid to buy at the strike, with losses down to zero.", "help topic=naked_put"),
     "cash secured put": ("A put sold with the whole strike value set aside in cash.", "help topic=cash_secured_put"),
     "put credit spread": ("Sell a put, buy a cheaper one below: a bounded loss for a smaller credit.", "help topic=put_credit_spread"),
+    "call credit spread": ("Sell a call, buy a dearer strike above: the put credit spread's mirror.", "help topic=call_credit_spread"),
+    "iron condor": ("A put spread below the market and a call spread above it, both sold; one side can lose.", "help topic=iron_condor"),
+    "short strangle": ("A put below and a call above the market, both sold bare: no end to the loss.", "help topic=short_strangle"),
+    "covered call": ("A call sold against 100 shares that are held: above the strike they are called away.", "help topic=covered_call"),
+    "protective put": ("A put bought for 100 shares that are held: it sells them at the strike however far they fall.",
+                       "help topic=protective_put"),
+    "debit spread": ("Buy an option, sell a cheaper one further out: what is paid is the most that can be lost.",
+                     "help topic=call_debit_spread"),
+    "calendar": ("Sell an option of a near expiry, buy the same strike of a later one; the card's profit is an estimate.",
+                 "help topic=calendar"),
+    "diagonal": ("A calendar whose far option has a better strike: it moves more like shares.", "help topic=diagonal"),
     "mandate": (
         "Your standing permission to close trades without your press, where a rule calls for it: bounded in units, orders a day and price, "
         "counted, and taken back by one tap. In HALT it sends nothing.", "mandate list",

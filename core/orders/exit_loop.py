@@ -72,7 +72,7 @@ class ExitLoop:
         now = self._checked_at = desk.now()
         books = desk.books.accounts.values()
         await self._forget_closed({trade.id for book in books for trade in book.open_trades})
-        open_now = any(open_together([leg.instrument for leg in trade.legs], now) for book in books for trade in book.open_trades)
+        open_now = any(open_together([item for item, _ in held.values()], now) for book in books for held in book.held_by_trade.values())
         if desk.lease_lost or not open_now:
             return ()
         looked = await look_over(desk)

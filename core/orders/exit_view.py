@@ -113,7 +113,8 @@ def ask(desk: Desk, looked: Looked, item: Exit, *, told: bool) -> Judgement:
     A plug-in's bug is reported and answered as something to look at: an exit must not fall silent.
     """
     needed = item.needs(looked.trade, looked.view.session).instruments
-    old = [instrument for instrument in needed if not _is_fresh(desk, instrument, looked.view)]
+    gone = looked.result.run_out
+    old = [instrument for instrument in needed if instrument.key not in gone and not _is_fresh(desk, instrument, looked.view)]
     if old:
         name = min(getattr(instrument, "label", instrument.key) for instrument in old)
         limit = desk.settings.desk.whole("stop_quote_seconds")
@@ -148,7 +149,7 @@ def _of_book(account: AccountId, book: Book, view: View) -> list[Looked]:
     whole = {item.trade_id: item for item in closables(book) if item.id == item.trade_id}
     found = []
     for trade in book.open_trades:
-        span = open_together([leg.instrument for leg in trade.legs], view.at)
+        span = open_together([item for item, _ in held[trade.id].values()], view.at)  # a leg that ran out keeps no hours
         result = open_result(trade, held[trade.id], view)
         closable = whole.get(trade.id) if Case(result=result).intact else None
         found.append(
