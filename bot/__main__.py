@@ -62,6 +62,7 @@ def _parser() -> argparse.ArgumentParser:
     common.add_argument("--database", metavar="URL", help="a PostgreSQL database for the log (default: DESK_DATABASE, or files at home)")
     common.add_argument("--data", type=_directory, metavar="DIR", help="a recorded market instead of the simulated one")
     common.add_argument("--seed", type=_whole, metavar="NUMBER", help="seed of the simulated market")
+    common.add_argument("--scenario", metavar="NAME", help="what the simulated market goes through, as feb_2018 or covid_2020")
     common.add_argument("--speed", type=_speed, help="simulated seconds per real second")
     common.add_argument("--start", type=_day, metavar="DATE", help="first day of a simulated or recorded market, as 2026-11-20")
     parser = argparse.ArgumentParser(prog="python -m bot", description=DESCRIPTION, parents=[common])
@@ -421,8 +422,8 @@ async def _open(options: argparse.Namespace, *, background: bool, say: Callable[
     home = _home(options)
     wanted = Options(
         home=home, config_path=_config_path(options), data_dir=getattr(options, "data", None), seed=getattr(options, "seed", None),
-        speed=getattr(options, "speed", None), start=getattr(options, "start", None), background=background, redaction=options.redaction,
-        database=_database(options),
+        scenario=getattr(options, "scenario", None), speed=getattr(options, "speed", None), start=getattr(options, "start", None),
+        background=background, redaction=options.redaction, database=_database(options),
     )
     try:
         app = await open_app(wanted, note=lambda text: say(f"{text}\n"))

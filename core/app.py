@@ -58,6 +58,7 @@ class Options:
     config_path: Path | None = None
     data_dir: Path | None = None  # a recorded market
     seed: int | None = None
+    scenario: str | None = None
     speed: float | None = None
     start: date | None = None
     background: bool = True  # False for one command: nothing runs but what the command needs
@@ -460,11 +461,15 @@ def _market(
     settings = dict(config.provider_options)
     if options.seed is not None:
         settings["seed"] = options.seed
+    if options.scenario is not None:
+        settings["scenario"] = options.scenario
     configured = speed_of(settings.pop("speed", 1))
     speed = configured if options.speed is None else options.speed
     resumed = max((at for at in (fold.clock, fold.last_at) if at is not None), default=None)
-    clock: Clock = module.simulated_clock(resumed or _first_instant(options.start), speed)
-    return (module.build(_parameters(module, settings), clock=clock, runtime=runtime),), clock
+    parameters = _parameters(module, settings)
+    told = parameters.start if getattr(parameters, "scenario", "") else None  # a scenario is watched from its first day on
+    clock: Clock = module.simulated_clock(resumed or _first_instant(options.start or told), speed)
+    return (module.build(parameters, clock=clock, runtime=runtime),), clock
 
 
 def _recorded(

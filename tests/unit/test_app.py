@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from datetime import date
+from datetime import UTC, date, datetime
 from pathlib import Path
 
 import pytest
@@ -34,6 +34,16 @@ async def test_home_when_opened_on_another_market_then_refuses_and_changes_nothi
     again = await opened(tmp_path / "home", seed=1)
     assert again.desk.fold.seq == first.desk.fold.seq
     await closed(again)
+
+
+async def test_market_when_a_scenario_is_named_then_the_clock_starts_with_it_and_the_home_belongs_to_it(tmp_path: Path) -> None:
+    first = await open_app(Options(home=tmp_path / "home", scenario="feb_2018", background=False))
+    assert first.desk.now().replace(second=0, microsecond=0) == datetime(2026, 11, 2, 15, 0, tzinfo=UTC)
+    await closed(first)
+    with pytest.raises(UserError, match="scenario feb_2018, and this is the simulated market"):
+        await opened(tmp_path / "home")
+    with pytest.raises(UserError, match=r"no scenario 'feb'.*"):
+        await open_app(Options(home=tmp_path / "other", scenario="feb", background=False))
 
 
 async def test_home_when_the_configuration_is_wrong_then_still_opens_to_read(tmp_path: Path) -> None:

@@ -24,7 +24,7 @@ def ladder(listed: Listed, reference: float, deviation: float, days: int) -> Int
     grid = listed.grid
     near = days <= grid.near_days
     fine, coarse = (grid.fine, grid.coarse) if near else (grid.coarse, 2 * grid.coarse)
-    lowest, highest = -min(max(0.08, 5.5 * deviation), 1.4), min(max(0.06, 3.5 * deviation), 1.0)
+    lowest, highest = -min(max(0.18, 6.0 * deviation), 1.4), min(max(0.12, 3.5 * deviation), 1.0)
     wide = _steps(coarse, reference * np.exp(lowest), reference * np.exp(highest))
     close = _steps(fine, reference * np.exp(-max(0.025, 1.8 * deviation)), reference * np.exp(max(0.02, 1.2 * deviation)))
     return np.union1d(wide, close)
