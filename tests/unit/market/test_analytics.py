@@ -198,6 +198,21 @@ def test_mark_when_american_then_its_own_volatility_and_greeks_at_the_view_s_rat
     assert mark.theta_per_day == pytest.approx(float(known.theta_per_day), rel=2e-2)
 
 
+def test_mark_when_american_and_the_forward_is_off_spot_then_theta_is_what_a_day_brings_at_that_forward() -> None:
+    chain, terms = american_chain(rate=0.05, spot=50.0, forward=49.5, strikes=np.arange(45.0, 55.5, 0.5))
+
+    mark = view_of(chain, rate=0.05).mark(contract(48, root="ZZZ"))
+
+    carry = 0.05 - float(terms["dividend"])
+
+    def held(later: float) -> float:
+        """The put some days later, the spot being then what gives the same forward."""
+        moved = {"t_years": terms["t_years"] - later / 365, "spot": 50.0 * math.exp(carry * later / 365)}
+        return float(american.value(vol=VOL, **{**terms, "right": -1, "strike": 48.0, **moved}))
+
+    assert mark.theta_per_day == pytest.approx(held(0.5) - held(-0.5), rel=2e-2)
+
+
 def test_marks_when_an_american_put_is_deep_in_the_money_then_its_volatility_is_not_early_exercise() -> None:
     chain, terms = american_chain(rate=0.05, spot=50.0, forward=50.2, strikes=np.arange(45.0, 55.5, 0.5))
 
