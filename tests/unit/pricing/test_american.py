@@ -309,3 +309,23 @@ def test_greeks_when_an_argument_is_at_its_limit_then_all_are_known(changed: dic
                                 **changed})
 
     assert np.isfinite([getattr(greeks, name) for name in bsm.FIELDS]).all()
+
+
+def test_value_when_there_is_no_volatility_then_exercise_at_the_best_moment_on_the_way() -> None:
+    terms = {"spot": 100.0, "strike": 480.0, "rate": 0.02, "dividend": 0.1}
+    moments = np.linspace(0.0, 1.0, 10_001)
+
+    worth = float(american.value(right=-1, t_years=1.0, vol=0.0, **terms))
+
+    gains = 480.0 * np.exp(-0.02 * moments) - 100.0 * np.exp(-0.1 * moments)
+    assert worth == pytest.approx(float(gains.max()), abs=1e-6)
+    assert worth > max(float(gains[0]), float(gains[-1])) + 0.05
+
+
+def test_greeks_when_a_bump_would_change_the_way_of_valuing_then_it_does_not() -> None:
+    # At a volatility of 0.1 the drift of a year is as many deviations as make a boundary steep.
+    greeks = american.greeks(right=-1, spot=96.0, strike=100.0, t_years=1.0, rate=0.08, dividend=0.005, vol=np.array([0.0995, 0.1, 0.1005]))
+
+    for name in ("rho_per_point", "vega_per_point", "vanna_per_point"):
+        below, at, above = getattr(greeks, name).tolist()
+        assert at == pytest.approx((below + above) / 2.0, abs=4e-3), name

@@ -147,7 +147,7 @@ def test_value_when_the_call_is_deep_before_a_dividend_then_exercise_is_due_on_t
     assert float(greeks.delta) == pytest.approx(1.0, abs=1e-3)
 
 
-def test_value_when_the_dividend_is_more_than_the_stock_then_still_within_bounds(by_kernel: object) -> None:
+def test_value_when_the_dividend_is_more_than_the_stock_then_still_within_bounds(each_path: str) -> None:
     huge = (CashDividend(t_years=0.1, amount=150.0),)
 
     call, put = dividends.value(right=[1, -1], spot=100.0, strike=100.0, t_years=0.5, rate=0.03, vol=0.3, dividends=huge, model="spot")
