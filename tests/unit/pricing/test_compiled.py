@@ -165,6 +165,15 @@ def test_value_when_shapes_do_not_fit_then_value_error(by_kernel: object) -> Non
         bsm.value(right=1, spot=np.ones(3), strike=np.ones(2), t_years=0.5, rate=0.0, dividend=0.0, vol=0.2)
 
 
+def test_kernel_when_there_are_few_options_then_the_calling_thread_s_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(compiled._LOADED, "kernels", {"european": "one core", "european_wide": "all cores", "implied": "one core"})
+
+    assert compiled.PARALLEL_FROM == 30_000
+    assert compiled._kernel("european", 29_999) == "one core"
+    assert compiled._kernel("european", 30_000) == "all cores"
+    assert compiled._kernel("implied", 10**6) == "one core"
+
+
 def test_import_when_nothing_asked_for_speed_then_numba_is_not_loaded() -> None:
     code = (
         "import sys, core.pricing.bsm as b, core.pricing.implied;"
