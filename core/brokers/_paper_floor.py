@@ -22,7 +22,7 @@ from core.brokers._paper_settle import expire, settlement_id, settles_at
 from core.brokers._paper_source import Checked, QuoteSource
 from core.clock import Clock
 from core.domain.accounts import Account
-from core.domain.instruments import Option
+from core.domain.instruments import Instrument, Option, underlying_instrument
 from core.domain.orders import Effect, Envelope, Fill, Leg
 from core.domain.structures import describe_legs
 from core.errors import DeskError, Unavailable
@@ -169,8 +169,10 @@ class Floor:
         legs = tuple(leg for order in self.ledger.working if rules.is_open(order.envelope.legs, now) for leg in order.envelope.legs)
         if not legs:
             return
+        wanted: dict[str, Instrument] = {leg.instrument.key: leg.instrument for leg in legs}
+        wanted |= {item.underlying: underlying_instrument(item.underlying) for item in wanted.values() if isinstance(item, Option)}
         try:
-            quotes = await self.source.quotes(tuple({leg.instrument.key: leg.instrument for leg in legs}.values()))
+            quotes = await self.source.quotes(tuple(wanted.values()))
         except Unavailable:
             return  # a market nobody can see trades nothing; orders rest until the next look
         async with self.lock:

@@ -94,8 +94,11 @@ def marks(instruments: Collection[Instrument], market: Market) -> dict[str, Deci
 
 
 def current_quote(instrument: Instrument, market: Market) -> Quote | None:
-    """The instrument's quote where it is sane, of today's session, and trading is not halted."""
+    """The instrument's quote where it is sane, of today's session, and trading is not halted; options stop with what they are on."""
     quote = market.quotes.get(instrument.key)
+    under = market.quotes.get(instrument.underlying) if isinstance(instrument, Option) else None
+    if under is not None and under.halted:
+        return None
     if quote is None or not quote.state.usable or quote.halted or exchange_date(quote.at) != exchange_date(market.at):
         return None
     return quote

@@ -4,17 +4,21 @@ from __future__ import annotations
 
 from datetime import UTC, date, datetime
 from decimal import Decimal
+from random import Random
 
 import pytest
 
 from core.brokers.paper import Parameters
-from core.domain.events import CashMoved, CorporateAction, Settled
+from core.domain.events import Body, CashMoved, CorporateAction, Filled, Settled
 from core.domain.instruments import Equity, Instrument, Option, Right
 from core.domain.listing import option
-from core.domain.orders import TimeInForce
+from core.domain.orders import Fill, TimeInForce
 from core.errors import BrokerRejected
+from core.orders.reconcile import differences, facts
+from core.portfolio.book import Book
 from core.ports import Dividend, OrderReport, Split
 from tests.unit.brokers.paper_world import BUY, CALL, CLOSE, PUT, SELL, World, journal, ledger_of, leg, permitted
+from tests.unit.risk.market import Log
 
 FRIDAY, MONDAY = date(2019, 4, 26), date(2019, 4, 29)
 NIGHT = datetime(2019, 4, 26, 4, 5, tzinfo=UTC)  # 00:05 in New York
@@ -223,3 +227,40 @@ async def test_n9_dividend_when_a_naked_call_is_assigned_for_it_then_the_shares_
     await world.broker.poll()
     (paid,) = [item for item in await items(world, CashMoved) if isinstance(item, CashMoved) and item.symbol]
     assert (paid.amount, await held(world)) == (Decimal("-48.00"), {"KO": -100})
+
+
+# --- the desk's books beside these ---------------------------------------------------------------------------------------
+
+
+async def test_n8_books_when_a_desk_comes_back_after_days_then_nothing_differs_in_whatever_order_it_hears() -> None:
+    """Bought, split, dividend, assigned and expired while nobody listened; then the complete books, and the stream twice and shuffled."""
+    may = contract("55", PUT, date(2019, 5, 17))
+    world = await holding((KO, 101, 60.0), (C60, -1, 2.0), (may, -2, 1.0))
+    world.board.made.append(Split(symbol="KO", ex_date=FRIDAY, new=3, old=2))
+    world.board.paid.append(Dividend(symbol="KO", ex_date=MONDAY, amount=Decimal("0.32")))
+    world.clock.set(OPEN)
+    quotes(world, spot=40.0)
+    await world.broker.poll()
+    (adjusted,) = [item.instrument for item in (await world.broker.snapshot()).positions if item.instrument.key.startswith("KO1   190517")]
+    assert isinstance(adjusted, Option)
+    world.board.publish(adjusted, "36.00")  # 150 at 36.00 are 5,400, under the 5,500 they are bought at
+    world.clock.set(datetime(2019, 5, 20, 14, 0, tzinfo=UTC))
+    quotes(world, spot=36.0)
+    await world.broker.poll()
+    snapshot = await world.broker.snapshot()
+    stream = [update.item for update in await journal(world)]
+
+    def book(bodies: list[Body]) -> Book:
+        log = Log(world.account)
+        log.add(*bodies)
+        return log.book
+
+    from_books = book([body for _, body in facts(book([]), snapshot)])
+    heard: list[Body] = [item if not isinstance(item, Fill) else Filled(fill=item) for item in stream if not isinstance(item, OrderReport)]
+    for seed in range(5):
+        told = [*heard, *heard]
+        Random(seed).shuffle(told)
+        assert differences(book(told), snapshot, sent_now=()) == ()
+        assert book(told).positions == from_books.positions
+    assert differences(from_books, snapshot, sent_now=()) == ()
+    assert from_books.positions["KO"].quantity == 451 and "KO1   190621C00060000" in from_books.positions
