@@ -87,7 +87,7 @@ def period_of(found: Holdings, *, first: date, last: date, symbol: str | None) -
     return Period(
         found=found, trades=tuple(closed), settled=tuple(item for item in settled if symbol in (None, symbol_of(item))),
         outside=tuple(item for item in outside if first <= exchange_day(item.at) <= last and symbol in (None, item.underlying)),
-        moved=moved_within(book.movements, book.adjustments, first=first, last=last) if symbol is None else (),
+        moved=moved_within(book.movements, book.adjustments, first=first, last=last, symbol=symbol),
     )
 
 

@@ -131,18 +131,20 @@ def closed_outside(
 
 
 def moved_within(
-    movements: Iterable[CashMoved], adjustments: Iterable[Adjusted], *, first: date, last: date
+    movements: Iterable[CashMoved], adjustments: Iterable[Adjusted], *, first: date, last: date, symbol: str | None = None
 ) -> tuple[tuple[str, Decimal], ...]:
     """Cash that is a result without a trade, by what it was, on days [first, last]: dividends, interest, charges, adopted differences.
 
-    Deposits and withdrawals are no result. Example: a dividend of 170.00 and interest of -12.40 are two rows.
+    Deposits and withdrawals are no result. With a `symbol` only what was paid on that one. Example: a dividend of 170.00 on SPY and
+    interest of -12.40 are two rows, `SPY dividend` and `interest`.
     """
     found: dict[str, Decimal] = {}
     for item in movements:
-        if item.reason not in NO_RESULT and first <= exchange_day(item.at) <= last:
-            found[item.reason] = found.get(item.reason, ZERO) + item.amount
+        if item.reason not in NO_RESULT and first <= exchange_day(item.at) <= last and symbol in (None, item.symbol):
+            name = f"{item.symbol} {item.reason}".strip()
+            found[name] = found.get(name, ZERO) + item.amount
     for booked in adjustments:
-        if booked.instrument is None and not booked.deposit and first <= exchange_day(booked.at) <= last:
+        if booked.instrument is None and not booked.deposit and first <= exchange_day(booked.at) <= last and symbol is None:
             found[ADOPTED] = found.get(ADOPTED, ZERO) + booked.cash
     return tuple(sorted(found.items()))
 

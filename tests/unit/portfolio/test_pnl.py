@@ -10,7 +10,7 @@ import pytest
 
 from core.domain.accounts import AccountId, Env
 from core.domain.calendar import exchange_day
-from core.domain.events import Settled
+from core.domain.events import Adjusted, CashMoved, Settled
 from core.domain.instruments import Equity, Right
 from core.domain.listing import option
 from core.domain.orders import Effect, Fill, Leg, Side
@@ -21,6 +21,7 @@ from core.portfolio.pnl import (
     OpenResult,
     closed_outside,
     market_value,
+    moved_within,
     open_result,
     realised,
     settled_within,
@@ -184,3 +185,36 @@ def test_taken_when_a_part_was_closed_then_is_its_premium_less_what_it_cost() ->
     half = dataclasses.replace(half, open_units=2, closing_cash=Decimal("-26.00"))
     assert OpenResult(trade=half, held={}, mark=None, pnl=None).taken == Decimal("68.00")
     assert OpenResult(trade=trade(units=4), held={}, mark=None, pnl=None).taken is None
+
+
+def moved(amount: str, reason: str, *, day: int = 18, symbol: str = "") -> CashMoved:
+    at = datetime(2026, 12, day, 14, 30, tzinfo=UTC)
+    return CashMoved(movement_id=f"{reason}{day}{symbol}", account=ACCOUNT, amount=Decimal(amount), reason=reason, at=at, symbol=symbol)
+
+
+def adopted(cash: str, *, deposit: bool = False) -> Adjusted:
+    return Adjusted(
+        adjustment_id=f"J{cash}", account=ACCOUNT, person="owner", reason="word", instrument=None, quantity=0, cash=Decimal(cash),
+        at=datetime(2026, 12, 18, 15, 0, tzinfo=UTC), deposit=deposit,
+    )
+
+
+MOVES = (
+    moved("100000", "deposit"), moved("170.00", "dividend", symbol="SPY"), moved("-48.00", "dividend", symbol="KO"),
+    moved("-12.40", "interest"), moved("9.99", "interest", day=21), moved("-500", "withdrawal"),
+)
+
+
+def test_moved_when_dividends_and_interest_came_then_rows_by_what_it_was_and_no_deposits() -> None:
+    rows = moved_within(MOVES, (adopted("-3.00"), adopted("50", deposit=True)), first=date(2026, 12, 18), last=date(2026, 12, 18))
+
+    assert rows == (
+        ("KO dividend", Decimal("-48.00")), ("SPY dividend", Decimal("170.00")), ("booked on the broker's word", Decimal("-3.00")),
+        ("interest", Decimal("-12.40")),
+    )
+
+
+def test_moved_when_a_symbol_is_named_then_only_what_was_paid_on_it() -> None:
+    rows = moved_within(MOVES, (adopted("-3.00"),), first=date(2026, 12, 1), last=date(2026, 12, 31), symbol="SPY")
+
+    assert rows == (("SPY dividend", Decimal("170.00")),)
