@@ -196,6 +196,13 @@ DESK_SETTINGS: tuple[Setting, ...] = (
         low=Decimal(1),
         high=Decimal(1000),
     ),
+    Setting(
+        name="count_outside",
+        kind=Kind.FLAG,
+        default=False,
+        help="trades done elsewhere, as logged, count in the stress and the capital of an underlying",
+        loosens=Loosens.DOWN,
+    ),
     *STOP_SETTINGS,
 )
 

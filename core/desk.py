@@ -16,8 +16,9 @@ from typing import TYPE_CHECKING, NamedTuple
 from core.command import Caller
 from core.config import Config, SettingsTable
 from core.decisions import event_fields, event_level, without_secrets
-from core.domain.accounts import Account, AccountId
+from core.domain.accounts import OUTSIDE, Account, AccountId
 from core.domain.events import Body, Draft, Event, ExternalOrder, Mode, Scope, ScopeKind, SettingChanged, strictest
+from core.domain.instruments import Instrument
 from core.errors import DeskError, LeaseLost, Unavailable, UserError
 from core.exits import Exit, load_exits
 from core.fold import DeskFold
@@ -173,6 +174,12 @@ class Desk:
                 return account
         names = ", ".join(account.name for account in self.accounts)
         raise UserError(f"There is no account {wanted!r}.", f"There are: {names}.")
+
+    @property
+    def beside(self) -> dict[str, tuple[Instrument, int]]:
+        """Holdings of trades done elsewhere that count in risk: none unless the owner says so by `desk.count_outside`."""
+        book = self.books.accounts.get(OUTSIDE.id)
+        return book.holdings() if book is not None and self.settings.desk.flag("count_outside") else {}
 
     def book(self, account: AccountId) -> Book:
         """The book of an account."""

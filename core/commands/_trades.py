@@ -75,15 +75,6 @@ def _valued(account: Account, book: Book, view: View, symbol: str | None) -> Hol
     return Holdings(account=account, book=book, view=view, trades=trades, rest=rest)
 
 
-def together(books: Iterable[Held]) -> dict[str, tuple[Instrument, int]]:
-    """What several accounts hold, contract by contract; opposite holdings of one contract net out."""
-    total: dict[str, tuple[Instrument, int]] = {}
-    for held in books:
-        for key, (instrument, quantity) in held.items():
-            total[key] = (instrument, total.get(key, (instrument, 0))[1] + quantity)
-    return {key: pair for key, pair in total.items() if pair[1]}
-
-
 def needs_of(instruments: Iterable[Instrument]) -> Needs:
     """Quotes of instruments and of their underlyings."""
     wanted: set[Instrument] = set()

@@ -10,7 +10,7 @@ from collections.abc import Iterable
 
 from core.command import Access, Call, Command, Kind, Parameter
 from core.commands._accounts import TOGETHER, accounts_of, words_of_accounts
-from core.commands._trades import marked_needs, together, underlying_of
+from core.commands._trades import marked_needs, underlying_of
 from core.desk import Desk
 from core.domain.accounts import Account
 from core.domain.instruments import Option
@@ -19,7 +19,7 @@ from core.market.view import View
 from core.portfolio.exposure import exposure
 from core.portfolio.pnl import Held
 from core.reply import Block, Cell, Column, Fact, Facts, Format, Notice, Reply, Table, Text, Tone
-from core.risk.measures import CLUSTER
+from core.risk.measures import CLUSTER, added
 
 COLUMNS = (
     Column(title="underlying"), Column(title="delta +1%", format=Format.MONEY, unit="USD", signed=True),
@@ -34,7 +34,7 @@ async def run(desk: Desk, call: Call) -> Reply:
     accounts = accounts_of(desk, call)
     symbol = call.args.get("symbol")
     by_account = {account.name: _held(desk, account, symbol) for account in accounts}
-    held = together(by_account.values())
+    held = added(*by_account.values())
     where = words_of_accounts(accounts)
     if not any(by_account.values()):
         return Reply(blocks=(Text(text=f"Nothing is held{f' of {symbol}' if symbol else ''} in {where}: every Greek is zero."),))

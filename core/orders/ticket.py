@@ -178,7 +178,8 @@ async def price(
         raise UserError("Nothing can be sent for trades done elsewhere: no broker of this desk keeps them.", "Log what you do there.")
     book = desk.book(intent.account)
     now = desk.now()
-    view = await desk.reader.view(exam_needs(intent, book, now), fresh=envelope is not None or authority is not None)
+    beside = desk.beside
+    view = await desk.reader.view(exam_needs(intent, book, now, beside=beside), fresh=envelope is not None or authority is not None)
     envelope = envelope or _envelope(desk, intent, view, limit, conceding=authority if urgent else None)
     intent = intent if of is not None else replace(intent, plan=envelope.plan)
     preview, trouble = await _preview(desk, envelope if of is None else replace(envelope, quantity=intent.quantity, plan=intent.plan))
@@ -198,6 +199,7 @@ async def price(
         standing=None if of is None else of.id,
         elsewhere=tuple(order for other in desk.books.accounts.values() if other is not book for order in other.live.values()),
         strangers=tuple(order for other in desk.books.accounts.values() for order in other.external.values()),
+        beside=beside,
     )
     verdict = gate.judge(exam, desk.rules, report=desk.report)
     return Priced(envelope=envelope, exam=exam, verdict=verdict, view=view, preview=preview, preview_trouble=trouble)

@@ -128,6 +128,7 @@ class Exam:
     recent: tuple[Recent, ...] = ()
     standing: str | None = None  # the standing order it is sent for: covered by an earlier press, by nobody's now
     elsewhere: tuple[Order, ...] = ()  # live orders of the desk's other accounts
+    beside: Mapping[str, tuple[Instrument, int]] = field(default_factory=dict)  # trades done elsewhere, where the owner counts them in
     strangers: tuple[ExternalOrder, ...] = ()  # live orders of all its accounts that this desk did not send
 
 

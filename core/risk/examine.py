@@ -36,7 +36,7 @@ from core.ports import Preview
 from core.pricing.payoff import Payoff, PayoffLeg, expiry_payoff
 from core.risk import two_dates
 from core.risk.exam import Exam, Measures, Recent
-from core.risk.measures import PRICE_STEP, crash_loss, measure, requirement_of, underlying_of
+from core.risk.measures import PRICE_STEP, crash_loss, measure, requirement_of, stressed_beside, underlying_of
 from core.risk.stress import CRASH, VIX, stress
 
 Holdings = Mapping[str, tuple[Instrument, int]]
@@ -46,10 +46,10 @@ _FULLY_PAID = (AccountKind.CASH, AccountKind.IRA)
 _SECURED_STRATEGY = "cash_secured_put"
 
 
-def exam_needs(intent: Intent, book: Book, now: datetime) -> Needs:
+def exam_needs(intent: Intent, book: Book, now: datetime, *, beside: Holdings | None = None) -> Needs:
     """What the view must hold: quotes of all that is held, working or ordered, of underlyings and VIX, and the chain of every expiry."""
     today = session_date(now)
-    held = [position.instrument for position in book.positions.values()]
+    held = [*(position.instrument for position in book.positions.values()), *(item for item, _ in (beside or {}).values())]
     working = [leg.instrument for order in book.resting() for leg in order.legs]
     instruments = [item for item in (*held, *working, *(leg.instrument for leg in intent.legs)) if not isinstance(item, Cash)]
     options = [item for item in instruments if isinstance(item, Option)]
@@ -64,28 +64,35 @@ def examine(
     *, intent: Intent, book: Book, view: View, preview: Preview | None, now: datetime, mode: Mode, mode_reason: str,
     recent: tuple[Recent, ...] = (), automation: bool = False, authority: Authority | None = None, second_order: bool = False,
     standing: str | None = None, elsewhere: tuple[Order, ...] = (), strangers: tuple[ExternalOrder, ...] = (),
+    beside: Holdings | None = None,
 ) -> Exam:
     """Measure an order against the book and the market. Never raises for missing data: what is unknown is None in the exam.
 
     `standing` is the standing order it is sent for: what that one still reserves is this order itself. Nor do the orders count that are
-    cancelled before it is sent.
+    cancelled before it is sent. `beside` are holdings of no account here that the owner counts in: stress and capital of an underlying
+    are judged with them, margin and the reducing test are the account's own.
     """
     own = frozenset(intent.instead_of) if standing is None else frozenset({standing, *intent.instead_of})
     held_before = book.exposed(without=own)
     held_after = _with(held_before, intent.legs, intent.quantity)
+    sets: list[tuple[Holdings, Holdings]] = [(held_before, held_after)]
     pairs = [(measure(held_before, book=book, view=view), measure(held_after, book=book, view=view))]
     reducing = is_reducing(intent, book, view, before=pairs[0][0], after=pairs[0][1])
     without = book.exposed(purchases=False, without=_hedges(book, view) | own)
     if not reducing and without != held_before:
         # A wing that is only being bought, or a hedge that still works, may never come: the order must be good without it too.
+        sets.append((without, _with(without, intent.legs, intent.quantity)))
         pairs.append(_measured(without, intent.legs, intent.quantity, book, view))
     before, after = worst_of([pair[0] for pair in pairs]), worst_of([pair[1] for pair in pairs])
     kind = book.account.kind
     capitals = [ZERO if reducing else trade_capital(intent, kind=kind, view=view, before=was, after=will) for was, will in pairs]
     natural, mid = natural_and_mid(intent.legs, view)
+    exits = reducing or _closes(intent, before, after)
+    before = stressed_beside(before, [one for one, _ in sets], beside or {}, view)
+    after = stressed_beside(after, [one for _, one in sets], beside or {}, view)
     return Exam(
         intent=intent, account=book.account, book=book, held_before=held_before, held_after=held_after, before=before, after=after,
-        reducing=reducing, exits=reducing or _closes(intent, before, after), view=view, preview=preview, payoff=order_payoff(intent),
+        reducing=reducing, exits=exits, beside=beside or {}, view=view, preview=preview, payoff=order_payoff(intent),
         now=now, mode=mode, mode_reason=mode_reason,
         capital=None if None in capitals else max(capital for capital in capitals if capital is not None),
         natural=natural, mid=mid, automation=automation, authority=authority, second_order=second_order, recent=recent,

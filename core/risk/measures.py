@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import date, datetime
 from decimal import Decimal
 
@@ -38,6 +39,29 @@ def measure(holdings: Holdings, *, book: Book, view: View) -> Measures:
         margin=margin, margin_refusals=refusals, stress_loss_usd=result.loss_usd, stress_scenario="" if worst is None else worst.name,
         uncovered=uncovered(holdings), exposure=exposure(holdings, view), net_liquidation=worth, unmarked=result.unmarked,
     )
+
+
+def stressed_beside(found: Measures, sets: Sequence[Holdings], beside: Holdings, view: View) -> Measures:
+    """The same measures with what is held elsewhere in the worst stress loss, scenario by scenario; margin stays the account's own."""
+    if not beside:
+        return found
+    results = [stress(added(holdings, beside), view) for holdings in sets]
+    losses = [result.loss_usd for result in results]
+    worst = max(results, key=lambda result: result.loss_usd or 0.0)
+    return replace(
+        found, stress_loss_usd=None if None in losses else worst.loss_usd,
+        stress_scenario="" if worst.worst is None else f"{worst.worst.name}, with trades elsewhere",
+        unmarked=tuple(dict.fromkeys((*found.unmarked, *(name for result in results for name in result.unmarked)))),
+    )
+
+
+def added(*books: Holdings) -> dict[str, tuple[Instrument, int]]:
+    """What several sets of holdings come to, contract by contract; opposite holdings of one contract net out."""
+    total: dict[str, tuple[Instrument, int]] = {}
+    for held in books:
+        for key, (instrument, quantity) in held.items():
+            total[key] = (instrument, total.get(key, (instrument, 0))[1] + quantity)
+    return {key: pair for key, pair in total.items() if pair[1]}
 
 
 def uncovered(holdings: Holdings) -> dict[Slot, int]:

@@ -7,7 +7,7 @@ in one place. Example: margin of 21,000 USD on 100,000 USD of net liquidation va
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from decimal import Decimal
 
 from core.domain.accounts import AccountKind
@@ -17,7 +17,7 @@ from core.errors import Unavailable
 from core.market.view import View
 from core.portfolio.book import Book
 from core.risk.exam import Measures, Rule
-from core.risk.measures import PRICE_STEP, left_at, measure, underlying_of
+from core.risk.measures import PRICE_STEP, left_at, measure, stressed_beside, underlying_of
 from core.risk.stress import Scenario, repriced
 
 FURTHEST = 60  # percent up and down that are looked at for a margin call
@@ -33,6 +33,7 @@ class Stand:
     held: Mapping[str, tuple[Instrument, int]]
     measures: Measures
     view: View
+    beside: Mapping[str, tuple[Instrument, int]] = field(default_factory=dict)  # trades done elsewhere that count
 
     @property
     def worth(self) -> Decimal:
@@ -68,10 +69,11 @@ class MarginCall:
     move: float
 
 
-def stand_of(book: Book, view: View) -> Stand:
-    """Measure an account without any order."""
-    held = book.exposed()
-    return Stand(book=book, held=held, measures=measure(held, book=book, view=view), view=view)
+def stand_of(book: Book, view: View, *, beside: Mapping[str, tuple[Instrument, int]] | None = None) -> Stand:
+    """Measure an account without any order; with trades done elsewhere `beside` it where they count."""
+    held, more = book.exposed(), beside or {}
+    measures = stressed_beside(measure(held, book=book, view=view), [held], more, view)
+    return Stand(book=book, held=held, measures=measures, view=view, beside=more)
 
 
 def uses(stand: Stand, rules: Sequence[Rule]) -> tuple[Use, ...]:

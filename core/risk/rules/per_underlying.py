@@ -61,9 +61,11 @@ def judge(exam: Exam, parameters: Parameters) -> Finding:
 def use(stand: Stand, parameters: Parameters) -> tuple[Use, ...]:
     """Capital on every underlying held or working, the cluster as one."""
     found = []
-    for symbols in sorted({_group(name) for name in underlyings(stand.held)}):
+    elsewhere = stand.beside
+    for symbols in sorted({_group(name) for name in (*underlyings(stand.held), *underlyings(elsewhere))}):
         limit = stand.worth * parameters.number("cluster_fraction" if len(symbols) > 1 else "max_fraction")
-        used = max(_tied_up(stand.book, held, symbols, stand.view) for held in (stand.held, stand.book.exposed(purchases=False)))
+        own = max(_tied_up(stand.book, held, symbols, stand.view) for held in (stand.held, stand.book.exposed(purchases=False)))
+        used = own + _tied_up(stand.book, elsewhere, symbols, stand.view)
         found.append(Use(rule=NAME, what=f"capital on {'/'.join(symbols)}", used=used, limit=limit))
     return tuple(found)
 
@@ -96,7 +98,7 @@ def _both_ways(exam: Exam, symbols: tuple[str, ...]) -> tuple[Decimal, Decimal]:
 
 
 def _capital(exam: Exam, held: Holdings, symbols: tuple[str, ...]) -> Decimal:
-    return _tied_up(exam.book, held, symbols, exam.view)
+    return _tied_up(exam.book, held, symbols, exam.view) + _tied_up(exam.book, exam.beside, symbols, exam.view)
 
 
 def _tied_up(book: Book, held: Holdings, symbols: tuple[str, ...], view: View) -> Decimal:

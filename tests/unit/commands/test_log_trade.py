@@ -352,3 +352,57 @@ async def test_outside_when_shown_with_the_others_then_under_its_own_name_and_in
     assert not lines(reply), "nothing can be closed there by this desk"
     assert not (await say(desk, "open naked_put XSP 1 account=outside")).ok
     assert not (await say(desk, "account outside")).ok
+
+
+# --- counted in risk -----------------------------------------------------------------------------------------------------
+
+NAKED = "log_trade sell XSP strikes=600 right=put expiry=2026-12-18 quantity=5 price=5.00 account=outside"
+
+
+async def test_outside_when_the_owner_does_not_say_so_then_it_counts_in_no_limit() -> None:
+    desk = await open_desk()
+    await booked(desk, NAKED)
+
+    card = await say(desk, "open put_credit_spread XSP 1")
+    risk = await say(desk, "risk account=all")
+
+    assert "Blocked" not in text(card)
+    assert "do not count in stress" in text(risk) and fact(risk, "worst stress").value == 0.0
+
+
+async def test_outside_when_the_owner_says_so_then_stress_and_capital_count_it_and_margin_does_not() -> None:
+    desk = await open_desk()
+    await booked(desk, NAKED)
+    before = (await say(desk, "account")).blocks[0]
+
+    assert (await say(desk, "settings desk.count_outside yes")).ok
+    card = await say(desk, "open put_credit_spread XSP 1")
+    risk = await say(desk, "risk")
+
+    assert "with trades elsewhere would cost" in text(card) and "SPX/SPY/XSP would tie up" in text(card)
+    rules = {row[0]: row[1] for row in table(card, "Rules").rows}
+    assert {name for name, verdict in rules.items() if "BLOCK" in str(verdict)} == {"stress", "per_underlying"}
+    assert table(risk, "Limits of practice").rows[-1][1] == "[##########]!"
+    assert (await say(desk, "account")).blocks[0] == before, "buying power is the account's own"
+
+
+async def test_outside_when_it_counts_then_not_counting_it_any_more_asks_for_the_pin() -> None:
+    desk = await open_desk()
+    await say(desk, "settings desk.count_outside yes")
+
+    reply = await say(desk, "settings desk.count_outside no")
+
+    assert not reply.ok and reply.data["needs"] == "pin"
+
+
+async def test_outside_when_it_counts_and_has_no_price_then_no_entry_but_a_way_out() -> None:
+    desk = await open_desk()
+    held = await say(desk, "open put_credit_spread XSP 1")
+    await say(desk, f"confirm {held.data['ticket']}")
+    await booked(desk, "log_trade sell ZZZ strikes=60 right=put expiry=2026-12-18 quantity=1 price=1.00 account=outside")
+    await say(desk, "settings desk.count_outside yes")
+
+    entry, way_out = await say(desk, "open put_credit_spread XSP 1 dte=60"), await say(desk, "close XSP")
+
+    assert "Blocked" in text(entry) and "Blocked" not in text(way_out)
+    assert lines(way_out)[0].startswith("confirm")
