@@ -90,7 +90,7 @@ def _fund(symbol: str, level: float, *, spread: float, interest: float, **more: 
 _INDICES = (
     Listed(
         symbol="SPX", level=6800.0, dividend_yield=INDEX_YIELD, smile=_INDEX_SMILE, grid=Grid(fine=5, coarse=25, finest=5),
-        spread=1.0, interest=5000, size=60,
+        spread=1.1, interest=5000, size=60,
     ),
     Listed(
         symbol="XSP", level=680.0, dividend_yield=INDEX_YIELD, smile=_INDEX_SMILE, grid=Grid(fine=1, coarse=5, finest=1),
@@ -101,8 +101,8 @@ _INDICES = (
     Listed(symbol="VIX3M", level=0.0),
 )
 _FUNDS = (
-    _fund("SPY", 678.3, spread=0.22, interest=9000, size=300, dividend_yield=INDEX_YIELD, smile=_INDEX_SMILE),
-    _fund("QQQ", 610.0, spread=0.25, interest=5000, beta=1.15, own_vol=0.06, sector="technology", dividend_yield=0.005, ex_day=22),
+    _fund("SPY", 678.3, spread=0.15, interest=9000, size=300, dividend_yield=INDEX_YIELD, smile=_INDEX_SMILE),
+    _fund("QQQ", 610.0, spread=0.2, interest=5000, beta=1.15, own_vol=0.06, sector="technology", dividend_yield=0.005, ex_day=22),
     _fund("IWM", 245.0, spread=0.3, interest=4000, beta=1.10, own_vol=0.09, sector="small caps", dividend_yield=0.011, ex_day=22),
     _fund(
         "TLT", 90.0, spread=0.4, interest=3000, beta=-0.08, hedge=0.30, own_vol=0.12, sector="rates", dividend_yield=0.042,

@@ -17,7 +17,7 @@ from core.reply import Reply
 from tests.paper_desk import call, fact, lines, open_desk, say, table, text
 
 
-async def opened(desk: Desk, line: str = "open put_credit_spread SPX 1 limit=3.90") -> Reply:
+async def opened(desk: Desk, line: str = "open put_credit_spread SPX 1 limit=3.60") -> Reply:
     card = await say(desk, line)
     assert card.ok and card.data["allowed"], text(card)
     return await say(desk, f"confirm {card.data['ticket']}", via=Via.BUTTON)
@@ -100,7 +100,7 @@ async def test_d9_confirm_when_the_same_order_was_just_confirmed_then_a_second_o
     desk = await open_desk(cash=1_000_000)
     await opened(desk)
 
-    again = await say(desk, "open put_credit_spread SPX 1 limit=3.90")
+    again = await say(desk, "open put_credit_spread SPX 1 limit=3.60")
 
     assert again.data["allowed"] is False
     second = next(line for line in lines(again) if "second_order=yes" in line)
