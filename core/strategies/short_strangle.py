@@ -37,7 +37,7 @@ PARAMETERS: tuple[Setting, ...] = (
 )
 EXAMPLES = ("open short_strangle XSP", "open short_strangle SPX 1 dte=2 delta=0.05", "open short_strangle XSP strikes=655/700 limit=0.60")
 
-_FULLY_PAID = (AccountKind.CASH, AccountKind.IRA)
+_KINDS = {AccountKind.CASH: "is a cash account", AccountKind.IRA: "is an IRA account"}
 
 
 def needs(parameters: Parameters, request: Request, today: date) -> Needs:
@@ -67,10 +67,10 @@ def find(view: View, book: Book, parameters: Parameters, request: Request) -> tu
 
 def _check(view: View, book: Book, parameters: Parameters, request: Request) -> None:
     account, hour = book.account, parameters.whole("last_call_hour")
-    if account.kind in _FULLY_PAID or account.charter.defined_risk_only or account.charter.long_only:
-        kind = "may only hold defined risk" if account.kind not in _FULLY_PAID else f"is a {account.kind.value} account"
-        wrong = f"{account.name} {kind}: it may not sell a strangle, whose call can lose without end"
-        raise UserError(wrong, "Name iron_condor, or another account.")
+    if account.kind in _KINDS or account.charter.defined_risk_only or account.charter.long_only:
+        wrong = f"{account.name} {_KINDS.get(account.kind, 'may only hold defined risk')}: it may not sell a strangle"
+        instead = "cash_secured_put" if account.kind is AccountKind.CASH else "iron_condor"
+        raise UserError(f"{wrong}, whose call can lose without end", f"Name {instead}, or another account.")
     if request.right is not None:
         raise UserError(f"a {NAME} is a put and a call", "Leave right out, or name naked_put.")
     check_request(request, strategy=NAME, most_strikes=2)

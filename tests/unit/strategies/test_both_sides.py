@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from datetime import date, timedelta
 from decimal import Decimal
+from typing import Any
 
 import numpy as np
 import pytest
@@ -119,13 +120,13 @@ def test_strangle_when_a_delta_is_said_then_it_counts_for_both_sides():
     assert idea.thesis.count("at 0.1") == 2
 
 
-@pytest.mark.parametrize("held", [
-    book(dataclasses.replace(ACCOUNT, kind=AccountKind.CASH)), book(dataclasses.replace(ACCOUNT, kind=AccountKind.IRA)),
-    book(dataclasses.replace(ACCOUNT, charter=Charter(defined_risk_only=True))),
+@pytest.mark.parametrize(("change", "words", "instead"), [
+    ({"kind": AccountKind.CASH}, "is a cash account", "cash_secured_put"), ({"kind": AccountKind.IRA}, "is an IRA account", "iron_condor"),
+    ({"charter": Charter(defined_risk_only=True)}, "may only hold defined risk", "iron_condor"),
 ])
-def test_strangle_when_the_account_may_not_be_uncovered_then_refuses_at_once(held: Book):
-    with pytest.raises(UserError, match="practice .*: it may not sell a strangle, whose call can lose without end. Name iron_condor"):
-        strangle(xsp(), held)
+def test_strangle_when_the_account_may_not_be_uncovered_then_refuses_at_once(change: dict[str, Any], words: str, instead: str):
+    with pytest.raises(UserError, match=f"practice {words}: it may not sell a strangle, whose call can lose without end. Name {instead}"):
+        strangle(xsp(), book(dataclasses.replace(ACCOUNT, **change)))
 
 
 def test_strangle_when_it_is_after_three_in_new_york_then_no_call_is_sold():
