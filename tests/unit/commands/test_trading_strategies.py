@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
+
+import pytest
+
 from core.command import Via
 from core.desk import Desk
 from core.reply import Reply
@@ -112,3 +116,22 @@ async def test_close_when_a_halt_keeps_a_hedge_then_its_short_leg_alone_can_be_b
     book = desk.book(desk.account().id)
     trade = next(item for item in book.open_trades if item.strategy == "put_debit_spread")
     assert [quantity for _, quantity in book.held_by_trade[trade.id].values()] == [1]
+
+
+@pytest.mark.parametrize("line", [
+    "naked_put XSP 1", "cash_secured_put KO 1", "put_credit_spread SPX 1", "call_credit_spread SPX 1", "iron_condor SPX 1",
+    "short_strangle XSP 1", "covered_call KO 1", "protective_put KO 1", "long_put SPY 1", "long_call AAPL 1", "put_debit_spread SPY 1",
+    "call_debit_spread SPX 1", "calendar SPX 1", "calendar SPY 2 right=put", "diagonal SPY 1", "stock QQQ 10", "stock QQQ 10 side=buy",
+])
+async def test_open_when_confirmed_then_the_trade_is_held_shown_and_closed_again(line: str):
+    desk = await with_shares(100)
+    before = dict(desk.book(desk.account().id).holdings())
+
+    assert (await done(desk, f"open {line}")).data["state"] == "filled"
+    held = desk.book(desk.account().id).open_trades[-1]  # the shares were bought before it
+    shown = {row[0]: row for row in table(await say(desk, "positions"), "Open trades in practice").rows}
+    assert (await done(desk, f"close position_id={held.id}")).data["state"] == "filled"
+
+    after = desk.book(desk.account().id)
+    assert shown[held.id][1] == line.split()[0] and isinstance(shown[held.id][6], Decimal)
+    assert after.holdings() == before and after.trades[held.id].realized is not None
