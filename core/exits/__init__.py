@@ -59,10 +59,12 @@ class Judgement:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Case:
     """One open trade as its exits see it. `told` says that this exit speaks of it already: it goes back on its word only where the
-    measure has clearly gone back, so that a price around the line does not ring twice."""
+    measure has clearly gone back, so that a price around the line does not ring twice. `delivered`: a leg that ran out became shares,
+    which are held outside the trade and not in its result."""
 
     result: OpenResult
     told: bool = False
+    delivered: bool = False
 
     @property
     def trade(self) -> Trade:
@@ -98,8 +100,8 @@ class Case:
 
     @property
     def holds_shares(self) -> bool:
-        """Whether shares are part of it, whose price is no premium."""
-        return any(isinstance(leg.instrument, Equity) for leg in self.trade.legs)
+        """Whether shares are part of it, or came of it, whose price is no premium."""
+        return self.delivered or any(isinstance(leg.instrument, Equity) for leg in self.trade.legs)
 
     def per_share(self, money: Decimal) -> Decimal:
         """Money of the open units as a price per unit and share."""

@@ -52,7 +52,7 @@ def judge(case: Case, view: View, parameters: Parameters) -> Judgement:
     target = parameters.number("share")
     limit = f"{target:.0%}"
     if case.holds_shares:
-        return hold("with shares", limit, "shares are part of this trade; their price is no premium")
+        return hold("with shares", limit, "shares are part of this trade, or came of it; their price is no premium")
     gained = case.gain_fraction
     if gained is None:
         return hold("no premium", limit, "nothing was received or paid for it")

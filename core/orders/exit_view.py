@@ -37,6 +37,7 @@ class Looked:
     view: View
     closable: Closable | None  # the whole of it in one order; None where a leg is missing or it has stopped trading
     opened_at: datetime | None
+    delivered: bool = False  # a leg that ran out became shares
 
     @property
     def trade(self) -> Trade:
@@ -120,7 +121,7 @@ def ask(desk: Desk, looked: Looked, item: Exit, *, told: bool) -> Judgement:
         limit = desk.settings.desk.whole("stop_quote_seconds")
         raise Unavailable(f"price of {name}", why=f"its quote is missing, delayed or older than {limit} s")
     try:
-        return item.judge(Case(result=looked.result, told=told), looked.view)
+        return item.judge(Case(result=looked.result, told=told, delivered=looked.delivered), looked.view)
     except Unavailable:
         raise
     except Exception as error:  # noqa: BLE001 - a bug of one exit is told to a person; the others are still asked
@@ -152,9 +153,10 @@ def _of_book(account: AccountId, book: Book, view: View) -> list[Looked]:
         span = open_together([item for item, _ in held[trade.id].values()], view.at)  # a leg that ran out keeps no hours
         result = open_result(trade, held[trade.id], view)
         closable = whole.get(trade.id) if Case(result=result).intact else None
-        found.append(
-            Looked(account=account, book=book, result=result, view=view, closable=closable, opened_at=None if span is None else span[0])
-        )
+        found.append(Looked(
+            account=account, book=book, result=result, view=view, closable=closable, opened_at=None if span is None else span[0],
+            delivered=book.delivered_since(trade.opened_at, result.run_out),
+        ))
     return found
 
 

@@ -115,7 +115,8 @@ def ends_a_run_out_trade(priced: Priced) -> bool:
     if trade is None or not days or trade.opened_units != trade.open_units:
         return False
     gone = run_out(trade.legs, (leg.instrument.key for leg in envelope.legs), min(days))
-    return bool(gone) and len(gone) + len(envelope.legs) == len(trade.legs)
+    whole = bool(gone) and len(gone) + len(envelope.legs) == len(trade.legs)
+    return whole and not book.delivered_since(trade.opened_at, gone)  # shares that came of it are held beside it
 
 
 def happenings(priced: Priced) -> tuple[Happening, ...]:

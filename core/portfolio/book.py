@@ -158,6 +158,10 @@ class Book:
         shares, paid, _ = delivery.outside()
         return replace(item, quantity=quantity, cash=paid, fees=fees, shares=shares)
 
+    def delivered_since(self, at: datetime, keys: Collection[str]) -> bool:
+        """Whether one of these contracts became shares, by exercise or assignment, at `at` or later."""
+        return bool(keys) and any(item.shares and item.instrument.key in keys for item in self.settlements.since(at))
+
     def closed_since(self, at: datetime) -> Iterator[Trade]:
         """Trades that closed at `at` or later, by day."""
         found = (self.trades[name] for name in closed_since(self.closings, at))

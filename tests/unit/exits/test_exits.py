@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
 
@@ -200,6 +201,14 @@ def test_profit_target_when_a_calendars_near_leg_ran_out_then_the_whole_trade_is
     found = judged("profit_target", CALENDAR, received="-20.00", costs="45.00", **run_out)
 
     assert found.decision is Decision.CLOSE and "profit is 74.5% of the debit at mid, the target is 25%" in found.reason
+
+
+def test_profit_target_when_the_near_leg_became_shares_then_it_holds_its_tongue() -> None:
+    one = case(CALENDAR, received="-20.00", costs="45.00", strategy="calendar", missing=[CALENDAR[1]])
+    item = next(item for item in load_exits(SettingsTable(parse_config({})).values) if item.name == "profit_target")
+
+    assert item.judge(one, seen(CALENDAR, "45.00")).due
+    assert not item.judge(replace(one, delivered=True), seen(CALENDAR, "45.00")).due
 
 
 @pytest.mark.parametrize("strategy", [
