@@ -299,8 +299,9 @@ def _cash_lines(found: Audit, lines: list[dict[str, Any]], days: list[dict[str, 
     shares: dict[str, list[tuple[str, bool, int]]] = defaultdict(list)  # day, whether it came before the day began, change
     for line in lines:
         overnight = line["~"] == "CorporateAction" or (line["~"] == "Settled" and _day(line["at"]) < line["instrument"]["expiry"])
+        on = min(_day(line["at"]), line["instrument"]["expiry"]) if line["~"] == "Settled" else _day(line["at"])  # booked later, gone then
         for key, count in _moved(line):
-            shares[key].append((_day(line["at"]), overnight, count))
+            shares[key].append((on, overnight, count))
     first, last = days[0]["day"], days[-1]["day"]
     due: dict[tuple[str, str], Decimal] = {}
     for symbol, paid in market["dividends"].items():
