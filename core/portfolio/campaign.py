@@ -119,11 +119,10 @@ def look_alikes(book: Book, rolls: Mapping[str, str], trade_id: str) -> tuple[Tr
     trade = book.trades[trade_id]
     if trade_id in rolls:
         return ()
-    taken, day = set(rolls.values()), exchange_day(trade.opened_at)
+    taken, day = set(rolls.values()), exchange_day(trade.opened_at)  # nothing closed before that day is looked at
     same = (
         other for other in book.closed_since(datetime.combine(day, time(), EXCHANGE))
-        if other.id not in (*taken, trade_id) and other.closed_at is not None
-        and exchange_day(other.closed_at) == day and other.closed_at <= trade.opened_at
+        if other.id not in (*taken, trade_id) and other.closed_at is not None and other.closed_at <= trade.opened_at
         and book.trades_in_order([other.id, trade_id])[0] == other.id
         and (other.underlying, other.strategy) == (trade.underlying, trade.strategy)
     )

@@ -5,7 +5,7 @@ from decimal import Decimal
 
 import pytest
 
-from core.domain.events import Settled
+from core.domain.events import Settled, TradeLogged
 from core.domain.instruments import Option
 from core.portfolio.campaign import campaign_of, chain, look_alikes
 from tests.unit.risk.market import FAR, NOW, PRACTICE, SPREAD, Log, acknowledged, buy, closing, filled, put, sell, submitting
@@ -13,8 +13,8 @@ from tests.unit.risk.market import FAR, NOW, PRACTICE, SPREAD, Log, acknowledged
 NEXT = (sell(put(2750, expiry=FAR)), buy(put(2700, expiry=FAR)))
 
 
-def rolled(*, days: int = 0) -> Log:
-    """A spread sold for 1.20 bought back for 3.10, and `days` after it the next one sold for 2.40; one unit of each."""
+def rolled(*, days: int = 0, minutes: int = 1) -> Log:
+    """A spread sold for 1.20 bought back for 3.10, and `days` and `minutes` after it the next one sold for 2.40; one unit of each."""
     log = Log()
     later = NOW + timedelta(hours=1)
     log.add(submitting(SPREAD), acknowledged())
@@ -25,7 +25,7 @@ def rolled(*, days: int = 0) -> Log:
         filled(back[0], 1, "9.10", exec_id="E3", client_id="O2", at=later),
         filled(back[1], 1, "6.00", exec_id="E4", client_id="O2", at=later, fees="1.40"),
     )
-    again = later + timedelta(days=days, minutes=1)
+    again = later + timedelta(days=days, minutes=minutes)
     log.add(submitting(NEXT, client_id="O3"), acknowledged("O3"), at=again)
     log.add(
         filled(NEXT[0], 1, "7.40", exec_id="E5", client_id="O3", at=again),
@@ -95,11 +95,29 @@ def test_look_alikes_when_closed_the_same_day_before_then_named() -> None:
 
 
 @pytest.mark.parametrize(
-    ("days", "rolls"), [(1, {}), (0, {"PO3": "PO1"}), (0, {"PO9": "PO1"})], ids=["next day", "said already", "continued by another"]
+    ("days", "minutes", "rolls"),
+    [(1, 1, {}), (0, -10, {}), (0, 1, {"PO3": "PO1"}), (0, 1, {"PO3": "PO0"}), (0, 1, {"PO9": "PO1"})],
+    ids=["next day", "opened before the other closed", "said already", "said of another", "continued by another"],
 )
-def test_look_alikes_when_another_day_or_said_already_then_none(days: int, rolls: dict[str, str]) -> None:
-    assert look_alikes(rolled(days=days).book, rolls, "PO3") == ()
+def test_look_alikes_when_another_day_or_said_already_then_none(days: int, minutes: int, rolls: dict[str, str]) -> None:
+    assert look_alikes(rolled(days=days, minutes=minutes).book, rolls, "PO3") == ()
 
 
 def test_look_alikes_when_the_older_trade_is_asked_then_none() -> None:
     assert look_alikes(rolled().book, {}, "PO1") == ()
+
+
+def test_logged_when_the_same_booking_is_heard_twice_then_counted_once() -> None:
+    log, contract = Log(), put(45, root="KO")
+    fill = filled(sell(contract), 2, "0.60", exec_id="L1-1", client_id=None, fees="1.30").fill
+    body = TradeLogged(
+        log_id="L1", account=PRACTICE, person="owner", trade_id="X1", strategy="naked_put", legs=(sell(contract),), quantity=2,
+        price=Decimal("0.60"), fills=(fill,), fees_known=True,
+    )
+    log.add(body)
+    once = log.book
+
+    log.add(body)
+
+    assert log.book == once and once.cash == Decimal("118.70")
+    assert campaign_of(once, {}, "X1").cash == Decimal("118.70")
