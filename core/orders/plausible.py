@@ -173,6 +173,8 @@ def _action(item: CorporateAction) -> str | None:
     sane = _names(item.action_id, item.symbol) or _when(item.at) or _count(item.new, least=1) or _count(item.old, least=1)
     if sane is not None or not item.lines:
         return sane or "a corporate action on nothing"
+    if len({line.instrument.key for line in item.lines}) != len(item.lines):
+        return "a corporate action that names a holding twice"
     for line in item.lines:
         sane = _thing(line.instrument) or _thing(line.successor) or _amounts(cash=line.cash)
         sane = sane or _count(line.quantity, least=-MOST_UNITS) or _count(line.becomes, least=-MOST_UNITS)

@@ -23,6 +23,7 @@ from core.domain.structures import Trade
 from core.orders.standing import net_filled
 from core.orders.states import Order
 from core.portfolio.book import Book
+from core.portfolio.settling import Became, Ending
 
 OPENED, CLOSED, ROLLED = "opened", "closed", "rolled"
 
@@ -162,16 +163,30 @@ def _endings(book: Book, trade: Trade, instrument: Instrument) -> Iterator[Step]
     for ending in book.endings.get(instrument.key, ()):
         if not ending.parts.get(trade.id):
             continue
+        if ending.became is not None:
+            yield _split(book, trade, ending, ending.became)
+            continue
         settled: Settled
         (settled,) = book.settlements.named(book.settled[ending.id], "settlement_id", ending.id)
         cash, fees = ending.money_of(book.trades_in_order(ending.parts))[trade.id]
         part = ending.parts[trade.id]
-        shares = settled.shares * part // settled.quantity if settled.shares and settled.quantity else 0
+        own = settled.instrument.key == instrument.key  # else it is the shares that went, and their money is this trade's
+        shares = settled.shares * part // settled.quantity if own and settled.shares and settled.quantity else 0
         yield Step(
             at=ending.at, trade_id=trade.id, what=settled.outcome.replace("_", " "), reference=ending.id, instrument=instrument,
             quantity=part, cash=cash, fees=fees, shares=shares, share_symbol=settled.share_symbol if shares else None,
             share_price=abs(settled.cash / settled.shares) if shares else None,
         )
+
+
+def _split(book: Book, trade: Trade, ending: Ending, became: Became) -> Step:
+    """What a leg became, and what was paid for a part of a share."""
+    names = book.trades_in_order(ending.parts)
+    count = sum(lot.quantity for lot in ending.begun(names, ZERO) if lot.trade == trade.id)
+    return Step(
+        at=ending.at, trade_id=trade.id, what="split", reference=ending.id, instrument=became.instrument, quantity=count,
+        cash=ending.money_of(names)[trade.id][0],
+    )
 
 
 def _what(legs: tuple[Leg, ...]) -> str:

@@ -11,23 +11,29 @@ from core.announce import Announcement, Urgency, announce
 from core.domain.events import (
     AccountOpened,
     AlertRaised,
+    Armed,
     Body,
+    CashMoved,
+    CorporateAction,
     Event,
     Filled,
+    MarginCalled,
     Mode,
     ModeSet,
     NoteWritten,
     OrderEnded,
     OrderUnknown,
     Reconciled,
+    Replaced,
     ReplaceRefused,
+    Role,
     Scope,
     ScopeKind,
     Settled,
 )
 from core.portfolio.book import BookFold
 from core.reply import Facts, Notice
-from tests.unit.risk.market import PRACTICE, SPREAD, account, acknowledged, filled, submitting
+from tests.unit.risk.market import PRACTICE, SPREAD, account, acknowledged, call, closing, filled, sell, submitting
 
 AT = datetime(2019, 5, 6, 15, 0, tzinfo=UTC)
 SHORT, LONG = SPREAD
@@ -260,3 +266,50 @@ def test_alert_when_raised_then_told_as_loud_as_it_says_with_its_buttons() -> No
     assert (news.key, news.urgency, words(news)) == ("alert:k", Urgency.CRITICAL, "A put is uncovered.")
     assert [(action.label, action.line) for action in news.actions] == [("Close", "close SPY"), ("Noted", "ack k")]
     assert news.cites == (3,)
+
+
+# --- what happens to an account by itself ----------------------------------------------------------------------------------
+
+KO_CALL = call(60, root="KO")
+SPLIT = CorporateAction(
+    action_id="A1", account=PRACTICE, symbol="KO", new=2, old=1, at=AT,
+    lines=(Replaced(instrument=KO_CALL, quantity=-2, successor=call(30, root="KO"), becomes=-4),),
+)
+
+
+def test_n8_split_when_nothing_stands_on_it_then_told_high_with_what_each_holding_became() -> None:
+    (news,) = told((SPLIT,))
+    (facts,) = [block for block in news.blocks if isinstance(block, Facts)]
+    assert (news.urgency, facts.facts[0].label, facts.facts[0].value) == (
+        Urgency.HIGH, f"-2 {KO_CALL.label}", f"-4 {call(30, root='KO').label}",
+    )
+    assert "Nothing watches" not in words(news)
+
+
+def test_n8_split_when_a_stop_stood_on_it_then_critical_and_names_it() -> None:
+    exits = submitting(closing([sell(KO_CALL)]), 2, client_id="O2", trade_id="PO1").envelope
+    armed = Armed(
+        standing_id="S1", role=Role.STOP, ticket_id="T2", account=PRACTICE, envelope=exits, envelope_hash=exits.hash, trade_id="PO1",
+    )
+    (news,) = [item for item in told((armed, SPLIT)) if item.key.startswith("action:")]
+    assert news.urgency is Urgency.CRITICAL
+    assert "Over with it: stop S1 and any mandate that covered KO" in words(news) and "set the exits anew" in words(news)
+
+
+def test_n10_margin_call_when_made_then_critical_with_amount_and_deadline_and_when_met_then_quiet() -> None:
+    made = MarginCalled(call_id="C1", account=PRACTICE, amount=Decimal("1250.5"), at=AT, due_at=AT, reason="What is held needs 9")
+    at_once = MarginCalled(call_id="C2", account=PRACTICE, amount=Decimal(9), at=AT, reason="x")
+    met = MarginCalled(call_id="C3", account=PRACTICE, amount=Decimal(0), at=AT, reason="all is well")
+    first, second, third = told((made,), (at_once,), (met,))
+    assert (first.urgency, second.urgency, third.urgency) == (Urgency.CRITICAL, Urgency.CRITICAL, Urgency.MEDIUM)
+    assert "1,250.50 USD are missing, by Mon 06 May 11:00 ET. What is held needs 9." in words(first)
+    assert "AT ONCE" in words(second) and "is met: all is well." in words(third)
+
+
+def test_n9_dividend_when_received_or_owed_then_told_and_other_movements_are_not() -> None:
+    paid = CashMoved(movement_id="M1", account=PRACTICE, amount=Decimal(48), reason="dividend", at=AT, symbol="KO", quantity=100)
+    owed = CashMoved(movement_id="M2", account=PRACTICE, amount=Decimal(-48), reason="dividend", at=AT, symbol="KO", quantity=-100)
+    fee = CashMoved(movement_id="M3", account=PRACTICE, amount=Decimal(-3), reason="fee", at=AT)
+    first, second = told((paid, owed, fee))
+    assert "100 KO paid 0.4800 a share; cash +48.00 USD" in words(first)
+    assert "you owed the dividend of 0.4800 a share on 100 KO held short; cash -48.00 USD" in words(second)

@@ -47,6 +47,7 @@ class Board:
         self.paid: list[Dividend] = []
         self.made: list[Split] = []
         self.down = False
+        self.mute = False  # says nothing of dividends
 
     def set(self, item: Instrument, bid: float, ask: float, *, size: int | None = None, at: datetime | None = None) -> None:
         self.quoted[item.key] = Quote(
@@ -62,6 +63,8 @@ class Board:
         return {item.key: self.quoted[item.key] for item in instruments if item.key in self.quoted}
 
     async def dividends(self, symbol: str, *, start: date, end: date) -> tuple[Dividend, ...]:
+        if self.mute:
+            raise Unavailable("dividends", why="the test took them away")
         return tuple(item for item in self.paid if item.symbol == symbol and start <= item.ex_date <= end)
 
     async def splits(self, symbol: str, *, start: date, end: date) -> tuple[Split, ...]:

@@ -208,6 +208,20 @@ async def test_n9_dividend_when_bought_on_the_ex_date_then_not_paid_and_when_sol
     assert paid.amount == Decimal("48.00")
 
 
+async def test_n9_dividend_when_it_is_heard_of_after_the_days_first_trades_then_paid_on_what_was_held_before_them() -> None:
+    world = await holding((KO, 100, 60.0))
+    world.board.paid.append(Dividend(symbol="KO", ex_date=FRIDAY, amount=Decimal("0.48")))
+    world.board.mute = True
+    world.clock.set(datetime(2019, 4, 26, 14, 0, tzinfo=UTC))
+    quotes(world, spot=59.5)
+    await world.broker.poll()
+    await world.broker.submit(permitted(world, (leg(KO, BUY),), "-59.52", 200, id="O1"))
+    world.board.mute = False
+    await world.broker.poll()
+    (paid,) = [item for item in await items(world, CashMoved) if isinstance(item, CashMoved) and item.symbol]
+    assert (paid.amount, await held(world)) == (Decimal("48.00"), {"KO": 300})
+
+
 async def test_n9_dividend_when_the_covered_call_is_assigned_for_it_then_the_shares_go_before_it_is_paid() -> None:
     """The example of the module: 200 shares, one KO 60 call, 66.00 by 66.02 before a dividend of 0.48."""
     world = await holding((KO, 200, 66.0), (C60, -1, 6.2), spot=66.0)

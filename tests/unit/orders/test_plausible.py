@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from core.app import replay
-from core.domain.events import CashMoved, Mode, Settled
+from core.domain.events import CashMoved, CorporateAction, MarginCalled, Mode, Replaced, Settled
 from core.domain.instruments import Cash, Equity, Future, Index, Instrument
 from core.domain.orders import Fill, OrderState
 from core.errors import Unavailable
@@ -32,6 +32,11 @@ SETTLED = Settled(
 MOVED = CashMoved(movement_id="M1", account=PRACTICE, amount=Decimal("-1.25"), reason="fee", at=NOW)
 REPORT = OrderReport(client_id="O1", broker_ref="R1", status=BrokerStatus.WORKING, limit=Decimal("-4.55"))
 ORDER = BrokerOrder(client_id=None, broker_ref="R1", status=BrokerStatus.WORKING, limit=Decimal(5), quantity=3, filled=1)
+SPLIT = CorporateAction(
+    action_id="A1", account=PRACTICE, symbol="KO", new=3, old=2, at=NOW,
+    lines=(Replaced(instrument=Equity(symbol="KO"), quantity=101, successor=Equity(symbol="KO"), becomes=151, cash=Decimal("20.00")),),
+)
+CALLED = MarginCalled(call_id="C1", account=PRACTICE, amount=Decimal("1250.00"), at=NOW, due_at=NOW, reason="short")
 HELD = BrokerPosition(instrument=Equity(symbol="BRK B"), quantity=-300)
 PREVIEW = Preview(
     margin_before=Decimal(0), margin_after=Decimal(5000), buying_power_before=Decimal(9), buying_power_after=Decimal(-4), source="x",
@@ -39,7 +44,7 @@ PREVIEW = Preview(
 )
 
 
-@pytest.mark.parametrize("item", [FILL, SETTLED, MOVED, REPORT, ORDER, HELD, PREVIEW], ids=lambda item: type(item).__name__)
+@pytest.mark.parametrize("item", [FILL, SETTLED, MOVED, REPORT, ORDER, HELD, SPLIT, CALLED, PREVIEW], ids=lambda item: type(item).__name__)
 def test_report_when_it_can_be_true_then_nothing_is_wrong_with_it(item: Any) -> None:
     assert believed(item) == (item, "")
 
@@ -57,6 +62,11 @@ def test_report_when_it_can_be_true_then_nothing_is_wrong_with_it(item: Any) -> 
         (SETTLED, "quantity", 0), (SETTLED, "share_symbol", None), (SETTLED, "cash", Decimal("NaN")),
         (SETTLED, "value", Decimal("-Infinity")),
         (MOVED, "amount", Decimal("1.7E308")), (MOVED, "movement_id", ""), (MOVED, "reason", ""),
+        (SPLIT, "new", 0), (SPLIT, "old", -1), (SPLIT, "lines", ()), (SPLIT, "lines", (SPLIT.lines[0], SPLIT.lines[0])),
+        (SPLIT, "lines", (replace(SPLIT.lines[0], quantity=0),)), (SPLIT, "lines", (replace(SPLIT.lines[0], becomes=-151),)),
+        (SPLIT, "lines", (replace(SPLIT.lines[0], cash=Decimal("NaN")),)), (SPLIT, "symbol", ""),
+        (SPLIT, "lines", (Replaced(instrument=put(45), quantity=1, successor=put(40), becomes=0),)),
+        (CALLED, "amount", Decimal(-1)), (CALLED, "amount", Decimal("Infinity")), (CALLED, "due_at", NOW.replace(tzinfo=None)),
         (REPORT, "status", "filed"), (REPORT, "limit", Decimal("NaN")), (REPORT, "client_id", ""),
         (ORDER, "quantity", -1), (ORDER, "filled", None), (ORDER, "client_id", ""), (HELD, "quantity", 2.0),
         (PREVIEW, "margin_after", Decimal("1.7976931348623157E+308")), (PREVIEW, "commission", Decimal("NaN")), (PREVIEW, "source", None),

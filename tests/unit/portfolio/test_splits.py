@@ -11,14 +11,17 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from core.autonomy import Autonomy
 from core.domain.adjusting import Adjustment, split_option, split_shares
-from core.domain.events import Armed, Body, CorporateAction, Filled, MarginCalled, Replaced, Role, Settled
+from core.domain.events import Armed, Body, CorporateAction, Filled, MandateGranted, MarginCalled, Replaced, Role, Settled
 from core.domain.instruments import Equity, Instrument, Option
+from core.domain.mandates import Mandate, MandateAction
 from core.domain.orders import Effect, Leg
 from core.portfolio.book import Book
+from core.portfolio.campaign import campaign_of
 from core.portfolio.pnl import closed_outside
 from tests.unit.portfolio.test_book import again, texts
-from tests.unit.risk.market import NOW, PRACTICE, Log, buy, call, closing, filled, put, sell, submitting
+from tests.unit.risk.market import NOW, PRACTICE, Log, buy, call, closing, event, filled, put, sell, submitting
 
 KO, CALL, PUT = Equity(symbol="KO"), call(60, root="KO"), put(55, root="KO")
 SPLIT_AT = NOW.replace(hour=5, minute=0) + timedelta(days=1)
@@ -178,6 +181,29 @@ def test_n10_call_when_heard_in_any_order_then_the_latest_word_stands() -> None:
     met = MarginCalled(call_id="C2", account=PRACTICE, amount=Decimal(0), at=LATER, reason="x")
     assert folded(called).call == called
     assert in_every_order([], called, met).call is None
+
+
+def test_n8_story_when_a_trade_was_split_then_it_says_what_it_became() -> None:
+    book = folded(
+        submitting((sell(CALL),), 2, client_id="O1"), traded(sell(CALL), 2, "2.00", of="O1", exec_id="E1"), split((CALL, -2)),
+    )
+    opened, became_step = campaign_of(book, {}, "PO1").steps
+    assert (opened.what, became_step.what, became_step.quantity) == ("opened", "split", -4)
+    assert became_step.instrument == became(CALL, -2, new=2, old=1).instrument
+
+
+@pytest.mark.parametrize(("symbols", "ended"), [(None, True), (("KO", "SPY"), True), (("SPY",), False)])
+def test_n8_mandate_when_what_it_covers_is_split_then_it_is_over(symbols: tuple[str, ...] | None, ended: bool) -> None:
+    mandate = Mandate(
+        id="M1", account=PRACTICE, rules=("profit_target",), action=MandateAction.CLOSE, strategies=("covered_call",), symbols=symbols,
+        max_quantity=1, max_orders_per_day=1, concession_points=Decimal(0), concession_fraction=Decimal(0),
+        valid_until=NOW + timedelta(days=30), granted_by="owner", chat="terminal",
+    )
+    autonomy = Autonomy()
+    autonomy.apply(event(MandateGranted(mandate=mandate, card_hash="x"), 1))
+    autonomy.apply(event(split((CALL, -2)), 2))
+    state = autonomy.states(now=NOW, latest=NOW)["M1"]
+    assert (state.in_force, "ended with the split 2 for 1 of KO" in state.ended) == (not ended, ended)
 
 
 STEPS = st.lists(
