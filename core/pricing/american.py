@@ -135,7 +135,8 @@ def implied_vol(
     found = np.full(len(spots), np.nan)
     place = np.flatnonzero(known)
     if len(place):
-        found[place] = search(tuple(column[place] for column in lanes.columns), lambda columns: _values(columns, ORDERS))
+        own = tuple(column[place] for column in lanes.columns)
+        found[place] = search(own, lambda columns, early: _values(columns, ORDERS, early=early))
     return lanes.shaped(found)
 
 

@@ -8,17 +8,34 @@ import numpy as np
 
 from core.pricing import bsm
 from core.pricing.bsm import POINT, Floats
-from core.pricing.exercise import LEAST_TOTAL_VOL
+from core.pricing.exercise import EARLY, EARLY_STEEP, LEAST_TOTAL_VOL, as_puts
 from core.pricing.implied import implied_vol
 
 STEPS = 60
 
 
-def search(columns: tuple[Floats, ...], worth: Callable[[tuple[Floats, ...]], Floats]) -> Floats:
-    """Take secant steps inside a bracket, from the European volatility, where the first slope is known; all lanes at once.
+Columns = tuple[Floats, ...]
+
+
+def search(columns: Columns, worth: Callable[[Columns, int | None], Floats]) -> Floats:
+    """Find the volatility of each price; all lanes at once.
 
     columns: sign, spot, strike, years, rate, dividend, price, each over the value without volatility; worth: values of the same columns
-    with a volatility for the price. Returns volatilities, NaN for a price that is more than any gives.
+    with a volatility for the price, and how those with one boundary are valued, as in `core.pricing.exercise.Puts.kinds`. Returns
+    volatilities, NaN for a price that is more than any gives.
+
+    On its way down a search tries volatilities at which boundaries are steep and values slow. It goes with the fast ones, which are right
+    where the boundary is not steep; what ends where it is has been led astray at worst, and is searched again with the others.
+    """
+    found = _sought(columns, lambda each: worth(each, EARLY))
+    steep = np.flatnonzero(as_puts((*columns[:6], found)).kinds() == EARLY_STEEP)
+    if len(steep):
+        found[steep] = _sought(tuple(column[steep] for column in columns), lambda each: worth(each, None))
+    return found
+
+
+def _sought(columns: Columns, worth: Callable[[Columns], Floats]) -> Floats:
+    """Secant steps inside a bracket, from the European volatility, where the first slope is known.
 
     The bracket's lower end is next to no volatility, where the caller has found every price to be above the value. A step that leaves the
     bracket, and each third one where the bracket has not become half as wide since, goes to its middle.

@@ -329,3 +329,15 @@ def test_greeks_when_a_bump_would_change_the_way_of_valuing_then_it_does_not() -
     for name in ("rho_per_point", "vega_per_point", "vanna_per_point"):
         below, at, above = getattr(greeks, name).tolist()
         assert at == pytest.approx((below + above) / 2.0, abs=4e-3), name
+
+
+def test_implied_vol_when_rates_count_for_more_than_volatility_then_the_price_returns(each_path: str) -> None:
+    chain = steep()
+    vol = chain.pop("vol")
+    price = american.value(**chain, vol=vol)
+
+    found = american.implied_vol(**chain, price=price)
+
+    waiting = american.greeks(**chain, vol=vol).vega_per_point > 1e-3
+    np.testing.assert_allclose(american.value(**chain, vol=found)[waiting], price[waiting], atol=1e-7)
+    np.testing.assert_allclose(found[waiting], vol[waiting], rtol=1e-4)
