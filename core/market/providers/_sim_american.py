@@ -32,9 +32,8 @@ def with_put_premium(
     return value
 
 
-def exercised_before(*, spot: float, paid_before: float, strike: Floats, growth: float, deviation: Floats) -> Floats:
-    """Values of calls that are exercised at one instant: European ones of that term, on the spot less the dividends paid until then."""
-    forward = np.full(len(strike), (spot - paid_before) * growth)
+def exercised_early(*, forward: Floats, growth: Floats, strike: Floats, deviation: Floats) -> Floats:
+    """Calls that are exercised at one instant: European ones of that term, on the spot less the dividends paid until then, grown."""
     even = np.ones(len(strike))
     return np.asarray(value_forward(right=even, forward=forward, strike=strike, t_years=even, discount=even / growth, vol=deviation))
 

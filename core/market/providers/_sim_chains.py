@@ -165,7 +165,7 @@ class Chains:
 
     def _ratios(self, symbol: str, moment: Moment) -> tuple[float, ...]:
         """How many shares each earlier share has become: one ratio a split that has gone ex."""
-        if not LISTED[symbol].stock:
+        if not LISTED[symbol].sector:
             return ()
         now = self._paths.divisor(symbol, moment.index)
         splits = [one for one in self._paths.name(symbol).splits if one.index <= moment.index]

@@ -12,13 +12,12 @@ from bisect import bisect_right
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date, timedelta
-from functools import lru_cache
 
 import numpy as np
 
 from core.domain.calendar import is_session, monthly_expiry, next_session
 from core.market.providers._sim_index import SESSIONS_PER_YEAR, STEPS, Days, Ints, Market, variance_clock
-from core.market.providers._sim_listed import LISTED, SECTOR_SHARE, Listed
+from core.market.providers._sim_listed import LISTED, SECTOR_SHARE, Listed, Reports
 from core.market.providers._sim_noise import Floats
 from core.market.providers._sim_surface import OWN_ELASTICITY
 
@@ -30,6 +29,7 @@ _SPLIT_MONTHS = (2, 5, 8, 11)  # a board looks at its share price in their first
 _DEAR, _DEAR_CHANCE, _AIM = 750.0, 0.5, 150.0  # above, it splits one time in two, to about so much
 _ODD, _ODD_CHANCE = 60.0, 0.004  # above, it splits 3 for 2 now and then
 _WHOLE = (2, 3, 4, 5, 10)
+_TO_MIDWEEK = {0: 1, 4: -1, 5: 3, 6: 2}  # by weekday, Monday first
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -174,17 +174,19 @@ class Names:
     def _reports(self, listed: Listed) -> list[Report]:
         if listed.reports is None:
             return []
-        first, last = (date.fromordinal(int(self._days.ordinal[place])) for place in (1, -1))
-        days = [report_day(listed.symbol, year, quarter) for year in range(first.year, last.year + 1) for quarter in range(4)]
-        moving = [day if listed.reports.when == "before_open" else _following(day) for day in days]
-        ordinal = np.array([day.toordinal() for day in moving])
-        z = self._market.noise.normal(f"report {listed.symbol}", ordinal)
-        fat = self._market.noise.uniform(f"report tail {listed.symbol}", ordinal)
-        moves = np.clip(listed.reports.move * z * (0.6 + 0.7 * fat), -0.35, 0.3).tolist()
-        index = np.searchsorted(self._days.ordinal, ordinal).tolist()
+        days = self._days.ordinal
+        years = range(date.fromordinal(int(days[1])).year, date.fromordinal(int(days[-1])).year + 1)
+        due = np.array([_due(listed.reports, year, quarter).toordinal() for year in years for quarter in range(4)])
+        on = np.searchsorted(days, due)
+        index = on if listed.reports.when == "before_open" else on + 1
+        known = (index > 1) & (index < len(days))
+        on, index = on[known], index[known]
+        z = self._market.noise.normal(f"report {listed.symbol}", days[index])
+        fat = self._market.noise.uniform(f"report tail {listed.symbol}", days[index])
+        moves = np.clip(listed.reports.move * z * (0.6 + 0.7 * fat), -0.35, 0.3)
         return [
-            Report(index=place, day=day, when=listed.reports.when, move=move)
-            for place, day, moved, move in zip(index, days, moving, moves, strict=True) if first < moved <= last
+            Report(index=place, day=date.fromordinal(day), when=listed.reports.when, move=move)
+            for place, day, move in zip(index.tolist(), days[on].tolist(), moves.tolist(), strict=True)
         ]
 
     def _reported(self, name: Name, index: Ints) -> Floats:
@@ -201,10 +203,12 @@ class Names:
     def _ex_indexes(self, listed: Listed) -> list[int]:
         if not listed.dividend_yield:
             return []
-        first, last = (date.fromordinal(int(self._days.ordinal[place])) for place in (1, -1))
-        months = ((year, month) for year in range(first.year, last.year + 1) for month in listed.ex_months)
-        days = (_ex_date(year, month, listed.ex_day) for year, month in months)
-        return [int(np.searchsorted(self._days.ordinal, day.toordinal())) for day in days if first < day <= last]
+        days = self._days.ordinal
+        years = range(date.fromordinal(int(days[1])).year, date.fromordinal(int(days[-1])).year + 1)
+        months = [(year, month) for year in years for month in listed.ex_months]
+        dates = [monthly_expiry(*month) if listed.ex_day is None else date(*month, listed.ex_day) for month in months]
+        found = np.searchsorted(days, [day.toordinal() for day in dates])
+        return [int(index) for index in found if 1 < index < len(days)]
 
     def _dropped(self, name: Name, index: Ints) -> Floats:
         """Log of what an ex-date leaves of the close before it: 0 on other days."""
@@ -253,25 +257,15 @@ def _ratio(level: float, chance: float) -> tuple[int, int] | None:
     return (3, 2) if level > _ODD and chance < _ODD_CHANCE else None
 
 
-@lru_cache(maxsize=4096)
 def report_day(symbol: str, year: int, quarter: int) -> date:
-    """When a company reports: about its day of the month, from Tuesday to Thursday."""
+    """When a company reports: about its day of the month, from Tuesday to Thursday, or on the session after a closed day."""
     reports = LISTED[symbol].reports
     if reports is None:
         raise ValueError(f"{symbol} reports no earnings")
-    day = date(year, reports.month + 3 * quarter, 1) + timedelta(days=reports.day - 1)
-    day += timedelta(days={4: -1, 5: 3, 6: 2, 0: 1}.get(day.weekday(), 0))
+    day = _due(reports, year, quarter)
     return day if is_session(day) else next_session(day)
 
 
-@lru_cache(maxsize=2048)
-def _following(day: date) -> date:
-    return next_session(day)
-
-
-@lru_cache(maxsize=2048)
-def _ex_date(year: int, month: int, day: int | None) -> date:
-    if day is None:
-        return monthly_expiry(year, month)
-    found = date(year, month, day)
-    return found if is_session(found) else next_session(found)
+def _due(reports: Reports, year: int, quarter: int) -> date:
+    day = date(year, reports.month + 3 * quarter, 1) + timedelta(days=reports.day - 1)
+    return day + timedelta(days=_TO_MIDWEEK.get(day.weekday(), 0))

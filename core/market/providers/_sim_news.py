@@ -21,6 +21,7 @@ NEWS_SESSIONS = 10  # headlines go back so far
 INDEX_MOVE, NAME_MOVE, VIX_MOVE = 0.02, 0.05, 0.25  # from close to close: worth a line
 _BEFORE, _AFTER, _EVENING = time(7, 0), time(16, 5), time(16, 30)
 _SHOWN = timedelta(minutes=1)  # after the close
+AHEAD = timedelta(days=60)  # what is announced by now happens within
 
 
 class News:
@@ -34,7 +35,7 @@ class News:
         """Those announced by now: after the close of their day of announcement."""
         if not LISTED[symbol].sector:
             return ()
-        self._paths.index_of(exchange_date(now) + timedelta(days=60))
+        self._paths.index_of(exchange_date(now) + AHEAD)
         return tuple(
             Split(symbol=symbol, ex_date=one.ex_date, new=one.new, old=one.old) for one in self._paths.name(symbol).splits
             if start <= one.ex_date <= end and self._after(one.announced, _EVENING) <= now
@@ -54,6 +55,7 @@ class News:
 
     def headlines(self, symbol: str | None, since: datetime, moment: Moment, now: datetime) -> tuple[Headline, ...]:
         """Lines after `since`, at most of the last sessions, oldest first."""
+        self._paths.index_of(exchange_date(now) + AHEAD)
         asked = self._paths.index_of(max(exchange_date(since), self._paths.origin))
         days = range(min(max(FIRST + 1, moment.index - NEWS_SESSIONS, asked), moment.index), moment.index + 1)
         wanted = [name for name in LISTED if LISTED[name].sector] if symbol is None else [symbol] if LISTED[symbol].sector else []

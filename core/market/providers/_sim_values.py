@@ -12,7 +12,7 @@ import numpy.typing as npt
 from core.domain.calendar import settlement_at, years_to
 from core.domain.instruments import Delivery, Exercise, SeriesSpec, Settlement
 from core.market.chain import CALL, PUT
-from core.market.providers._sim_american import DEEP, exercised_before, with_put_premium
+from core.market.providers._sim_american import DEEP, exercised_early, with_put_premium
 from core.market.providers._sim_index import OVERNIGHT, SESSIONS_PER_YEAR, Ints
 from core.market.providers._sim_listed import INDEX_YIELD, LISTED, Listed
 from core.market.providers._sim_noise import Floats
@@ -38,6 +38,15 @@ class Terms:
     deviation: Floats  # total, at the money
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Coming:
+    """Dividends to come by session number and day of their ex-dates; `paid` is what the first so many of them are worth now, a share."""
+
+    index: Ints
+    ordinal: Ints
+    paid: Floats
+
+
 class Values:
     """Values over the paths of one seed."""
 
@@ -54,10 +63,7 @@ class Values:
             forward = np.array([future(mood, left) for left in sessions.tolist()])
             total = option_variance(mood, sessions)
         else:
-            forward = np.array([
-                self._forward(LISTED[symbol], spot, moment, one, term, part)
-                for one, term, part in zip(series, years.tolist(), discount.tolist(), strict=True)
-            ])
+            forward = self._forwards(LISTED[symbol], spot, moment, series, years, discount)
             total = variance(LISTED[symbol], mood, sessions) + self._reported(symbol, moment, [expiry for _, expiry in series])
         deviation = np.maximum(np.sqrt(total), _LEAST_DEVIATION)
         return Terms(forward=forward, discount=discount, years=years, sessions=sessions, deviation=deviation)
@@ -121,21 +127,26 @@ class Values:
         count = np.searchsorted(moving, last, side="right") - int(np.searchsorted(moving, moment.index, side="right"))
         return np.maximum(count, 0) * (REPORT_PREMIUM * reports.move) ** 2
 
-    def _forward(self, listed: Listed, spot: float, moment: Moment, series: Series, years: float, discount: float) -> float:
-        """The forward to settlement. Dividends past the next are taken to be as large."""
-        spec, expiry = series
-        if spec.delivery is Delivery.CASH:
-            return spot * math.exp(-INDEX_YIELD * years) / discount
-        return (spot - sum(amount for _, amount in self._coming(listed, moment, expiry))) / discount
+    def _forwards(
+        self, listed: Listed, spot: float, moment: Moment, series: tuple[Series, ...], years: Floats, discount: Floats
+    ) -> Floats:
+        """The forward to each settlement."""
+        if not series or series[0][0].delivery is Delivery.CASH:
+            return np.asarray(spot * np.exp(-INDEX_YIELD * years) / discount)
+        expiries = np.array([expiry.toordinal() for _, expiry in series])
+        coming = self._coming(listed, moment, date.fromordinal(int(expiries.max())))
+        return np.asarray((spot - coming.paid[np.searchsorted(coming.ordinal, expiries, side="right")]) / discount)
 
-    def _coming(self, listed: Listed, moment: Moment, until: date) -> list[tuple[int, float]]:
-        """(session of the ex-date, present value a share) of the dividends from now up to a day."""
+    def _coming(self, listed: Listed, moment: Moment, until: date) -> Coming:
+        """The dividends from now up to a day. Those past the next are taken to be as large."""
         coming = [one for one in self._paths.payments(listed.symbol, until) if one.index > moment.index]
-        if not coming:
-            return []
-        amount = coming[0].amount / self._paths.divisor(listed.symbol, moment.index)
+        amount = coming[0].amount / self._paths.divisor(listed.symbol, moment.index) if coming else 0.0
         days = [(one.ex_date - moment.day).days for one in coming]
-        return [(one.index, amount * math.exp(-rate(day) * day / 365.0)) for one, day in zip(coming, days, strict=True)]
+        worth = [amount * math.exp(-rate(day) * day / 365.0) for day in days]
+        return Coming(
+            index=np.array([one.index for one in coming], dtype=np.int64),
+            ordinal=np.array([one.ex_date.toordinal() for one in coming], dtype=np.int64), paid=np.concatenate([[0.0], np.cumsum(worth)]),
+        )
 
     def _exercise_calls(
         self, value: Floats, symbol: str, spot: float, moment: Moment, series: tuple[Series, ...], slot: Ints, right: npt.NDArray[np.int8],
@@ -143,19 +154,21 @@ class Values:
     ) -> None:
         """Raise calls to what they are worth exercised before the first or the last dividend to come, where that is more."""
         listed, mood = LISTED[symbol], self._paths.mood(moment)
-        for number, (_, expiry) in enumerate(series):
-            coming = self._coming(listed, moment, expiry)
-            rows = np.flatnonzero((slot == number) & (right == CALL)) if coming else np.zeros(0, dtype=np.int64)
-            for place in sorted({0, len(coming) - 1}) if len(rows) else ():
-                index = coming[place][0]
-                sessions = np.array([(1.0 - moment.gone) + index - 1 - moment.index]) / SESSIONS_PER_YEAR
-                day = self._paths.day(index - 1)
-                days = (day - moment.day).days
-                growth = math.exp(rate(days) * days / 365.0)
-                before = sum(amount for _, amount in coming[:place])
-                total = variance(listed, mood, sessions) + self._reported(symbol, moment, [day])
-                money = max(math.sqrt(float(total[0])), _LEAST_DEVIATION)
-                y = np.log(strike[rows] / ((spot - before) * growth)) / money
-                deviation = money * np.sqrt(shape(listed.smile, y))
-                early = exercised_before(spot=spot, paid_before=before, strike=strike[rows], growth=growth, deviation=deviation)
-                value[rows] = np.maximum(value[rows], early)
+        expiries = np.array([expiry.toordinal() for _, expiry in series])
+        coming = self._coming(listed, moment, date.fromordinal(int(expiries.max())))
+        count = np.searchsorted(coming.ordinal, expiries, side="right")
+        for place in (np.zeros(len(series), dtype=np.int64), count - 1):
+            rows = np.flatnonzero((right == CALL) & (count[slot] > 0))
+            if not len(rows):
+                return
+            place = np.maximum(place, 0)
+            eves = [self._paths.day(int(index) - 1) for index in coming.index[place].tolist()]
+            days = np.array([(day - moment.day).days for day in eves], dtype=np.float64)
+            growth = np.exp([rate(day) * day / 365.0 for day in days.tolist()])
+            sessions = ((1.0 - moment.gone) + coming.index[place] - 1 - moment.index) / SESSIONS_PER_YEAR
+            total = variance(listed, mood, sessions) + self._reported(symbol, moment, eves)
+            money = np.maximum(np.sqrt(total), _LEAST_DEVIATION)[slot[rows]]
+            base = ((spot - coming.paid[place]) * growth)[slot[rows]]
+            deviation = money * np.sqrt(shape(listed.smile, np.log(strike[rows] / base) / money))
+            early = exercised_early(forward=base, growth=growth[slot[rows]], strike=strike[rows], deviation=deviation)
+            value[rows] = np.maximum(value[rows], early)
