@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from decimal import Decimal
 
 import numpy as np
@@ -19,6 +19,7 @@ from core.strategies._expiries import Series, check_request, series_for
 
 MOST_IDEAS = 3
 _NEAR_DELTA = 0.5  # a strike counts as "near" a delta within this share of it
+Candidate = tuple[Series, int, float]  # a series, a row of it, its absolute delta
 _DEEDS = {Side.SELL: "Sell", Side.BUY: "Buy"}
 
 
@@ -76,7 +77,7 @@ def rows_near(
     return tuple(near[:MOST_IDEAS])
 
 
-def candidates(view: View, choices: Sequence[Series], target: Decimal, side: Side) -> list[tuple[Series, int, float]]:
+def candidates(view: View, choices: Sequence[Series], target: Decimal, side: Side) -> list[Candidate]:
     """Strikes near a delta over the series, best first: first the best series, later ones only where that has none."""
     trouble: UserError | Unavailable | None = None
     for series in choices:
@@ -86,6 +87,19 @@ def candidates(view: View, choices: Sequence[Series], target: Decimal, side: Sid
             trouble = trouble or error
     assert trouble is not None, "there is at least one series"
     raise trouble
+
+
+def ideas_of(found: Iterable[Candidate], make: Callable[[Series, int, float], Idea]) -> tuple[Idea, ...]:
+    """The ideas that can be made of candidates, in their order; raises the first trouble where none can."""
+    ideas, trouble = [], None
+    for series, row, delta in found:
+        try:
+            ideas.append(make(series, row, delta))
+        except (UserError, Unavailable) as error:
+            trouble = trouble or error
+    if not ideas and trouble is not None:
+        raise trouble
+    return tuple(ideas)
 
 
 def known_delta(view: View, series: Series, row: int) -> float | None:

@@ -20,6 +20,7 @@ from core.strategies._select import (
     candidates,
     check_leg,
     delta_words,
+    ideas_of,
     known_delta,
     leg_of,
     named_row,
@@ -38,15 +39,11 @@ def vertical_ideas(
     choices = series_for(view, parameters, request, right=right)
     if request.strikes:
         return (_as_named(view, choices[0], request, strategy=strategy, side=side),)
-    ideas, trouble = [], None
-    for series, row, delta in candidates(view, choices, target_delta(parameters, request), side):
-        try:
-            ideas.append(_idea(series, row, wing_row(series, row, parameters, request), delta, request, strategy=strategy, side=side))
-        except UserError as error:
-            trouble = trouble or error
-    if not ideas and trouble is not None:
-        raise trouble
-    return tuple(ideas)
+
+    def make(series: Series, row: int, delta: float) -> Idea:
+        return _idea(series, row, wing_row(series, row, parameters, request), delta, request, strategy=strategy, side=side)
+
+    return ideas_of(candidates(view, choices, target_delta(parameters, request), side), make)
 
 
 def wing_row(series: Series, row: int, parameters: Parameters, request: Request) -> int:

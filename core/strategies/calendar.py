@@ -14,12 +14,11 @@ from datetime import date
 
 from core.domain.ideas import Idea, Request
 from core.domain.orders import Side
-from core.errors import Unavailable, UserError
 from core.market.view import Needs, View
 from core.portfolio.book import Book
 from core.settings import Parameters, Setting
-from core.strategies._expiries import check_request, far_series, series_for, two_needs
-from core.strategies._select import candidates, known_delta, named_row, target_delta
+from core.strategies._expiries import Series, check_request, far_series, series_for, two_needs
+from core.strategies._select import candidates, ideas_of, known_delta, named_row, target_delta
 from core.strategies._settings import debit_settings, delta_setting, expiry_settings, far_settings
 from core.strategies._two_dates import right_of, two_date_idea
 
@@ -47,14 +46,9 @@ def find(view: View, book: Book, parameters: Parameters, request: Request) -> tu
         far, row = far_series(view, parameters, request, near), named_row(near, strike)
         delta = known_delta(view, near, row)
         return (two_date_idea((near, row), (far, named_row(far, strike)), delta, request, strategy=NAME),)
-    ideas, trouble = [], None
-    for near, row, delta in candidates(view, choices, target_delta(parameters, request), Side.SELL):
-        try:
-            far = far_series(view, parameters, request, near)
-            same = named_row(far, near.chain.option(row).strike)
-            ideas.append(two_date_idea((near, row), (far, same), delta, request, strategy=NAME))
-        except (UserError, Unavailable) as error:
-            trouble = trouble or error
-    if not ideas and trouble is not None:
-        raise trouble
-    return tuple(ideas)
+
+    def make(near: Series, row: int, delta: float) -> Idea:
+        far = far_series(view, parameters, request, near)
+        return two_date_idea((near, row), (far, named_row(far, near.chain.option(row).strike)), delta, request, strategy=NAME)
+
+    return ideas_of(candidates(view, choices, target_delta(parameters, request), Side.SELL), make)

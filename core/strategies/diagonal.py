@@ -15,12 +15,12 @@ from datetime import date
 from core.domain.ideas import Idea, Request
 from core.domain.instruments import Right, plain_number
 from core.domain.orders import Side
-from core.errors import Unavailable, UserError
+from core.errors import UserError
 from core.market.view import Needs, View
 from core.portfolio.book import Book
 from core.settings import Parameters, Setting
 from core.strategies._expiries import Series, check_request, far_series, series_for, two_needs
-from core.strategies._select import candidates, known_delta, named_row, rows_near, target_delta
+from core.strategies._select import candidates, ideas_of, known_delta, named_row, rows_near, target_delta
 from core.strategies._settings import debit_settings, delta_setting, expiry_settings, far_settings
 from core.strategies._two_dates import right_of, two_date_idea
 from core.strategies._verticals import check_width
@@ -51,16 +51,12 @@ def find(view: View, book: Book, parameters: Parameters, request: Request) -> tu
     choices = series_for(view, parameters, request, right=right_of(request))
     if request.strikes:
         return (_as_named(view, choices[0], parameters, request),)
-    ideas, trouble = [], None
-    for near, row, delta in candidates(view, choices, target_delta(parameters, request), Side.SELL):
-        try:
-            far = far_series(view, parameters, request, near)
-            ideas.append(two_date_idea((near, row), (far, _long(view, near, row, far, parameters, request)), delta, request, strategy=NAME))
-        except (UserError, Unavailable) as error:
-            trouble = trouble or error
-    if not ideas and trouble is not None:
-        raise trouble
-    return tuple(ideas)
+
+    def make(near: Series, row: int, delta: float) -> Idea:
+        far = far_series(view, parameters, request, near)
+        return two_date_idea((near, row), (far, _long(view, near, row, far, parameters, request)), delta, request, strategy=NAME)
+
+    return ideas_of(candidates(view, choices, target_delta(parameters, request), Side.SELL), make)
 
 
 def _long(view: View, near: Series, row: int, far: Series, parameters: Parameters, request: Request) -> int:

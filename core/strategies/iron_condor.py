@@ -17,7 +17,7 @@ from decimal import Decimal
 from core.domain.ideas import Idea, Request
 from core.domain.instruments import Right
 from core.domain.orders import Side
-from core.errors import Unavailable, UserError
+from core.errors import UserError
 from core.market.view import Needs, View
 from core.portfolio.book import Book
 from core.settings import Parameters, Setting
@@ -26,6 +26,7 @@ from core.strategies._select import (
     candidates,
     check_leg,
     delta_words,
+    ideas_of,
     known_delta,
     leg_of,
     named_row,
@@ -65,19 +66,15 @@ def find(view: View, book: Book, parameters: Parameters, request: Request) -> tu
         low, put, call, high = _four(request)
         puts, calls = choices[0], twin_series(view, choices[0])
         return (_idea(_named(view, puts, put, low), _named(view, calls, call, high), request),)
-    target, trouble = target_delta(parameters, request), None
-    ideas = []
-    for series, row, delta in candidates(view, choices, target, Side.SELL):
-        try:
-            calls = twin_series(view, series)
-            best, call_delta = rows_near(view, calls, target, Side.SELL)[0]
-            lower = (series, row, wing_row(series, row, parameters, request), delta)
-            ideas.append(_idea(lower, (calls, best, wing_row(calls, best, parameters, request), call_delta), request))
-        except (UserError, Unavailable) as error:
-            trouble = trouble or error
-    if not ideas and trouble is not None:
-        raise trouble
-    return tuple(ideas)
+    target = target_delta(parameters, request)
+
+    def make(series: Series, row: int, delta: float) -> Idea:
+        calls = twin_series(view, series)
+        best, call_delta = rows_near(view, calls, target, Side.SELL)[0]
+        lower = (series, row, wing_row(series, row, parameters, request), delta)
+        return _idea(lower, (calls, best, wing_row(calls, best, parameters, request), call_delta), request)
+
+    return ideas_of(candidates(view, choices, target, Side.SELL), make)
 
 
 def _four(request: Request) -> Sequence[Decimal]:

@@ -18,12 +18,12 @@ from core.domain.calendar import EXCHANGE
 from core.domain.ideas import Idea, Request
 from core.domain.instruments import Right
 from core.domain.orders import Side
-from core.errors import Unavailable, UserError
+from core.errors import UserError
 from core.market.view import Needs, View
 from core.portfolio.book import Book
 from core.settings import Kind, Loosens, Parameters, Setting
 from core.strategies._expiries import Series, check_request, option_needs, series_for, twin_series
-from core.strategies._select import candidates, check_leg, delta_words, known_delta, leg_of, named_row, rows_near, strike_words
+from core.strategies._select import candidates, check_leg, delta_words, ideas_of, known_delta, leg_of, named_row, rows_near, strike_words
 from core.strategies._settings import delta_setting, exit_settings, expiry_settings
 
 NAME = "short_strangle"
@@ -52,17 +52,13 @@ def find(view: View, book: Book, parameters: Parameters, request: Request) -> tu
     if request.strikes:
         return (_as_named(view, choices[0], request),)
     sold_put, sold_call = (request.delta or parameters.number(name) for name in ("delta", "call_delta"))
-    ideas, trouble = [], None
-    for puts, row, delta in candidates(view, choices, sold_put, Side.SELL):
-        try:
-            calls = twin_series(view, puts)
-            call, call_delta = rows_near(view, calls, sold_call, Side.SELL)[0]
-            ideas.append(_idea((puts, row, delta), (calls, call, call_delta), request))
-        except (UserError, Unavailable) as error:
-            trouble = trouble or error
-    if not ideas and trouble is not None:
-        raise trouble
-    return tuple(ideas)
+
+    def make(puts: Series, row: int, delta: float) -> Idea:
+        calls = twin_series(view, puts)
+        call, call_delta = rows_near(view, calls, sold_call, Side.SELL)[0]
+        return _idea((puts, row, delta), (calls, call, call_delta), request)
+
+    return ideas_of(candidates(view, choices, sold_put, Side.SELL), make)
 
 
 def _check(view: View, book: Book, parameters: Parameters, request: Request) -> None:
