@@ -49,6 +49,16 @@ async def test_open_when_more_covered_calls_are_asked_than_shares_are_held_then_
     assert not reply.ok and "enough for 2 x covered_call, not 3" in text(reply)
 
 
+async def test_open_when_the_shares_are_only_being_bought_then_no_call_is_sold_against_them():
+    desk = await open_desk(cash=1_000_000)
+    bid = -fact(await say(desk, "open stock KO 100"), "mid now").value - 1  # type: ignore[operator]
+    assert (await opened(desk, f"open stock KO 100 limit={bid:.2f}")).data["state"] == "working"
+
+    reply = await say(desk, "open covered_call KO")
+
+    assert not reply.ok and "no shares of KO are held" in text(reply)
+
+
 async def test_confirm_when_the_shares_were_sold_meanwhile_then_the_covered_call_is_not_sent():
     desk = await with_shares(100)
     card = await say(desk, "open covered_call KO")
