@@ -172,6 +172,10 @@ class Desk:
         for account in self.accounts:
             if wanted in (account.name, account.id.id, str(account.id)):
                 return account
+        if wanted == "all":
+            raise UserError("One account at a time here.", "account=all is for positions, pnl, fills, greeks, risk and alerts.")
+        if wanted == OUTSIDE.name:
+            raise UserError("No trade done elsewhere was logged yet.", "`log_trade` books one, in the account outside.")
         names = ", ".join(account.name for account in self.accounts)
         raise UserError(f"There is no account {wanted!r}.", f"There are: {names}.")
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from core.command import Call
 from core.desk import Desk
 from core.domain.accounts import Account, AccountId, AccountKind, Charter
-from core.errors import DeskError
+from core.errors import DeskError, UserError
 from core.ports import Put
 
 KEY = "default_account"
@@ -31,6 +31,13 @@ def charter_words(charter: Charter) -> list[str]:
         *(["everything but long positions"] if charter.long_only else []), *(["undefined risk"] if charter.defined_risk_only else []),
         *([f"symbols other than {', '.join(sorted(charter.symbols))}"] if charter.symbols is not None else []),
     ]
+
+
+def connected(account: Account) -> Account:
+    """An account that orders can be sent for; raise UserError for the one of trades done elsewhere."""
+    if account.id.outside:
+        raise UserError(f"No order of this desk is ever sent for {account.name}: there is nothing to do there.", "Name another account.")
+    return account
 
 
 def words_of_accounts(accounts: tuple[Account, ...]) -> str:

@@ -9,6 +9,7 @@ from decimal import Decimal
 from core import plugins
 from core.clock import exchange_date
 from core.command import Call
+from core.commands._accounts import connected
 from core.desk import Desk
 from core.domain.accounts import AccountId
 from core.domain.instruments import SERIES
@@ -74,7 +75,7 @@ def _underlying(symbol: str) -> str:
 
 def asked(desk: Desk, call: Call) -> Mandate:
     """The mandate a call asks for; what is left out has the usual bound, and the quantity must be said."""
-    args, account = call.args, desk.account(call.caller, call.args.get("account"))
+    args, account = call.args, connected(desk.account(call.caller, call.args.get("account")))
     if args.get("rule") is None:
         rules = ", ".join(plugins.names("exits"))
         raise UserError("Which rule may act by itself?", f"One of {rules}, as in `mandate grant profit_target quantity=1`.")

@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import Any
 
 from core.command import Call, Kind, Parameter
+from core.commands._accounts import connected
 from core.desk import Desk, Recorded
 from core.domain.accounts import AccountId
 from core.domain.events import Mode, ModeSet, Scope, ScopeKind
@@ -41,7 +42,7 @@ def scope_of(desk: Desk, call: Call) -> Scope:
     if args.get("symbol") is not None:
         return Scope(kind=ScopeKind.INSTRUMENT, name=str(args["symbol"]))
     if args.get("account") is not None:
-        return Scope(kind=ScopeKind.ACCOUNT, name=str(desk.account(call.caller, args["account"]).id))
+        return Scope(kind=ScopeKind.ACCOUNT, name=str(connected(desk.account(call.caller, args["account"])).id))
     return Scope()
 
 

@@ -104,5 +104,5 @@ async def _recent(desk: Desk) -> tuple[tuple[Cell, ...], ...]:
 
 COMMAND = Command(
     name="alerts", help="What is watched, what stands told and unanswered, and what rang lately.", run=run, access=Access.READ,
-    examples=("alerts", "alerts account=practice"),
+    examples=("alerts", "alerts account=practice", "alerts account=all"),
 )

@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from core.announce import revoke_action
 from core.command import Access, Call, Command, Kind, Parameter, Role
+from core.commands._accounts import connected
 from core.commands._external import cancel_external, left_alone
 from core.commands._orders import Heard, order_blocks
 from core.commands._standing import armed, cancel_actions, disarm, standing_table
@@ -126,7 +127,7 @@ async def _standing(desk: Desk, item: Standing, actor: str) -> Reply:
 def _senders(desk: Desk, call: Call) -> Sequence[AccountSender]:
     """The account named, else every account: a working order must not be missed."""
     named = call.args.get("account")
-    return (desk.senders[desk.account(call.caller, named).id],) if named else tuple(desk.senders.values())
+    return (desk.senders[connected(desk.account(call.caller, named)).id],) if named else tuple(desk.senders.values())
 
 
 def _which(working: Sequence[Order], desk: Desk, waiting: Sequence[Standing]) -> Reply:

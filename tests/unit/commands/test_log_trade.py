@@ -406,3 +406,18 @@ async def test_outside_when_it_counts_and_has_no_price_then_no_entry_but_a_way_o
 
     assert "Blocked" in text(entry) and "Blocked" not in text(way_out)
     assert lines(way_out)[0].startswith("confirm")
+
+
+@pytest.mark.parametrize(
+    "line", ["cancel scope=all", "pause", "halt", "mandate grant profit_target quantity=1", "account books=yes", "close scope=all"]
+)
+async def test_outside_when_something_is_asked_that_only_a_connected_account_can_do_then_a_sentence_and_no_mode(line: str) -> None:
+    desk = await open_desk()
+    missing = await say(desk, f"{line} account=outside")
+    await booked(desk, ELSEWHERE)
+
+    reply = await say(desk, f"{line} account=outside")
+
+    assert "No trade done elsewhere was logged yet" in text(missing)
+    assert "went wrong" not in text(reply) and not any(action.line.startswith("confirm") for action in reply.actions)
+    assert not desk.fold.all_modes()

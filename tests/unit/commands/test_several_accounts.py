@@ -155,3 +155,20 @@ async def test_restart_when_the_log_is_read_again_then_both_books_and_reconcilia
 def test_config_when_an_account_has_a_reserved_name_then_refused(name: str) -> None:
     with pytest.raises(ConfigError, match="reserved"):
         parse_config({"accounts": [account(name)]})
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "open put_credit_spread XSP 1 account=all", "close XSP account=all", "cancel scope=all account=all", "pause account=all",
+        "account books=yes account=all", "account all",
+    ],
+)
+async def test_all_when_named_where_one_account_is_meant_then_refused_in_a_sentence(line: str) -> None:
+    desk = await open_desk(accounts=ACCOUNTS)
+    before = desk.fold.seq
+
+    reply = await say(desk, line)
+
+    assert not reply.ok and "One account at a time" in text(reply)
+    assert desk.fold.seq == before
