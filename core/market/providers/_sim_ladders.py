@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from core.market.providers._sim_index import Ints
-from core.market.providers._sim_listed import Grid, Listed
+from core.market.providers._sim_listed import Grid, Listed, stock_grid
 from core.market.providers._sim_noise import Floats
 
 LOW_STRIKE, HIGH_STRIKE = 0.2, 3.0  # of the close before: off the listed window a held contract is quoted as far as this
@@ -21,7 +21,7 @@ def ladder(listed: Listed, reference: float, deviation: float, days: int) -> Int
         return np.unique(np.concatenate([_steps(step, low, high) for low, high, step in steps]))
     if listed.grid is None:
         return np.zeros(0, dtype=np.int64)
-    grid = listed.grid
+    grid = stock_grid(reference) if listed.stock else listed.grid
     near = days <= grid.near_days
     fine, coarse = (grid.fine, grid.coarse) if near else (grid.coarse, 2 * grid.coarse)
     lowest, highest = -min(max(0.18, 6.0 * deviation), 1.4), min(max(0.12, 3.5 * deviation), 1.0)

@@ -66,15 +66,20 @@ _ETF_SMILE: Final = Smile(slope=0.50, tilt=-0.68)
 _FLAT_SMILE: Final = Smile(slope=0.30, tilt=-0.10)
 
 
+def stock_grid(level: float) -> Grid:
+    """Strikes of a stock at a price."""
+    step = 0.5 if level < 25 else 1.0 if level < 100 else 2.5 if level < 250 else 5.0
+    return Grid(fine=step, coarse=2 * step, finest=0.5)
+
+
 def _stock(
     symbol: str, level: float, beta: float, own_vol: float, *, sector: str, pays: float, months: int = 2, day: int = 10,
     reports: tuple[int, int, str, float], spread: float = 0.8, interest: float = 900.0,
 ) -> Listed:
-    step = 1.0 if level < 100 else 2.5 if level < 250 else 5.0
     month, on, when, move = reports
     return Listed(
         symbol=symbol, level=level, beta=beta, own_vol=own_vol, sector=sector, stock=True, dividend_yield=pays,
-        ex_months=tuple(range(months, 13, 3)), ex_day=day, grid=Grid(fine=step, coarse=2 * step, finest=0.5), share_spread=0.02,
+        ex_months=tuple(range(months, 13, 3)), ex_day=day, grid=stock_grid(level), share_spread=0.02,
         reports=Reports(month=month, day=on, when={"open": "before_open", "close": "after_close"}[when], move=move), spread=spread,
         interest=interest,
     )

@@ -178,6 +178,18 @@ def adjusted_option(plain: Option, *, strike: Decimal, shares: int) -> Option:
     return replace(plain, root="KO1", strike=strike, deliverable=Deliverable(symbol="KO", shares=shares))
 
 
+async def test_strikes_when_a_share_has_become_cheaper_by_a_split_then_they_are_listed_closer_together() -> None:
+    provider, clock = with_parameters(new_york(date(2026, 12, 4), 12), splits="AAPL 2026-12-07 10:1")
+    expiry = date(2027, 1, 15)
+    before = await provider.chain("AAPL", first=expiry, last=expiry)
+    clock.set(new_york(FIRST, 12))
+    after = await provider.chain("AAPL", first=expiry, last=expiry)
+
+    gaps = [float(np.diff(np.unique(chain.strike)).min()) for chain in (before, after)]
+    assert gaps == [5.0, 1.0]
+    assert len(np.unique(after.strike)) > 6
+
+
 def test_splits_when_nobody_tells_them_then_seldom_announced_ahead_and_of_dear_shares() -> None:
     found, years = [], 0.0
     for seed in range(1, 5):
