@@ -20,6 +20,7 @@ from core.fold import Ticket
 from core.orders.alarm import raise_alert
 from core.orders.card import draw_card
 from core.orders.exit_view import Looked
+from core.orders.figures import closing_result
 from core.orders.states import Order
 from core.orders.ticket import Confirmed, Priced, confirmation, drafted_body, new_id, new_order_id, price, write_down
 from core.risk.examine import natural_and_mid
@@ -98,25 +99,44 @@ def rule_of(desk: Desk, order: Order) -> str:
 
 
 async def tell_stuck(desk: Desk, one: Looked) -> None:
-    """A mandate's loss exit that is not filled even at the worst it concedes: from here on a person is asked, once for each order."""
+    """An order that closes at a loss and is not filled even at its worst price: a person is asked, once for each order.
+
+    That of a person who named the price is left alone: where it stands was meant.
+    """
     settings = desk.settings.desk
-    patience = settings.whole("walk_seconds") + 2 * settings.whole("stop_patience_seconds")
     for order in one.closing:
         plan, waited = order.envelope.plan, (desk.now() - order.submitted_at).total_seconds()
-        if order.mandate is None or not isinstance(plan, Limit) or plan.rest is None or waited < patience or order.unknown:
+        if not isinstance(plan, Limit) or order.unknown or (order.mandate is not None and plan.rest is None):
+            continue
+        rests = 1 if order.mandate is None else 2  # a mandate's waits at natural, and once more beyond it
+        if order.mandate is None and (_is_said(desk, order) or not _loses(desk, one, order)):
+            continue
+        if waited < settings.whole("walk_seconds") + rests * settings.whole("stop_patience_seconds"):
             continue
         natural, _ = natural_and_mid(order.envelope.legs, one.view)
         asks = "nobody quotes it now" if natural is None else f"the market asks {-natural:.2f}"
+        who = f"Mandate {order.mandate} sent order {order.client_id}" if order.mandate else f"Your order {order.client_id} works"
         text = (
-            f"Mandate {order.mandate} sent order {order.client_id} to close {one.name}, and it is not filled after {waited:.0f} s: it "
-            f"offers {-order.limit:.2f}, {asks}, and it never goes beyond {-plan.worst:.2f}."
+            f"{who} to close {one.name}, and it is not filled after {waited:.0f} s: it offers {-order.limit:.2f}, {asks}, and it never "
+            f"goes beyond {-plan.worst:.2f}."
         )
         buttons = {f"Cancel {order.client_id}": f"cancel {order.client_id}"}
-        buttons[f"Revoke {order.mandate}"] = f"mandate revoke id={order.mandate}"
+        if order.mandate is not None:
+            buttons[f"Revoke {order.mandate}"] = f"mandate revoke id={order.mandate}"
         if natural is not None and natural < 0:
             more = to_tick(abs(natural) + max(MOST_CONCESSION_POINTS, abs(natural) * MOST_CONCESSION_FRACTION), CENT, up=True)
             buttons[f"Pay up to {more:.2f}"] = f"close position_id={one.trade.id} limit={more:.2f}"
         await raise_alert(desk, f"exit:stuck:{order.client_id}", urgency="critical", text=text, account=one.account, buttons=buttons)
+
+
+def _is_said(desk: Desk, order: Order) -> bool:
+    ticket = desk.fold.ticket_of_order(order.client_id)
+    return ticket is not None and ticket.drafted.said_limit is not None
+
+
+def _loses(desk: Desk, one: Looked, order: Order) -> bool:
+    result = closing_result(order.envelope, desk.book(one.account), order.envelope.plan.start)
+    return result is not None and result < 0
 
 
 def _no(desk: Desk, one: Looked, rule: str, intent: Intent | None, mandate_id: str) -> str:

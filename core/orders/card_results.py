@@ -96,7 +96,7 @@ def _closing_result(priced: Priced) -> Facts:
         value = None if priced.exam.mid is None else closed_result(priced, priced.exam.mid)
         return Facts(title="Result", facts=(Fact(label="now", value=value, format=Format.MONEY, unit="USD", signed=True, note=note),))
     plan, note = priced.envelope.plan, "of what is closed, before commission"
-    if ends_a_run_out_trade(priced):
+    if ends_a_run_out_trade(priced.envelope, priced.exam.book):
         note = "of the whole trade, the leg that ran out included, before commission"
     facts = tuple(
         Fact(label=name, value=closed_result(priced, price), format=Format.MONEY, unit="USD", signed=True, note=note)

@@ -89,6 +89,8 @@ class ExitLoop:
     # --- one trade -----------------------------------------------------------------------------------------------------
 
     async def _trade(self, one: Looked) -> None:
+        if one.closing and one.opened_at is not None:
+            await tell_stuck(self._desk, one)
         found = [due for item in self._desk.exits if (due := await self._judged(one, item)) is not None]
         ready = [due for due in found if due.touched or due.judgement.decision is Decision.LOOK]
         if ready:
@@ -196,7 +198,6 @@ class ExitLoop:
         What must be answered is told beside a person's own order too: that may stand far from the market.
         """
         item = due.item
-        await tell_stuck(self._desk, one)
         if not due.touched or due.judgement.decision is not Decision.CLOSE:
             return
         urgency = {exit_.name: exit_.module.URGENCY for exit_ in self._desk.exits}

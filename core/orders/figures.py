@@ -14,7 +14,7 @@ from core.domain.calendar import CalendarError, closure, last_trade_at, monthly_
 from core.domain.holidays import half_days
 from core.domain.instruments import Delivery, Exercise, Index, Option, Settlement, underlying_instrument
 from core.domain.money import ZERO
-from core.domain.orders import Effect, Leg, Side
+from core.domain.orders import Effect, Envelope, Intent, Leg, Side
 from core.domain.structures import Position
 from core.errors import Unavailable
 from core.market.liquidity import Liquidity, judge_liquidity
@@ -91,31 +91,34 @@ def probability_of_profit(priced: Priced, payoff: Payoff) -> float | None:
 
 def closed_result(priced: Priced, price: Decimal) -> Decimal | None:
     """Profit (+) or loss (-) of what a closing order closes at a net price; None where the opening price is not known."""
-    envelope, book = priced.envelope, priced.exam.book
-    net = money(priced, price)
-    trade = book.trades.get(envelope.trade_id or "")
-    if trade is not None and trade.opened_units and len(trade.legs) == len(envelope.legs):
-        return trade.credit_per_unit * envelope.quantity + net
-    if trade is not None and ends_a_run_out_trade(priced):
-        return (trade.premium + trade.closing_cash) * envelope.quantity / trade.open_units + net
+    return closing_result(priced.envelope, priced.exam.book, price)
+
+
+def closing_result(order: Intent | Envelope, book: Book, price: Decimal) -> Decimal | None:
+    """The same before there is a card: of an order, or what is wanted of one."""
+    net = price * net_multiplier(order.legs) * order.quantity
+    trade = book.trades.get(order.trade_id or "")
+    if trade is not None and trade.opened_units and len(trade.legs) == len(order.legs):
+        return trade.credit_per_unit * order.quantity + net
+    if trade is not None and ends_a_run_out_trade(order, book):
+        return (trade.premium + trade.closing_cash) * order.quantity / trade.open_units + net
     opened = Decimal(0)
-    for leg in envelope.legs:
+    for leg in order.legs:
         position = book.positions.get(leg.instrument.key)
         if position is None:
             return None
-        opened += leg.contracts(envelope.quantity) * position.average_price * leg.instrument.multiplier
+        opened += leg.contracts(order.quantity) * position.average_price * leg.instrument.multiplier
     return opened + net
 
 
-def ends_a_run_out_trade(priced: Priced) -> bool:
+def ends_a_run_out_trade(order: Intent | Envelope, book: Book) -> bool:
     """Whether it closes what is left of a trade whose near legs ran out: these count in its result."""
-    envelope, book = priced.envelope, priced.exam.book
-    trade = book.trades.get(envelope.trade_id or "")
-    days = [leg.instrument.expiry for leg in envelope.legs if isinstance(leg.instrument, Option)]
+    trade = book.trades.get(order.trade_id or "")
+    days = [leg.instrument.expiry for leg in order.legs if isinstance(leg.instrument, Option)]
     if trade is None or not days or trade.opened_units != trade.open_units:
         return False
-    gone = run_out(trade.legs, (leg.instrument.key for leg in envelope.legs), min(days))
-    whole = bool(gone) and len(gone) + len(envelope.legs) == len(trade.legs)
+    gone = run_out(trade.legs, (leg.instrument.key for leg in order.legs), min(days))
+    whole = bool(gone) and len(gone) + len(order.legs) == len(trade.legs)
     return whole and not book.delivered_since(trade.opened_at, gone)  # shares that came of it are held beside it
 
 

@@ -39,6 +39,7 @@ from core.fold import Ticket
 from core.logs import Level
 from core.market.view import View
 from core.orders.card import draw_card
+from core.orders.figures import closing_result
 from core.orders.planning import Setup, plan_for
 from core.orders.plausible import words
 from core.orders.standing import Standing, same_holding
@@ -391,7 +392,8 @@ def _envelope(desk: Desk, intent: Intent, view: View, limit: Decimal | None, *, 
 def _working_range(desk: Desk, intent: Intent, view: View, conceding: Authority | None = None) -> Limit:
     """Start at mid; worst = mid - min(half-spread, max(one tick, guard share of mid)), both on a tick.
 
-    A loss exit under a mandate goes on to natural and beyond it by what the mandate concedes.
+    Only what opens or takes a profit is guarded: closing at a loss goes to natural, however wide the market, so that there is a way out.
+    A loss exit under a mandate goes on beyond it by what the mandate concedes.
     """
     natural, mid = natural_and_mid(intent.legs, view)
     if mid is None:
@@ -405,8 +407,15 @@ def _working_range(desk: Desk, intent: Intent, view: View, conceding: Authority 
         return Limit(start=start, worst=worst, rest=min(start, max(worst, rest)))
     half_spread = max(Decimal(0), mid - natural) if natural is not None else abs(mid)
     guard = min(half_spread, max(tick, abs(mid) * desk.settings.desk.number("guard_fraction")))
+    if intent.effect is Effect.CLOSE and natural is not None and _loses(desk, intent, mid):
+        guard = half_spread
     worst = to_tick(mid - guard, combo_tick(intent.options, mid - guard), up=False)
     return Limit(start=start, worst=min(start, worst))
+
+
+def _loses(desk: Desk, intent: Intent, mid: Decimal) -> bool:
+    result = closing_result(intent, desk.book(intent.account), mid)
+    return result is not None and result < 0
 
 
 def _unpriced(intent: Intent, view: View) -> str:

@@ -3,6 +3,7 @@
 A transcript is Markdown a trader can read. Its first comment sets the stage:
 
     <!-- market: simulated; start: 2026-11-20; cash: 100000 -->
+    <!-- market: simulated; scenario: covid_2020; start: 2026-11-20 -->
     <!-- market: recorded; start: 2019-04-25; cards: short -->
     <!-- market: hand; start: 2026-12-07; prices: KO=66; volatility: 0.20 -->
 
@@ -91,6 +92,7 @@ class Stage:
     prices: str = ""
     volatility: float = 0.2
     fees: str = "ibkr"
+    scenario: str = ""
     data_dir: Path | None = None
 
     @classmethod
@@ -103,9 +105,8 @@ class Stage:
             market=said.get("market", "simulated"), start=date.fromisoformat(said.get("start", "2026-11-20")),
             seed=int(said.get("seed", "1")), cash=said.get("cash", "100000"), accounts=said.get("accounts", ""),
             short_cards=said.get("cards") == "short", prices=said.get("prices", ""), volatility=float(said.get("volatility", "0.2")),
-            fees=said.get("fees", "ibkr"), data_dir=data_dir,
+            fees=said.get("fees", "ibkr"), scenario=said.get("scenario", ""), data_dir=data_dir,
         )
-
 
     @property
     def configured(self) -> list[dict[str, str]]:
@@ -311,7 +312,8 @@ class Theatre:
             clock.set(provider.first_instant, allow_backward=True)
             return clock, provider
         running = module.simulated_clock(morning, 1.0, self.loop.time)
-        return running, module.build(module.PARAMETERS(seed=self.stage.seed), clock=running)
+        told = {"scenario": self.stage.scenario, "start": self.stage.start} if self.stage.scenario else {}
+        return running, module.build(module.PARAMETERS(seed=self.stage.seed, **told), clock=running)
 
     def _run(self, work: Callable[[], Awaitable[Any]]) -> Any:
         if self.app is None:

@@ -913,3 +913,53 @@ async def test_mandate_when_a_persons_own_target_rests_then_says_why_it_does_not
     (told,) = await floor.told()
     assert told.ticket_id is not None and "a mandate does nothing beside that" in told.note
     assert floor.desk.books.order(resting) is not None
+
+
+# --- closing at a loss by a press ------------------------------------------------------------------------------------------
+
+
+async def press_close(floor: Floor, line: str) -> Any:
+    """Close by a card and a press; returns the order."""
+    card = await floor.say(line)
+    pressed = await confirm(floor.desk, card.data["ticket"], OWNER)
+    assert isinstance(pressed, Confirmed)
+    await floor.desk.senders[PRACTICE].send(pressed)
+    return floor.world.order(pressed.client_id)
+
+
+@simulated
+async def test_close_when_it_loses_in_a_wide_market_then_it_goes_to_natural_and_with_a_profit_it_is_guarded(runtime: SimRuntime) -> None:
+    floor = await open_floor(runtime)
+    trade = await floor.hold()
+    floor.costs("12.00", half_spread=2.0)  # natural 16.00
+    losing = floor.desk.fold.tickets[(await floor.say(f"close position_id={trade}")).data["ticket"]].drafted.envelope.plan
+    floor.costs("2.00", half_spread=1.0)  # natural 4.00, a guard of 10%
+    winning = floor.desk.fold.tickets[(await floor.say(f"close position_id={trade}")).data["ticket"]].drafted.envelope.plan
+    assert (losing.start, losing.worst) == (Decimal("-12.00"), Decimal("-16.00"))
+    assert (winning.start, winning.worst) == (Decimal("-2.00"), Decimal("-2.20"))
+
+
+@simulated
+async def test_close_at_a_loss_when_unfilled_at_natural_then_a_person_is_asked_once_with_buttons(runtime: SimRuntime) -> None:
+    floor = await open_floor(runtime)
+    trade = await floor.hold()
+    floor.costs("12.00", half_spread=0.10)
+    order = await press_close(floor, f"close position_id={trade}")
+    floor.costs("13.00", half_spread=0.10)  # the market goes on
+    for _ in range(4):
+        await floor.round()
+    (stuck,) = [alert.raised for alert in floor.desk.fold.alerts.values() if alert.raised.key == f"exit:stuck:{order.client_id}"]
+    assert stuck.urgency == "critical"
+    assert "the market asks 13.20, and it never goes beyond 12.20" in stuck.text
+    assert stuck.lines == (f"cancel {order.client_id}", f"close position_id={trade} limit=14.52")
+
+
+@simulated
+async def test_close_at_a_loss_when_a_person_named_its_price_then_nobody_asks(runtime: SimRuntime) -> None:
+    floor = await open_floor(runtime)
+    trade = await floor.hold()
+    floor.costs("12.00", half_spread=0.10)
+    order = await press_close(floor, f"close position_id={trade} limit=11.00")
+    for _ in range(4):
+        await floor.round()
+    assert f"exit:stuck:{order.client_id}" not in floor.desk.fold.alerts
