@@ -6,6 +6,9 @@ the answer is unknown (None, or NaN in arrays), never zero: risk then assumes th
 
 American options are valued as such, with the view's rate and the yield that gives their forward, so that what early exercise is worth does
 not pass for volatility. Their theta holds the forward, as that of European ones does.
+
+Delta and gamma are against spot; those of options on a volatility index are against the future of their expiry, which is what they are
+on, and how much of a move of the index reaches it is for whoever adds them up (`core.pricing.vix_options.tenor_share`).
 """
 
 from __future__ import annotations
@@ -19,7 +22,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from core.domain.calendar import CalendarError, settlement_at, years_to
-from core.domain.instruments import Exercise, InstrumentError, Option, Right, SeriesSpec, series_of
+from core.domain.instruments import Exercise, InstrumentError, Option, Right, SeriesSpec, UnderlyingKind, series_of
 from core.errors import Unavailable
 from core.market.chain import CALL, PUT, Chain, Floats, Ints
 from core.pricing import american
@@ -111,6 +114,7 @@ def _option_marks(asked: Sequence[_Asked]) -> list[OptionMark]:
         strike=np.array([float(one.contract.strike) for one in asked]), forward=np.array([one.curve.forward for one in asked]),
         discount=np.array([one.curve.discount for one in asked]), t_years=np.array([one.curve.t_years for one in asked]),
         spot=np.array([one.spot for one in asked]), early=np.array([one.contract.exercise is Exercise.AMERICAN for one in asked]),
+        on_future=np.array([one.contract.series.underlying_kind is UnderlyingKind.VOLATILITY_INDEX for one in asked]),
     )
     return [
         OptionMark(
@@ -128,7 +132,7 @@ def marks(view: View, chain: Chain) -> ChainMarks:
     whole = view.chains.get(chain.symbol, chain)
     size = len(chain)
     forward, discount, t_years, twin = (np.full(size, np.nan) for _ in range(4))
-    early = np.zeros(size, dtype=np.bool_)
+    early, on_future = np.zeros(size, dtype=np.bool_), np.zeros(size, dtype=np.bool_)
     for expiry, root, rows in _series(chain):
         try:
             series = series_of(root)
@@ -136,11 +140,12 @@ def marks(view: View, chain: Chain) -> ChainMarks:
         except (Unavailable, InstrumentError, CalendarError):
             continue  # this series stays unknown; the others are none the worse for it
         early[rows] = series.exercise is Exercise.AMERICAN
+        on_future[rows] = series.underlying_kind is UnderlyingKind.VOLATILITY_INDEX
         forward[rows], discount[rows], t_years[rows] = curve.forward, curve.discount, curve.t_years
         twin[rows] = _twin_mids(whole, chain, rows, expiry=expiry, root=root)
     return _marks(
         mid=chain.mid, twin=twin, right=chain.right, strike=chain.strike, forward=forward, discount=discount, t_years=t_years,
-        spot=np.full(size, spot), early=early,
+        spot=np.full(size, spot), early=early, on_future=on_future,
     )
 
 
@@ -223,6 +228,7 @@ def _spot(view: View, symbol: str) -> float:
 def _marks(
     *, mid: Floats, twin: Floats, right: Ints | np.ndarray[tuple[int, ...], np.dtype[np.int8]], strike: Floats, forward: Floats,
     discount: Floats, t_years: Floats, spot: Floats, early: np.ndarray[tuple[int, ...], np.dtype[np.bool_]],
+    on_future: np.ndarray[tuple[int, ...], np.dtype[np.bool_]],
 ) -> ChainMarks:
     """Whole arrays at once. An in-the-money quote that gives no volatility takes its out-of-the-money twin's: parity makes them one."""
     with np.errstate(all="ignore"):
@@ -247,7 +253,8 @@ def _marks(
         lost = np.flatnonzero(np.isnan(vol) & np.isfinite(mid) & np.isfinite(twin) & (right * (forward - strike) > 0))
     if len(lost):
         vol[lost] = vols(-right[lost], twin[lost], lost)
-    found, basis = greeks_forward(right=right, forward=forward, strike=strike, t_years=t_years, discount=discount, vol=vol), forward / spot
+    found = greeks_forward(right=right, forward=forward, strike=strike, t_years=t_years, discount=discount, vol=vol)
+    basis = np.where(on_future, 1.0, forward / spot)
     delta, gamma, theta, vega = found.delta * basis, found.gamma * basis * basis, found.theta_per_day, found.vega_per_point
     at = np.flatnonzero(early)
     if len(at):

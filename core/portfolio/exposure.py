@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from core.domain.instruments import Cash, Instrument, InstrumentError, Option
+from core.domain.instruments import Cash, Instrument, InstrumentError, Option, UnderlyingKind
 from core.errors import Unavailable
 from core.market.view import View
+from core.pricing.vix_options import tenor_share
 
 Holdings = Mapping[str, tuple[Instrument, int]]
 PERCENT = 0.01
@@ -27,7 +28,8 @@ class Exposure:
 def exposure(holdings: Holdings, view: View) -> Exposure:
     """Sum the Greeks of holdings: key -> (instrument, signed contracts or shares).
 
-    Example: short one SPX put of delta -0.20 with SPX at 3,000: -1 x -0.20 x 100 x 3,000 x 1% = +600 USD for +1%.
+    Example: short one SPX put of delta -0.20 with SPX at 3,000: -1 x -0.20 x 100 x 3,000 x 1% = +600 USD for +1%. Long one VIX call of
+    delta 0.50 on a future of 120 days with VIX at 20: half of the move reaches it, 1 x 0.50 x 0.5 x 100 x 20 x 1% = +5 USD.
     """
     delta = gamma = theta = vega = 0.0
     unmarked: list[str] = []
@@ -46,6 +48,7 @@ def exposure(holdings: Holdings, view: View) -> Exposure:
             unmarked.append(_name(instrument))
             continue
         units = quantity * instrument.multiplier
+        percent *= _reach(instrument, mark.t_years)
         delta += units * mark.delta * percent
         gamma += units * mark.gamma * percent * percent
         theta += units * mark.theta_per_day
@@ -56,6 +59,11 @@ def exposure(holdings: Holdings, view: View) -> Exposure:
             unmarked=tuple(sorted(unmarked)),
         )
     return Exposure(delta_usd_per_pct=delta, gamma_usd_per_pct2=gamma, theta_usd_per_day=theta, vega_usd_per_point=vega)
+
+
+def _reach(contract: Option, t_years: float) -> float:
+    """How much of a move of its underlying reaches what an option's delta is against: the future of a volatility index moves by less."""
+    return float(tenor_share(t_years)) if contract.series.underlying_kind is UnderlyingKind.VOLATILITY_INDEX else 1.0
 
 
 def _name(instrument: Instrument) -> str:
