@@ -23,6 +23,8 @@ async def mark_session(desk: Desk, *, last_chance: bool = False) -> None:
         return
     for account, book in desk.books.accounts.items():
         last = desk.fold.last_mark(account)
+        if account.outside:
+            continue  # what is there besides the trades logged nobody here knows
         if last is not None and last.session >= today.day:
             continue
         view = await desk.reader.view(Needs(instruments=frozenset(position.instrument for position in book.positions.values())))

@@ -421,3 +421,13 @@ async def test_outside_when_something_is_asked_that_only_a_connected_account_can
     assert "No trade done elsewhere was logged yet" in text(missing)
     assert "went wrong" not in text(reply) and not any(action.line.startswith("confirm") for action in reply.actions)
     assert not desk.fold.all_modes()
+
+
+async def test_outside_when_sessions_end_then_it_is_not_marked_and_the_connected_account_is() -> None:
+    desk = await open_desk()
+    await booked(desk, ELSEWHERE)
+
+    await App(desk=desk, home=None).step_clock(date(2026, 11, 24))
+
+    assert desk.fold.last_mark(OUTSIDE.id) is None
+    assert desk.fold.last_mark(desk.account().id) is not None
