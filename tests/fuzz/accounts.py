@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 
 from core.app import replay
 from core.domain.accounts import AccountId, Env
-from core.domain.events import CashMoved, Mode, Settled
+from core.domain.events import CashMoved, CorporateAction, MarginCalled, Mode, Replaced, Settled
 from core.domain.instruments import Cash, Equity, Future, Index
 from core.domain.orders import Envelope, Fill, Permitted
 from core.errors import BrokerRejected, BrokerTimeout, DeskError, Unavailable
@@ -53,7 +53,12 @@ OTHER = replace(FILL, exec_id="E2", instrument=SPREAD[1].instrument, side=SPREAD
 EXTERNAL = BrokerOrder(
     client_id=None, broker_ref="EXT", status=BrokerStatus.WORKING, limit=Decimal(1), quantity=1, filled=0, description="x", legs=SPREAD
 )
-ITEMS = (FILL, FILL, OTHER, SETTLED, ASSIGNED, MOVED, REPORT, EXTERNAL)
+CALLED = MarginCalled(call_id="C1", account=PRACTICE, amount=Decimal(1000), at=NOW, due_at=NOW + timedelta(days=1), reason="margin")
+DIVIDED = CorporateAction(
+    action_id="A1", account=PRACTICE, symbol="KO", new=2, old=1, at=NOW,
+    lines=(Replaced(instrument=Equity(symbol="KO"), quantity=100, successor=Equity(symbol="KO"), becomes=200),),
+)
+ITEMS = (FILL, FILL, OTHER, SETTLED, ASSIGNED, MOVED, REPORT, EXTERNAL, CALLED, DIVIDED)
 ERRORS = (
     BrokerRejected("201", "no\n\0 margin \u202e"), BrokerTimeout(), Unavailable("link"), TimeoutError(), ConnectionResetError(),
     OSError(5, "io"),

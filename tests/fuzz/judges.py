@@ -30,7 +30,7 @@ from core.market.chain import Chain
 from core.market.providers import recorded
 from core.market.quote import Quote
 from core.orders.plausible import LONGEST_WORDS, MOST_MONEY, believed, sensible_snapshot, sensible_updates
-from core.ports import Bars, BrokerPosition, BrokerSnapshot, Dividend, SettlementValue, Update
+from core.ports import Bars, BrokerPosition, BrokerSnapshot, Dividend, Earnings, Headline, SettlementValue, Split, Update
 from tests.fuzz.accounts import ITEMS, PREVIEW
 from tests.fuzz.accounts import bent as bent_report
 from tests.fuzz.harness import Port
@@ -48,6 +48,9 @@ LEVEL = (2900.0,) * 20
 BARS = Bars(symbol="SPX", days=DAYS, open=LEVEL, high=LEVEL, low=LEVEL, close=LEVEL, source="fuzz")
 PAID = Dividend(symbol="SPX", ex_date=date(2019, 5, 20), amount=Decimal("0.40"))
 SETTLES = SettlementValue(root=CONTRACT.root, expiry=CONTRACT.expiry, value=Decimal(2850), published_at=NOW, label="close")
+DIVIDED = Split(symbol="SPX", ex_date=date(2019, 5, 20), new=3, old=2)
+REPORTED = Earnings(symbol="SPX", day=date(2019, 5, 20), when="after_close")
+NEWS = Headline(at=NOW, symbol=None, text="SPX falls", source="fuzz")
 MANY = 5_000  # items of one answer
 
 
@@ -115,6 +118,24 @@ def _dividends(source: Source) -> None:
         held(type(item.ex_date) is date and item.amount.is_finite() and item.amount >= 0, f"{item}")
 
 
+def _splits(source: Source) -> None:
+    found = source.pick(((DIVIDED, _some(source, DIVIDED)), [DIVIDED] * MANY, anything(source)))
+    for item in answers.checked_splits(found, "SPX"):
+        held(type(item.ex_date) is date and 1 <= item.new <= 10**4 and 1 <= item.old <= 10**4 and item.new != item.old, f"{item}")
+
+
+def _earnings(source: Source) -> None:
+    found = source.pick(((REPORTED, _some(source, REPORTED)), [REPORTED] * MANY, anything(source)))
+    for item in answers.checked_earnings(found, "SPX"):
+        held(type(item.day) is date and item.when in ("before_open", "after_close", ""), f"{item}")
+
+
+def _headlines(source: Source) -> None:
+    found = answers.checked_headlines(source.pick(((NEWS, _some(source, NEWS)), [NEWS] * MANY, anything(source))))
+    held([item.at for item in found] == sorted(item.at for item in found), "headlines out of order")
+    held(all(0 < len(item.text) <= 200 and item.text.isprintable() for item in found), "a headline in no words")
+
+
 def _rate(source: Source) -> None:
     rate = answers.checked_rate(source.pick((0.02, source.float_(), source.integer(), anything(source), np.float32(0.02), Decimal("0.02"))))
     held(type(rate) is float and abs(rate) <= 1, f"rate {rate}")
@@ -137,7 +158,9 @@ def _instant(source: Source) -> None:
     held(found is None or found > NOW, f"{found}")
 
 
-MARKET_CHECKS: tuple[Callable[[Source], None], ...] = (_quotes, _chain, _bars, _dividends, _rate, _expiries, _settlement, _instant)
+MARKET_CHECKS: tuple[Callable[[Source], None], ...] = (
+    _quotes, _chain, _bars, _dividends, _rate, _expiries, _settlement, _instant, _splits, _earnings, _headlines,
+)
 
 # --- a broker's reports ------------------------------------------------------------------------------------------------------
 

@@ -20,7 +20,7 @@ import tests.fuzz.judges
 import tests.fuzz.stores
 import tests.fuzz.words
 from core.command import Kind
-from core.domain.events import CashMoved, Settled
+from core.domain.events import CashMoved, CorporateAction, MarginCalled, Settled
 from core.domain.orders import Fill
 from core.ports import BrokerOrder, BrokerPosition, OrderReport, Preview, Update
 from core.store.tables import TABLES
@@ -67,7 +67,7 @@ def test_port_when_the_seed_is_the_same_then_so_is_what_comes_of_it() -> None:
 def test_ports_when_listed_then_every_kind_of_outside_word_is_among_them() -> None:
     assert {parameter.kind for parameter in tests.fuzz.words.KINDS} == set(Kind)
     reports = {type(report) for report in tests.fuzz.judges.REPORTS}
-    assert reports == {Fill, Settled, CashMoved, OrderReport, BrokerOrder, BrokerPosition, Preview}
+    assert reports == {Fill, Settled, CashMoved, CorporateAction, MarginCalled, OrderReport, BrokerOrder, BrokerPosition, Preview}
     assert {type(item) for item in tests.fuzz.accounts.ITEMS} == _updates()
     checks = [name for name in vars(core.market.answers) if name.startswith("checked_")]
     assert {check.__name__ for check in tests.fuzz.judges.MARKET_CHECKS} == {f"_{name.removeprefix('checked_')}" for name in checks}
