@@ -5,16 +5,20 @@ from __future__ import annotations
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from fractions import Fraction
+from random import Random
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from core.clock import exchange_date
+from core.domain.events import Body, Filled
 from core.domain.orders import Fill, Leg, Permitted, TimeInForce
 from core.errors import BrokerRejected, BrokerTimeout, Unavailable
-from core.ports import BrokerStatus, Delete, OrderReport, Put, Update
+from core.orders.reconcile import differences
+from core.ports import BrokerStatus, Delete, Dividend, OrderReport, Put, Split, Update
 from core.store.archive import MemoryArchive
 from tests.unit.brokers.paper_world import (
     BUY,
@@ -34,6 +38,7 @@ from tests.unit.brokers.paper_world import (
     moved,
     permitted,
 )
+from tests.unit.risk.market import Log
 
 AFTER_EXPIRY = datetime(2019, 5, 17, 20, 30, tzinfo=UTC)
 STRUCTURES: tuple[tuple[Leg, ...], ...] = (
@@ -100,6 +105,7 @@ steps = st.one_of(
     st.builds(Later, st.sampled_from((1, 1, 1, 30, 80, 1440))),
     *[st.just(Do("poll"))] * 2,
     st.builds(Do, st.sampled_from(("restart", "expire", "lose the next write", "lose the next answer"))),
+    st.builds(Do, st.sampled_from(("split 2 1", "split 3 2", "split 1 10", "pay"))),
 )
 
 
@@ -163,8 +169,22 @@ class Player:
                 self.world.board.publish(HIGH, "2681.37")
                 self.world.board.publish(SPY_PUT, "284.50")
                 await broker.poll()
+            case Do() if step.what.startswith(("split", "pay")):
+                await self._next_day(step.what)
             case Do() if step.what.startswith("lose"):
                 self.faults.next = step.what
+
+    async def _next_day(self, what: str) -> None:
+        """The next day begins with a split or a dividend of SPY."""
+        day = exchange_date(self.world.clock.now()) + timedelta(days=1)
+        if what.startswith("pay"):
+            self.world.board.paid.append(Dividend(symbol="SPY", ex_date=day, amount=Decimal("1.405")))
+        else:
+            new, old = map(int, what.split()[1:])
+            self.world.board.made.append(Split(symbol="SPY", ex_date=day, new=new, old=old))
+        self.world.clock.set(datetime(day.year, day.month, day.day, 14, 0, tzinfo=UTC))
+        self._quote(Quotes(shift=0, size=5, bid=True))
+        await self.world.broker.poll()
 
     def _quote(self, step: Quotes) -> None:
         self.world.usual_market()
@@ -257,5 +277,26 @@ def test_books_when_read_back_then_they_are_the_same(todo: list[Step]) -> None:
             before.cash, before.positions, before.orders, before.fills, before.settlements, before.cursor
         )
         assert [update.item for update in await journal(player.world)] == [update.item for update in updates]
+
+    player.world.run(main())
+
+
+@settings(max_examples=60)
+@given(st.lists(steps, min_size=10, max_size=40), st.integers(0, 10**6))
+def test_books_when_a_desk_hears_of_them_twice_and_in_any_order_then_nothing_differs(todo: list[Step], seed: int) -> None:
+    player = Player()
+
+    async def main() -> None:
+        await player.world.broker.connect()
+        for step in todo:
+            await player.play(step)
+        player.faults.next = ""
+        stream = [update.item for update in await journal(player.world) if not isinstance(update.item, OrderReport)]
+        told: list[Body] = [Filled(fill=item) if isinstance(item, Fill) else item for item in (*stream, *stream)]
+        Random(seed).shuffle(told)
+        log = Log(player.world.account)
+        log.add(*told)
+        found = differences(log.book, await player.world.broker.snapshot(), sent_now=())
+        assert [item for item in found if item.kind != "order"] == []
 
     player.world.run(main())
