@@ -343,6 +343,8 @@ def _held_words(line: Replaced) -> str:
 
 def _became_words(line: Replaced) -> str:
     item = line.successor
+    if not line.becomes:
+        return f"paid out, {line.cash:+,.2f} USD"
     of = f" for {item.shares} shares" if isinstance(item, Option) and not item.is_standard else ""
     cash = f", {line.cash:+,.2f} USD for the rest" if line.cash else ""
     return f"{line.becomes:+d} {_name(item)}{of}{cash}"

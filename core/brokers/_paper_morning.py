@@ -21,10 +21,10 @@ from core.brokers._paper_match import current_quote, marks
 from core.brokers._paper_settle import assign_early
 from core.clock import EXCHANGE_ZONE, exchange_date
 from core.domain.accounts import AccountId
-from core.domain.adjusting import Adjustment, split_option, split_shares
+from core.domain.adjusting import Adjustment, is_whole, split_option, split_shares
 from core.domain.calendar import is_session, session
 from core.domain.events import CashMoved, CorporateAction, Replaced
-from core.domain.instruments import Equity, Instrument, Option, adjusted_root, underlying_instrument
+from core.domain.instruments import Equity, Instrument, InstrumentError, Option, adjusted_root, underlying_instrument
 from core.domain.money import from_market, to_cents
 from core.errors import Unavailable
 from core.ports import BrokerStatus, Dividend, Split
@@ -78,7 +78,11 @@ class Morning:
     async def _book(self, split: Split) -> None:
         floor = self._floor
         name = f"{floor.account.id}:split:{split.symbol}:{split.ex_date.isoformat()}"
-        price = await self._price(split) if _leaves_parts(floor.ledger.positions, split) else None
+        price = None if is_whole(split.new, split.old) else await self._price(split)
+        try:
+            _lines(floor.ledger.positions, split, price=price, known=floor.ledger.adjusted_roots, at=_begin(split.ex_date))
+        except ValueError:  # a contract that cannot be adjusted is paid out, which takes a price
+            price = await self._price(split)
         async with floor.lock:
             await floor.ledger.refresh()
             if floor.ledger.is_booked(name):
@@ -157,7 +161,8 @@ def _payment(item: Dividend, shares: int, account: AccountId, at: datetime) -> C
 
 def _lines(held: Held, split: Split, *, price: Decimal | None, known: Iterable[str], at: datetime) -> tuple[Replaced, ...]:
     """What each holding on the split shares becomes; contracts that ran out before end on their own terms. Low strikes come first, so that
-    none of them is taken for what a higher one becomes."""
+    none of them is taken for what a higher one becomes. What would deliver less than a share, or has no root left, is paid what exercise
+    brings. Raises ValueError where that takes a price and there is none."""
     roots, taken, found = {}, set(known), []
     for item, quantity in sorted(held.values(), key=lambda pair: (getattr(pair[0], "strike", ZERO), pair[0].key)):
         if isinstance(item, Equity) and item.symbol == split.symbol:
@@ -166,10 +171,24 @@ def _lines(held: Held, split: Split, *, price: Decimal | None, known: Iterable[s
         elif isinstance(item, Option) and _delivers(item, split.symbol) and item.last_trade_at > at:
             if item.root not in roots:
                 roots[item.root] = frozenset(taken)
-                taken.add(adjusted_root(item.root, taken))
-            became = split_option(item, quantity, new=split.new, old=split.old, known=roots[item.root], price=price)
-            found.append(_line(item, quantity, became, cash=ZERO))
+                taken |= _next_root(item.root, taken)
+            try:
+                became = split_option(item, quantity, new=split.new, old=split.old, known=roots[item.root], price=price)
+                found.append(_line(item, quantity, became, cash=ZERO))
+            except ValueError:
+                if price is None:
+                    raise
+                worth = to_cents(item.intrinsic(price * split.new / split.old) * quantity)
+                found.append(Replaced(instrument=item, quantity=quantity, successor=item, becomes=0, cash=worth))
     return tuple(found)
+
+
+def _next_root(root: str, taken: set[str]) -> set[str]:
+    """The root its contracts move to, if there is one left."""
+    try:
+        return {adjusted_root(root, taken)}
+    except InstrumentError:
+        return set()
 
 
 def _delivers(item: Option, symbol: str) -> bool:
@@ -178,14 +197,6 @@ def _delivers(item: Option, symbol: str) -> bool:
 
 def _line(item: Instrument, quantity: int, became: Adjustment, *, cash: Decimal) -> Replaced:
     return Replaced(instrument=item, quantity=quantity, successor=became.instrument, becomes=became.quantity, cash=cash)
-
-
-def _leaves_parts(held: Held, split: Split) -> bool:
-    """Whether somebody is owed a part of a share, now or at exercise."""
-    counts = [quantity for item, quantity in held.values() if item.key == split.symbol]
-    if split.old != 1:
-        counts += [item.shares for item, _ in held.values() if isinstance(item, Option) and _delivers(item, split.symbol)]
-    return any(count * split.new % split.old for count in counts)
 
 
 def _symbols(held: Held) -> tuple[str, ...]:

@@ -182,8 +182,6 @@ def _action(item: CorporateAction) -> str | None:
             return sane
         if not line.quantity or line.quantity * line.becomes < 0:
             return f"{line.quantity} of {line.instrument.key!r:.40} that become {line.becomes}"
-        if isinstance(line.instrument, Option) and not line.becomes:
-            return f"{line.instrument.key!r:.40} that becomes nothing"
     return None
 
 

@@ -138,7 +138,7 @@ def ending_by(action: CorporateAction, line: Replaced) -> Ending:
     if isinstance(line.instrument, Equity):
         new, old = action.new, action.old
     else:
-        new, old = abs(line.becomes), abs(line.quantity)
+        new, old = (abs(line.becomes), abs(line.quantity)) if line.becomes else (1, 1)  # paid out: nothing is left to have cost anything
     return Ending(
         id=line_id(action, line), at=action.at, quantity=-line.quantity, cash=line.cash, fees=ZERO, final=False, adopted=False,
         became=Became(instrument=line.successor, quantity=line.becomes, new=new, old=old),

@@ -278,3 +278,21 @@ async def test_n8_books_when_a_desk_comes_back_after_days_then_nothing_differs_i
         assert book(told).positions == from_books.positions
     assert differences(from_books, snapshot, sent_now=()) == ()
     assert from_books.positions["KO"].quantity == 451 and "KO1   190621C00060000" in from_books.positions
+
+
+async def test_n8_split_when_a_contract_would_deliver_no_share_then_it_is_paid_what_exercise_brings() -> None:
+    """Twice 1 for 20: of the 100 shares a KO1 contract delivers 5, and then a quarter of one."""
+    world = await holding((contract("6"), 2, 0.2), (contract("7"), -1, 0.1), spot=6.5)
+    world.board.made.append(Split(symbol="KO", ex_date=FRIDAY, new=1, old=20))
+    world.clock.set(OPEN)
+    quotes(world, spot=130.0)
+    await world.broker.poll()
+    assert await held(world) == {"KO1   190621C00006000": 2, "KO1   190621C00007000": -1}
+    world.board.made.append(Split(symbol="KO", ex_date=MONDAY, new=1, old=20))
+    world.clock.set(datetime(2019, 4, 29, 13, 30, tzinfo=UTC))
+    quotes(world, spot=2600.0)
+    await world.broker.poll()
+    action = (await world.broker.snapshot()).actions[-1]
+    # 5 shares at 2,600.01 / 20 are 650.0025 for 600; less than 700
+    assert [(line.becomes, line.cash) for line in action.lines] == [(0, Decimal("100.00")), (0, Decimal(0))]
+    assert (await held(world), await consistent(world)) == ({}, True)

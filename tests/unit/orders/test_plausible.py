@@ -65,7 +65,6 @@ def test_report_when_it_can_be_true_then_nothing_is_wrong_with_it(item: Any) -> 
         (SPLIT, "new", 0), (SPLIT, "old", -1), (SPLIT, "lines", ()), (SPLIT, "lines", (SPLIT.lines[0], SPLIT.lines[0])),
         (SPLIT, "lines", (replace(SPLIT.lines[0], quantity=0),)), (SPLIT, "lines", (replace(SPLIT.lines[0], becomes=-151),)),
         (SPLIT, "lines", (replace(SPLIT.lines[0], cash=Decimal("NaN")),)), (SPLIT, "symbol", ""),
-        (SPLIT, "lines", (Replaced(instrument=put(45), quantity=1, successor=put(40), becomes=0),)),
         (CALLED, "amount", Decimal(-1)), (CALLED, "amount", Decimal("Infinity")), (CALLED, "due_at", NOW.replace(tzinfo=None)),
         (REPORT, "status", "filed"), (REPORT, "limit", Decimal("NaN")), (REPORT, "client_id", ""),
         (ORDER, "quantity", -1), (ORDER, "filled", None), (ORDER, "client_id", ""), (HELD, "quantity", 2.0),
