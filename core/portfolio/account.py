@@ -141,26 +141,18 @@ def _replaced(leg: Leg, became: Became | None, *, beside: bool) -> Leg:
     return replace(leg, instrument=became.instrument, ratio=ratio)
 
 
-def opening_of(body: Submitting, at: datetime) -> TradeState:
-    """The trade that an opening order begins."""
-    first = body.envelope.legs[0].instrument
+def opening_of(body: Submitting | TradeLogged, at: datetime) -> TradeState:
+    """The trade that an opening order, or the booking of a trade done elsewhere, begins."""
+    if isinstance(body, Submitting):
+        strategy, legs, thesis = body.envelope.strategy, body.envelope.legs, body.thesis
+    else:
+        strategy, legs, thesis = body.strategy, body.legs, ""
+    first = legs[0].instrument
     return TradeState(
         opening=Trade(
-            id=body.trade_id, account=body.account, strategy=body.envelope.strategy,
-            underlying=first.underlying if isinstance(first, Option) else first.key, legs=body.envelope.legs, opened_at=at,
-            opened_units=0, open_units=0, premium=ZERO, closing_cash=ZERO, fees=ZERO, thesis=body.thesis,
-        )
-    )
-
-
-def logged_opening(body: TradeLogged, at: datetime) -> TradeState:
-    """The trade that a booking of a trade done elsewhere begins."""
-    first = body.legs[0].instrument
-    return TradeState(
-        opening=Trade(
-            id=body.trade_id, account=body.account, strategy=body.strategy,
-            underlying=first.underlying if isinstance(first, Option) else first.key, legs=body.legs, opened_at=at,
-            opened_units=0, open_units=0, premium=ZERO, closing_cash=ZERO, fees=ZERO, thesis="",
+            id=body.trade_id, account=body.account, strategy=strategy,
+            underlying=first.underlying if isinstance(first, Option) else first.key, legs=legs, opened_at=at,
+            opened_units=0, open_units=0, premium=ZERO, closing_cash=ZERO, fees=ZERO, thesis=thesis,
         )
     )
 

@@ -43,7 +43,7 @@ from core.domain.structures import Position, Trade
 from core.orders import standing as standings
 from core.orders.standing import STANDING_BODIES, Standing
 from core.orders.states import ORDER_BODIES, Order, OrderBody, Outcome, step
-from core.portfolio.account import SHELVES, ZERO, AccountState, Held, TradeState, closed_since, logged_opening, opening_of
+from core.portfolio.account import SHELVES, ZERO, AccountState, Held, TradeState, closed_since, opening_of
 from core.portfolio.account import average_price as average_price
 from core.portfolio.listed import Daily, Listed, Trades, executions
 from core.portfolio.settling import Ending, Lot, ReplacedOutside
@@ -430,7 +430,7 @@ class BookFold:
             return
         state.logged[body.log_id] = body
         if body.undoes is None and body.trade_id not in state.trades:
-            state.put_trade(logged_opening(body, min(fill.at for fill in body.fills)))
+            state.put_trade(opening_of(body, min(fill.at for fill in body.fills)))
         for fill in body.fills:
             state.put_execution(fill)
             counts, sign = (fill, 1) if fill.corrects is None else (state.execution(fill.corrects), -1)
