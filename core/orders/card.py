@@ -19,7 +19,7 @@ from core.errors import Unavailable
 from core.market.view import View
 from core.orders.card_results import results
 from core.orders.closable import position_id
-from core.orders.figures import happenings, money, structure_liquidity, tax_words
+from core.orders.figures import happenings, money, structure_liquidity, tax_words, unknown_happenings
 from core.orders.plan_words import plan_facts, plan_kind
 from core.reply import Action, Block, Cell, Column, Fact, Facts, Format, Notice, Reply, Table, Tone
 from core.risk.exam import Finding, Level, RuleClass
@@ -286,7 +286,7 @@ def _why(item: Finding) -> str:
 
 def _events(priced: Priced) -> Table:
     rows: tuple[tuple[Cell, ...], ...] = tuple((item.day, item.what) for item in happenings(priced))
-    missing: tuple[Cell, ...] = ("", "no earnings or economic calendar is connected: earnings, FOMC and CPI dates are not known here")
+    missing: tuple[Cell, ...] = ("", unknown_happenings(priced))
     return Table(title="Before expiry", columns=(Column(title="day", format=Format.DATE), Column(title="event")), rows=(*rows, missing))
 
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from core.domain.calendar import CalendarError, closure, last_trade_at, monthly_expiry
 from core.domain.holidays import half_days
-from core.domain.instruments import Delivery, Exercise, Index, Option, Settlement, underlying_instrument
+from core.domain.instruments import INDICES, Delivery, Exercise, Index, Option, Settlement, underlying_instrument
 from core.domain.money import ZERO
 from core.domain.orders import Effect, Envelope, Intent, Leg, Side
 from core.domain.structures import Position
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from core.orders.ticket import Priced
 
 WASH_DAYS = timedelta(days=30)
+_WHEN = {"before_open": " before the open", "after_close": " after the close"}
 _WORST_FIRST = ("poor", "acceptable", "good")
 
 
@@ -133,11 +134,26 @@ def happenings(priced: Priced) -> tuple[Happening, ...]:
     for option in {item.expiry: item for item in options}.values():
         found += _expiry_words(option)
     symbol = options[0].underlying
+    found += [
+        Happening(day=report.day, what=f"{symbol} reports earnings{_WHEN.get(report.when, ', the time is not known yet')}")
+        for report in view.earnings.get(symbol, ()) if view.session <= report.day <= last
+    ]
+    found += [
+        Happening(day=split.ex_date, what=f"{symbol} splits {split.new} for {split.old}: contracts are adjusted, plans for them end")
+        for split in view.splits.get(symbol, ()) if view.session < split.ex_date <= last
+    ]
     for dividend in view.dividends.get(symbol, ()):
         if view.session < dividend.ex_date <= last:
             early = " (short calls may be assigned early)" if options[0].exercise is Exercise.AMERICAN else ""
             found.append(Happening(day=dividend.ex_date, what=f"{symbol} goes ex dividend, {dividend.amount} a share{early}"))
     return tuple(sorted(set(found), key=lambda item: (item.day, item.what)))
+
+
+def unknown_happenings(priced: Priced) -> str:
+    """What no source here knows of the days before expiry, in a sentence."""
+    symbol = priced.exam.intent.underlying
+    reports = f"when {symbol} reports earnings, " if symbol not in INDICES and symbol not in priced.view.earnings else ""
+    return f"not known here: {reports}economic dates such as FOMC and CPI"
 
 
 def structure_liquidity(priced: Priced) -> Liquidity:

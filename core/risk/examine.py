@@ -23,7 +23,7 @@ from decimal import Decimal
 from core.domain.accounts import AccountKind
 from core.domain.calendar import session_date
 from core.domain.events import ExternalOrder, Mode
-from core.domain.instruments import Cash, Equity, Instrument, Option, Right, Settlement, underlying_instrument
+from core.domain.instruments import INDICES, Cash, Equity, Instrument, Option, Right, Settlement, underlying_instrument
 from core.domain.mandates import Authority
 from core.domain.money import from_market
 from core.domain.orders import Effect, Intent, Leg, Side
@@ -57,6 +57,7 @@ def exam_needs(intent: Intent, book: Book, now: datetime, *, beside: Holdings | 
     return Needs(
         instruments=frozenset((*instruments, VIX, *(underlying_instrument(underlying_of(item)) for item in instruments))),
         chains=frozenset(ChainNeed(symbol=symbol, first_dte=dte, last_dte=dte) for symbol, dte in dtes if dte >= 0),
+        events=frozenset({intent.underlying} - INDICES),
     )
 
 

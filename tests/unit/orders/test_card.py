@@ -21,7 +21,7 @@ from core.market.view import View
 from core.orders.card import draw_card, sizes
 from core.orders.ticket import Priced, card_hash
 from core.portfolio.book import Book
-from core.ports import Dividend, Preview
+from core.ports import Dividend, Earnings, Preview, Split
 from core.reply import Column, Fact, Facts, Notice, Reply, Table
 from core.risk.exam import Family, Finding, Level, RuleClass, Verdict
 from core.risk.examine import examine
@@ -284,7 +284,23 @@ def test_card_when_holidays_and_half_days_come_first_then_they_are_listed_and_th
     assert (date(2026, 11, 26), "exchange closed: Thanksgiving") in rows
     assert any(row[0] == date(2026, 11, 27) and "half day" in str(row[1]) for row in rows)
     assert (EXPIRY, "SPXW settles in cash at the close, the monthly expiry") in rows
-    assert "no earnings or economic calendar is connected" in str(rows[-1][1])
+    assert rows[-1][1] == "not known here: economic dates such as FOMC and CPI"
+
+
+def test_card_when_a_report_or_a_split_comes_first_then_it_is_listed():
+    report = Earnings(symbol="SPY", day=date(2026, 12, 1), when="after_close")
+    seen = spy(earnings={"SPY": (report,)}, splits={"SPY": (Split(symbol="SPY", ex_date=date(2026, 12, 2), new=4, old=1),)})
+    rows = table(draw(priced(legs(contract("480", root="SPY")), seen=seen, start="2.00", worst="1.90")), "Before expiry").rows
+
+    assert (date(2026, 12, 1), "SPY reports earnings after the close") in rows
+    assert (date(2026, 12, 2), "SPY splits 4 for 1: contracts are adjusted, plans for them end") in rows
+    assert rows[-1][1] == "not known here: economic dates such as FOMC and CPI"
+
+
+def test_card_when_no_source_knows_of_reports_then_it_says_so():
+    rows = table(draw(priced(legs(contract("480", root="SPY")), seen=spy(), start="2.00", worst="1.90")), "Before expiry").rows
+
+    assert rows[-1][1] == "not known here: when SPY reports earnings, economic dates such as FOMC and CPI"
 
 
 def test_n3_card_when_the_series_settles_in_the_morning_then_the_last_trading_day_is_listed():
