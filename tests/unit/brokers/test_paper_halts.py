@@ -40,7 +40,7 @@ async def opened(**more: object) -> World:
 
 
 @pytest.mark.parametrize("halted", [SPY_PUT, SPY], ids=["the_contract", "what_it_is_on"])
-async def test_e14_halt_when_an_order_could_trade_then_it_waits_and_trades_when_it_is_over(halted: Instrument) -> None:
+async def test_halt_when_an_order_could_trade_then_it_waits_and_trades_when_it_is_over(halted: Instrument) -> None:
     world = await opened()
     halt(world, halted)
     await world.broker.submit(permitted(world, (leg(SPY_PUT, SELL),), "3.00"))
@@ -52,7 +52,7 @@ async def test_e14_halt_when_an_order_could_trade_then_it_waits_and_trades_when_
     assert (len(await fills(world)), await last_status(world)) == (1, BrokerStatus.FILLED)
 
 
-async def test_e14_halt_when_an_order_works_then_it_can_be_moved_and_cancelled() -> None:
+async def test_halt_when_an_order_works_then_it_can_be_moved_and_cancelled() -> None:
     world = await opened()
     resting = permitted(world, (leg(SPY_PUT, SELL),), "3.10")
     await world.broker.submit(resting)
@@ -63,7 +63,7 @@ async def test_e14_halt_when_an_order_works_then_it_can_be_moved_and_cancelled()
     assert await last_status(world) is BrokerStatus.CANCELLED
 
 
-async def test_e14_halt_when_a_contract_ends_in_it_then_it_settles_on_what_is_published() -> None:
+async def test_halt_when_a_contract_ends_in_it_then_it_settles_on_what_is_published() -> None:
     world = await opened(parameters=Parameters(pin_percent=0.0))
     await world.broker.submit(permitted(world, (leg(SPY_PUT, SELL),), "3.00"))
     world.clock.set(datetime(2019, 5, 17, 19, 0, tzinfo=UTC))
