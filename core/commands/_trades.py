@@ -23,7 +23,7 @@ from core.marks import net_liquidation
 from core.orders.expiry_day import unreported
 from core.portfolio.book import Book
 from core.portfolio.pnl import Held, OpenResult, open_result, untraded
-from core.risk.measures import funds
+from core.risk.measures import funds, maintenance_of
 
 PAGE = 500
 NOT_REPORTED = "UNKNOWN UNTIL THE BROKER REPORTS IT"  # trading is over, and a holder may still have exercised
@@ -50,6 +50,7 @@ class DayResult:
     stale: tuple[str, ...]
     margin: Decimal | None = None  # Reg-T requirement of everything held and working, by our own engine
     buying_power: Decimal | None = None
+    kept: Decimal | None = None  # what keeping all of that asks for
 
 
 async def holdings_of(desk: Desk, call: Call, *, symbol: str | None = None) -> tuple[Holdings, ...]:
@@ -104,16 +105,17 @@ async def day_result(desk: Desk, account: Account) -> DayResult:
     view = await desk.reader.view(needs_of(instrument for instrument, _ in {**book.holdings(), **book.exposed()}.values()))
     value, stale = net_liquidation(book, view)
     margin, power = funds(book.exposed(), book=book, view=view)
+    kept = maintenance_of(book.exposed(), kind=account.kind, view=view)
     today = exchange_day(desk.now())
     mark = desk.fold.last_mark(account.id, before=today)
     if mark is None:
         pnl = value - book.deposits
-        return DayResult(net_liquidation=value, pnl=pnl, since="the start", stale=stale, margin=margin, buying_power=power)
+        return DayResult(net_liquidation=value, pnl=pnl, since="the start", stale=stale, margin=margin, buying_power=power, kept=kept)
     closed = session(mark.session)
     moved = ZERO if closed is None else await _deposits_since(desk, account, closed.close_at)
     change = value - Decimal(str(mark.net_liquidation)) - moved
     since = f"the close of {mark.session.day} {mark.session:%b %y}"
-    return DayResult(net_liquidation=value, pnl=change, since=since, stale=stale, margin=margin, buying_power=power)
+    return DayResult(net_liquidation=value, pnl=change, since=since, stale=stale, margin=margin, buying_power=power, kept=kept)
 
 
 async def _deposits_since(desk: Desk, account: Account, at: datetime) -> Decimal:

@@ -156,9 +156,14 @@ def _killed(desk: Desk, account: Account) -> list[Fact]:
 def _worth(day: DayResult) -> list[Fact]:
     note = f"without {', '.join(day.stale)}: no usable price" if day.stale else ""
     partly = "; what has no price now is left out" if day.stale else ""
+    less = day.kept is not None and day.margin is not None and day.kept < day.margin
+    keeps = f", {_amount(day.kept)} to keep it" if less else ""
     return [
         Fact(label="net liquidation value", value=day.net_liquidation, format=Format.MONEY, unit="USD", note=note or "at mids"),
-        Fact(label="buying power", value=day.buying_power, format=Format.MONEY, unit="USD", note=f"margin in use {_amount(day.margin)}"),
+        Fact(
+            label="buying power", value=day.buying_power, format=Format.MONEY, unit="USD",
+            note=f"margin in use {_amount(day.margin)}{keeps}",
+        ),
         Fact(label="day P&L", value=day.pnl, format=Format.MONEY, unit="USD", signed=True, note=f"since {day.since}{partly}"),
     ]
 

@@ -100,6 +100,14 @@ def requirement_of(holdings: Holdings, *, kind: AccountKind, view: View) -> Deci
     return _margin(holdings, kind=kind, view=view, equity=None)[0]
 
 
+def maintenance_of(holdings: Holdings, *, kind: AccountKind, view: View) -> Decimal | None:
+    """What Regulation T asks for to keep holdings, less than to open them where shares are held; None where a price is unknown."""
+    try:
+        return reg_t.requirement(holdings.values(), prices=_prices(holdings, view), kind=kind, maintenance=True).total
+    except (reg_t.MissingPrice, Unavailable, ValueError):
+        return None
+
+
 def left_at(holdings: Holdings, *, cash: Decimal, prices: Mapping[str, Decimal], kind: AccountKind, at: datetime) -> Decimal | None:
     """What an account has more (below zero: less) than it needs to keep its holdings at given prices, by key of options and underlyings.
 
