@@ -12,12 +12,16 @@ import pytest
 from core.clock import ManualClock
 from core.domain import listing
 from core.domain.calendar import settlement_at, years_to
-from core.domain.instruments import Future, Right, underlying_instrument
+from core.domain.instruments import Future, Right, roots_of, underlying_instrument
 from core.market.chain import CALL, PUT, Chain
 from core.market.providers import simulated
 from core.market.providers._sim_listed import LISTED
+from core.market.providers._sim_noise import Noise
+from core.market.providers._sim_paths import Paths
+from core.market.providers._sim_surface import shape
+from core.market.providers._sim_values import Values
 from core.pricing import american
-from core.pricing.bsm import greeks_forward
+from core.pricing.bsm import greeks_forward, value_forward
 from core.pricing.implied import implied_vol
 from tests.unit.market.test_simulated import MORNING, assert_convex, assert_no_free_spread, market, new_york
 
@@ -106,23 +110,26 @@ async def test_calendars_when_the_later_option_is_bought_then_it_costs_no_less(s
 # --- early exercise ----------------------------------------------------------------------------------------------------------------
 
 
-async def test_puts_when_american_then_they_carry_most_of_the_exact_premium_and_no_more_than_it() -> None:
-    provider, clock = market()
-    expiry = date(2027, 6, 17)
-    puts = (await provider.chain("AMZN", first=expiry, last=expiry)).only(right=Right.PUT)  # pays nothing
-    years = years_to(settlement_at(puts.option(0).series, expiry), clock.now())
-    near = np.abs(np.log(puts.strike / puts.spot)) < 0.12
-    forward, discount = puts.spot * np.exp(0.0375 * years), np.exp(-0.0375 * years)
-    calls = (await provider.chain("AMZN", first=expiry, last=expiry)).only(right=Right.CALL)
-    vol = implied_vol(right=1, price=calls.mid, forward=forward, strike=puts.strike, t_years=years, discount=discount)[near]
-    strike = puts.strike[near]
-    exact = american.value(right=-1, spot=puts.spot, strike=strike, t_years=years, rate=0.0375, dividend=0.0, vol=vol)
-    european = calls.mid[near] - discount * (forward - strike)
+@pytest.mark.parametrize("symbol", ["AMZN", "GLD", "SPY"])
+def test_puts_when_american_then_they_carry_half_of_the_exact_premium_at_least_and_never_more_than_it(symbol: str) -> None:
+    paths = Paths(Noise(1), start=date(2026, 11, 2), history_sessions=504)
+    moment, values, spec = paths.moment(MORNING), Values(paths), roots_of(symbol)[0]
+    spot = paths.level(symbol, moment)
+    for expiry in (date(2026, 12, 18), date(2027, 6, 17), date(2028, 1, 21)):
+        series = ((spec, expiry),)
+        terms = values.terms(symbol, series, moment, MORNING)
+        strike = spot * np.linspace(0.85, 1.15, 13)
+        value, y = values.of(symbol, moment, terms, series, np.zeros(13, dtype=np.int64), np.full(13, PUT, dtype=np.int8), strike)
+        years, forward, discount = terms.years[0], terms.forward[0], terms.discount[0]
+        vol = terms.deviation[0] * np.sqrt(shape(LISTED[symbol].smile, y) / years)
+        rate, carry = -np.log(discount) / years, np.log(forward / spot) / years
+        exact = american.value(right=-1, spot=spot, strike=strike, t_years=years, rate=rate, dividend=rate - carry, vol=vol)
+        european = value_forward(right=-1, forward=forward, strike=strike, t_years=years, discount=discount, vol=vol)
+        whole, ours = exact - european, value - european
+        worth = (whole > 0.2) & (y > -0.5)
 
-    premium, whole = puts.mid[near] - european, exact - european
-    assert np.all(premium > 0.4 * whole - 0.1)
-    assert np.all(premium < 1.4 * whole + 0.15)
-    assert premium.max() > 0.5
+        assert np.all(ours <= whole + 0.02)
+        assert np.all(ours[worth] >= 0.45 * whole[worth])
 
 
 async def test_calls_when_a_dividend_goes_ex_tomorrow_then_deep_ones_are_worth_their_exercise_and_the_day_after_less() -> None:
