@@ -277,7 +277,7 @@ SPLIT = CorporateAction(
 )
 
 
-def test_n8_split_when_nothing_stands_on_it_then_told_high_with_what_each_holding_became() -> None:
+def test_n5_split_when_nothing_stands_on_it_then_told_high_with_what_each_holding_became() -> None:
     (news,) = told((SPLIT,))
     (facts,) = [block for block in news.blocks if isinstance(block, Facts)]
     assert (news.urgency, facts.facts[0].label, facts.facts[0].value) == (
@@ -286,7 +286,7 @@ def test_n8_split_when_nothing_stands_on_it_then_told_high_with_what_each_holdin
     assert "Nothing watches" not in words(news)
 
 
-def test_n8_split_when_a_stop_stood_on_it_then_critical_and_names_it() -> None:
+def test_n5_split_when_a_stop_stood_on_it_then_critical_and_names_it() -> None:
     exits = submitting(closing([sell(KO_CALL)]), 2, client_id="O2", trade_id="PO1").envelope
     armed = Armed(
         standing_id="S1", role=Role.STOP, ticket_id="T2", account=PRACTICE, envelope=exits, envelope_hash=exits.hash, trade_id="PO1",
@@ -306,7 +306,7 @@ def test_n10_margin_call_when_made_then_critical_with_amount_and_deadline_and_wh
     assert "AT ONCE" in words(second) and "is met: all is well." in words(third)
 
 
-def test_n9_dividend_when_received_or_owed_then_told_and_other_movements_are_not() -> None:
+def test_dividend_when_received_or_owed_then_told_and_other_movements_are_not() -> None:
     paid = CashMoved(movement_id="M1", account=PRACTICE, amount=Decimal(48), reason="dividend", at=AT, symbol="KO", quantity=100)
     owed = CashMoved(movement_id="M2", account=PRACTICE, amount=Decimal(-48), reason="dividend", at=AT, symbol="KO", quantity=-100)
     fee = CashMoved(movement_id="M3", account=PRACTICE, amount=Decimal(-3), reason="fee", at=AT)

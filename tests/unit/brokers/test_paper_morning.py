@@ -69,7 +69,7 @@ async def consistent(world: World) -> bool:
 # --- splits --------------------------------------------------------------------------------------------------------------
 
 
-async def test_n8_split_when_two_for_one_then_shares_and_contracts_double_and_strikes_halve() -> None:
+async def test_n5_split_when_two_for_one_then_shares_and_contracts_double_and_strikes_halve() -> None:
     world = await holding((KO, 300, 60.0), (C60, -2, 2.0), (P55, 1, 1.0))
     world.board.made.append(Split(symbol="KO", ex_date=FRIDAY, new=2, old=1))
     cash = (await world.broker.snapshot()).cash
@@ -81,7 +81,7 @@ async def test_n8_split_when_two_for_one_then_shares_and_contracts_double_and_st
     assert ((await world.broker.snapshot()).cash, await consistent(world)) == (cash, True)
 
 
-async def test_n8_split_when_three_for_two_then_the_contract_delivers_150_under_a_root_of_its_own() -> None:
+async def test_n5_split_when_three_for_two_then_the_contract_delivers_150_under_a_root_of_its_own() -> None:
     world = await holding((KO, 101, 60.0), (C60, -1, 2.0))
     world.board.made.append(Split(symbol="KO", ex_date=FRIDAY, new=3, old=2))
     world.clock.set(NIGHT)
@@ -99,7 +99,7 @@ async def test_n8_split_when_three_for_two_then_the_contract_delivers_150_under_
     assert await consistent(world)
 
 
-async def test_n8_split_when_one_for_ten_then_few_shares_and_money_for_the_rest() -> None:
+async def test_n5_split_when_one_for_ten_then_few_shares_and_money_for_the_rest() -> None:
     world = await holding((KO, 105, 6.0), (contract("6"), -1, 0.2), spot=6.0)
     world.board.made.append(Split(symbol="KO", ex_date=FRIDAY, new=1, old=10))
     world.clock.set(OPEN)
@@ -111,7 +111,7 @@ async def test_n8_split_when_one_for_ten_then_few_shares_and_money_for_the_rest(
     assert [getattr(line.successor, "shares", None) for line in action.lines] == [None, 10]
 
 
-async def test_n8_adjusted_contract_when_it_ends_in_the_money_then_150_shares_for_6000() -> None:
+async def test_n5_adjusted_contract_when_it_ends_in_the_money_then_150_shares_for_6000() -> None:
     world = await holding((contract("60", expiry=date(2019, 5, 17)), -1, 2.0), parameters=Parameters(pin_percent=0.0))
     world.board.made.append(Split(symbol="KO", ex_date=FRIDAY, new=3, old=2))
     world.clock.set(OPEN)
@@ -127,7 +127,7 @@ async def test_n8_adjusted_contract_when_it_ends_in_the_money_then_150_shares_fo
     assert (found.outcome, found.shares, found.cash) == ("assigned", -150, Decimal(6000))
 
 
-async def test_n8_adjusted_contract_when_held_then_closed_like_any_other_and_never_opened() -> None:
+async def test_n5_adjusted_contract_when_held_then_closed_like_any_other_and_never_opened() -> None:
     world = await holding((C60, -1, 2.0))
     world.board.made.append(Split(symbol="KO", ex_date=FRIDAY, new=3, old=2))
     world.clock.set(OPEN)
@@ -141,7 +141,7 @@ async def test_n8_adjusted_contract_when_held_then_closed_like_any_other_and_nev
     assert await held(world) == {}
 
 
-async def test_n8_split_when_orders_work_on_what_it_replaces_then_they_end_and_say_why() -> None:
+async def test_n5_split_when_orders_work_on_what_it_replaces_then_they_end_and_say_why() -> None:
     world = await holding((C60, -2, 2.0))
     await world.broker.submit(permitted(world, (leg(C60, BUY, CLOSE),), "-0.50", 2, id="T1", tif=TimeInForce.GTC))
     world.board.made.append(Split(symbol="KO", ex_date=FRIDAY, new=2, old=1))
@@ -151,7 +151,7 @@ async def test_n8_split_when_orders_work_on_what_it_replaces_then_they_end_and_s
     assert (last.status.value, last.reason) == ("cancelled", "its contracts were replaced: split 2 for 1 of KO")
 
 
-async def test_n8_split_when_looked_at_again_or_restarted_then_booked_once() -> None:
+async def test_n5_split_when_looked_at_again_or_restarted_then_booked_once() -> None:
     world = await holding((KO, 100, 60.0))
     world.board.made.append(Split(symbol="KO", ex_date=FRIDAY, new=2, old=1))
     world.clock.set(NIGHT)
@@ -162,7 +162,7 @@ async def test_n8_split_when_looked_at_again_or_restarted_then_booked_once() -> 
     assert (await held(world), len((await world.broker.snapshot()).actions)) == ({"KO": 200}, 1)
 
 
-async def test_n8_split_when_nobody_looked_for_days_then_made_up_for() -> None:
+async def test_n5_split_when_nobody_looked_for_days_then_made_up_for() -> None:
     world = await holding((KO, 100, 60.0))
     world.board.made.append(Split(symbol="KO", ex_date=FRIDAY, new=2, old=1))
     world.board.paid.append(Dividend(symbol="KO", ex_date=MONDAY, amount=Decimal("0.24")))
@@ -173,7 +173,7 @@ async def test_n8_split_when_nobody_looked_for_days_then_made_up_for() -> None:
     assert (await held(world), paid.amount) == ({"KO": 200}, Decimal("48.00"))
 
 
-async def test_n8_split_when_the_market_goes_down_by_it_then_nobody_is_assigned_that_morning() -> None:
+async def test_n5_split_when_the_market_goes_down_by_it_then_nobody_is_assigned_that_morning() -> None:
     deep = contract("90", PUT)
     world = await holding((deep, -1, 30.0))
     world.board.made.append(Split(symbol="KO", ex_date=FRIDAY, new=2, old=1))
@@ -186,7 +186,7 @@ async def test_n8_split_when_the_market_goes_down_by_it_then_nobody_is_assigned_
 
 
 @pytest.mark.parametrize(("shares", "amount"), [(300, "144.00"), (-200, "-96.00")])
-async def test_n9_dividend_when_its_ex_date_comes_then_paid_on_what_is_held_and_owed_on_what_is_short(shares: int, amount: str) -> None:
+async def test_dividend_when_its_ex_date_comes_then_paid_on_what_is_held_and_owed_on_what_is_short(shares: int, amount: str) -> None:
     world = await holding((KO, shares, 60.0))
     world.board.paid.append(Dividend(symbol="KO", ex_date=FRIDAY, amount=Decimal("0.48")))
     world.clock.set(NIGHT)
@@ -197,7 +197,7 @@ async def test_n9_dividend_when_its_ex_date_comes_then_paid_on_what_is_held_and_
     assert await consistent(world)
 
 
-async def test_n9_dividend_when_bought_on_the_ex_date_then_not_paid_and_when_sold_on_it_then_paid() -> None:
+async def test_dividend_when_bought_on_the_ex_date_then_not_paid_and_when_sold_on_it_then_paid() -> None:
     world = await holding((KO, 100, 60.0))
     world.board.paid.append(Dividend(symbol="KO", ex_date=FRIDAY, amount=Decimal("0.48")))
     world.clock.set(datetime(2019, 4, 26, 14, 0, tzinfo=UTC))
@@ -208,7 +208,7 @@ async def test_n9_dividend_when_bought_on_the_ex_date_then_not_paid_and_when_sol
     assert paid.amount == Decimal("48.00")
 
 
-async def test_n9_dividend_when_it_is_heard_of_after_the_days_first_trades_then_paid_on_what_was_held_before_them() -> None:
+async def test_dividend_when_it_is_heard_of_after_the_days_first_trades_then_paid_on_what_was_held_before_them() -> None:
     world = await holding((KO, 100, 60.0))
     world.board.paid.append(Dividend(symbol="KO", ex_date=FRIDAY, amount=Decimal("0.48")))
     world.board.mute = True
@@ -222,7 +222,7 @@ async def test_n9_dividend_when_it_is_heard_of_after_the_days_first_trades_then_
     assert (paid.amount, await held(world)) == (Decimal("48.00"), {"KO": 300})
 
 
-async def test_n9_dividend_when_the_covered_call_is_assigned_for_it_then_the_shares_go_before_it_is_paid() -> None:
+async def test_dividend_when_the_covered_call_is_assigned_for_it_then_the_shares_go_before_it_is_paid() -> None:
     """The example of the module: 200 shares, one KO 60 call, 66.00 by 66.02 before a dividend of 0.48."""
     world = await holding((KO, 200, 66.0), (C60, -1, 6.2), spot=66.0)
     world.board.paid.append(Dividend(symbol="KO", ex_date=FRIDAY, amount=Decimal("0.48")))
@@ -234,7 +234,7 @@ async def test_n9_dividend_when_the_covered_call_is_assigned_for_it_then_the_sha
     assert (paid.amount, await held(world)) == (Decimal("48.00"), {"KO": 100})
 
 
-async def test_n9_dividend_when_a_naked_call_is_assigned_for_it_then_the_shares_are_short_and_owe_it() -> None:
+async def test_dividend_when_a_naked_call_is_assigned_for_it_then_the_shares_are_short_and_owe_it() -> None:
     world = await holding((C60, -1, 6.2), spot=66.0)
     world.board.paid.append(Dividend(symbol="KO", ex_date=FRIDAY, amount=Decimal("0.48")))
     world.clock.set(NIGHT)
@@ -246,7 +246,7 @@ async def test_n9_dividend_when_a_naked_call_is_assigned_for_it_then_the_shares_
 # --- the desk's books beside these ---------------------------------------------------------------------------------------
 
 
-async def test_n8_books_when_a_desk_comes_back_after_days_then_nothing_differs_in_whatever_order_it_hears() -> None:
+async def test_n5_books_when_a_desk_comes_back_after_days_then_nothing_differs_in_whatever_order_it_hears() -> None:
     """Bought, split, dividend, assigned and expired while nobody listened; then the complete books, and the stream twice and shuffled."""
     may = contract("55", PUT, date(2019, 5, 17))
     world = await holding((KO, 101, 60.0), (C60, -1, 2.0), (may, -2, 1.0))
@@ -280,7 +280,7 @@ async def test_n8_books_when_a_desk_comes_back_after_days_then_nothing_differs_i
     assert from_books.positions["KO"].quantity == 451 and "KO1   190621C00060000" in from_books.positions
 
 
-async def test_n8_split_when_a_contract_would_deliver_no_share_then_it_is_paid_what_exercise_brings() -> None:
+async def test_n5_split_when_a_contract_would_deliver_no_share_then_it_is_paid_what_exercise_brings() -> None:
     """Twice 1 for 20: of the 100 shares a KO1 contract delivers 5, and then a quarter of one."""
     world = await holding((contract("6"), 2, 0.2), (contract("7"), -1, 0.1), spot=6.5)
     world.board.made.append(Split(symbol="KO", ex_date=FRIDAY, new=1, old=20))

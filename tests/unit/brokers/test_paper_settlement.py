@@ -245,12 +245,12 @@ async def pinned(value: str, *, side: Side = SELL, quantity: int = 10, pin: floa
 
 
 @pytest.mark.parametrize(("value", "assigned"), [("284.70", 10), ("285.29", 0)])
-async def test_pin_when_it_finishes_beyond_the_sliver_then_all_or_none_are_assigned(value: str, assigned: int) -> None:
+async def test_n2_pin_when_it_finishes_beyond_the_sliver_then_all_or_none_are_assigned(value: str, assigned: int) -> None:
     (found,) = await pinned(value)
     assert (found.shares, found.note) == (100 * assigned, "")
 
 
-async def test_pin_when_it_finishes_at_the_strike_then_some_are_assigned_and_it_says_so() -> None:
+async def test_n2_pin_when_it_finishes_at_the_strike_then_some_are_assigned_and_it_says_so() -> None:
     assigned, expired = await pinned("285.00")
     assert (assigned.outcome, expired.outcome) == ("assigned", "expired")
     assert assigned.quantity + expired.quantity == 10
@@ -258,16 +258,16 @@ async def test_pin_when_it_finishes_at_the_strike_then_some_are_assigned_and_it_
     assert assigned.note == f"pinned within 0.28 of its strike: {assigned.quantity} of 10 assigned"
 
 
-async def test_pin_when_asked_again_then_the_draw_is_the_same() -> None:
+async def test_n2_pin_when_asked_again_then_the_draw_is_the_same() -> None:
     assert [item.quantity for item in await pinned("285.03")] == [item.quantity for item in await pinned("285.03")]
 
 
-async def test_pin_when_the_contract_is_long_then_exercised_by_exception() -> None:
+async def test_n2_pin_when_the_contract_is_long_then_exercised_by_exception() -> None:
     (cent,), (half,) = await pinned("284.99", side=BUY), await pinned("284.995", side=BUY)
     assert (cent.outcome, half.outcome) == ("exercised", "expired")
 
 
-async def test_pin_when_switched_off_then_a_cent_decides() -> None:
+async def test_n2_pin_when_switched_off_then_a_cent_decides() -> None:
     (cent,), (half,) = await pinned("284.99", pin=0.0), await pinned("284.995", pin=0.0)
     assert (cent.outcome, half.outcome) == ("assigned", "expired")
 

@@ -565,7 +565,7 @@ async def test_e9_order_from_elsewhere_when_taken_and_filled_within_one_batch_th
 
 
 @simulated
-async def test_n8_corporate_action_when_told_or_in_the_books_then_recorded_once_with_everything_else(runtime: SimRuntime) -> None:
+async def test_n5_corporate_action_when_told_or_in_the_books_then_recorded_once_with_everything_else(runtime: SimRuntime) -> None:
     world = await open_world(runtime)
     shares = Equity(symbol="KO")
     action = CorporateAction(

@@ -65,7 +65,7 @@ def held(book: Book) -> dict[str, tuple[int, Decimal]]:
     return {key: (position.quantity, position.average_price) for key, position in book.positions.items()}
 
 
-def test_n8_split_when_two_for_one_then_positions_trade_and_average_price_follow_in_every_order() -> None:
+def test_n5_split_when_two_for_one_then_positions_trade_and_average_price_follow_in_every_order() -> None:
     half = became(CALL, -2, new=2, old=1).instrument
     book = in_every_order(
         [submitting((sell(CALL),), 2, client_id="O1")],
@@ -80,7 +80,7 @@ def test_n8_split_when_two_for_one_then_positions_trade_and_average_price_follow
     assert (trade.premium, trade.credit_per_unit) == (Decimal(420), Decimal(105))
 
 
-def test_n8_split_when_a_part_was_closed_before_then_units_and_credit_are_of_the_new_terms() -> None:
+def test_n5_split_when_a_part_was_closed_before_then_units_and_credit_are_of_the_new_terms() -> None:
     half = became(CALL, -6, new=2, old=1).instrument
     book = in_every_order(
         [submitting((sell(CALL),), 10, client_id="O1"), submitting(closing([sell(CALL)]), 4, client_id="O2", trade_id="PO1")],
@@ -93,7 +93,7 @@ def test_n8_split_when_a_part_was_closed_before_then_units_and_credit_are_of_the
     assert (trade.opened_units, trade.open_units, trade.credit_per_unit, trade.closing_cash) == (20, 12, Decimal(100), Decimal(-400))
 
 
-def test_n8_split_when_three_for_two_on_a_covered_call_then_150_shares_stand_beside_one_contract() -> None:
+def test_n5_split_when_three_for_two_on_a_covered_call_then_150_shares_stand_beside_one_contract() -> None:
     legs = (buy(KO, ratio=100), sell(CALL))
     adjusted = became(CALL, -2, new=3, old=2).instrument
     book = in_every_order(
@@ -107,7 +107,7 @@ def test_n8_split_when_three_for_two_on_a_covered_call_then_150_shares_stand_bes
     assert (trade.legs, trade.opened_units, trade.open_units) == ((buy(KO, ratio=150), sell(adjusted)), 2, 2)
 
 
-def test_n8_split_when_two_trades_share_a_fraction_then_the_oldest_gives_way_and_the_sum_holds() -> None:
+def test_n5_split_when_two_trades_share_a_fraction_then_the_oldest_gives_way_and_the_sum_holds() -> None:
     shares = (buy(KO),)
     book = folded(
         submitting(shares, 55, client_id="O1"), submitting(shares, 46, client_id="O2"),
@@ -119,7 +119,7 @@ def test_n8_split_when_two_trades_share_a_fraction_then_the_oldest_gives_way_and
     assert sum(trade.closing_cash for trade in book.trades.values()) == Decimal("20.00")
 
 
-def test_n8_split_when_the_successor_settles_then_the_trade_that_held_it_ends() -> None:
+def test_n5_split_when_the_successor_settles_then_the_trade_that_held_it_ends() -> None:
     half = became(PUT, -1, new=2, old=1).instrument
     end = datetime(half.expiry.year, half.expiry.month, half.expiry.day, 20, 0, tzinfo=UTC)
     book = in_every_order(
@@ -136,7 +136,7 @@ def test_n8_split_when_the_successor_settles_then_the_trade_that_held_it_ends() 
     assert held(book) == {"KO": (200, Decimal("27.5"))}
 
 
-def test_n8_split_when_shares_belong_to_no_trade_then_what_they_cost_moves_on_to_their_result() -> None:
+def test_n5_split_when_shares_belong_to_no_trade_then_what_they_cost_moves_on_to_their_result() -> None:
     book = in_every_order(
         [],
         traded(buy(KO), 100, "60.00", of=None, exec_id="E1"),
@@ -149,14 +149,14 @@ def test_n8_split_when_shares_belong_to_no_trade_then_what_they_cost_moves_on_to
     assert (book.cash, book.positions) == (Decimal(200), {})
 
 
-def test_n8_split_when_it_comes_twice_then_booked_once_and_two_splits_follow_each_other() -> None:
+def test_n5_split_when_it_comes_twice_then_booked_once_and_two_splits_follow_each_other() -> None:
     first = split((KO, 100))
     second = split((KO, 200), at=SPLIT_AT + timedelta(days=30), name="X2")
     book = in_every_order([], traded(buy(KO), 100, "60.00", of=None, exec_id="E1"), first, first, second)
     assert held(book) == {"KO": (400, Decimal(15))}
 
 
-def test_n8_split_when_plans_stand_on_what_it_replaces_then_they_are_over() -> None:
+def test_n5_split_when_plans_stand_on_what_it_replaces_then_they_are_over() -> None:
     entry = submitting((sell(CALL),), 2, client_id="O1")
     exit_order = submitting(closing([sell(CALL)]), 2, client_id="O2", trade_id="PO1")
     armed = Armed(
@@ -167,7 +167,7 @@ def test_n8_split_when_plans_stand_on_what_it_replaces_then_they_are_over() -> N
     assert (book.armed, book.standing["S1"].ended, book.standing["S1"].reason) == ((), "adjusted", "split 2 for 1 of KO")
 
 
-def test_n8_split_when_saved_and_loaded_then_the_book_is_the_same() -> None:
+def test_n5_split_when_saved_and_loaded_then_the_book_is_the_same() -> None:
     log = Log()
     log.add(
         submitting((sell(CALL),), 2, client_id="O1"), traded(sell(CALL), 2, "2.00", of="O1", exec_id="E1"), split((CALL, -2)),
@@ -183,7 +183,7 @@ def test_n10_call_when_heard_in_any_order_then_the_latest_word_stands() -> None:
     assert in_every_order([], called, met).call is None
 
 
-def test_n8_story_when_a_trade_was_split_then_it_says_what_it_became() -> None:
+def test_n5_story_when_a_trade_was_split_then_it_says_what_it_became() -> None:
     book = folded(
         submitting((sell(CALL),), 2, client_id="O1"), traded(sell(CALL), 2, "2.00", of="O1", exec_id="E1"), split((CALL, -2)),
     )
@@ -193,7 +193,7 @@ def test_n8_story_when_a_trade_was_split_then_it_says_what_it_became() -> None:
 
 
 @pytest.mark.parametrize(("symbols", "ended"), [(None, True), (("KO", "SPY"), True), (("SPY",), False)])
-def test_n8_mandate_when_what_it_covers_is_split_then_it_is_over(symbols: tuple[str, ...] | None, ended: bool) -> None:
+def test_n5_mandate_when_what_it_covers_is_split_then_it_is_over(symbols: tuple[str, ...] | None, ended: bool) -> None:
     mandate = Mandate(
         id="M1", account=PRACTICE, rules=("profit_target",), action=MandateAction.CLOSE, strategies=("covered_call",), symbols=symbols,
         max_quantity=1, max_orders_per_day=1, concession_points=Decimal(0), concession_fraction=Decimal(0),
@@ -214,7 +214,7 @@ STEPS = st.lists(
 
 @settings(max_examples=60, deadline=None)
 @given(STEPS, st.sampled_from(((2, 1), (3, 1), (3, 2), (1, 10), (5, 4))), st.randoms(use_true_random=False))
-def test_n8_split_when_anything_was_traded_before_then_the_exchange_and_the_book_agree_in_any_order(
+def test_n5_split_when_anything_was_traded_before_then_the_exchange_and_the_book_agree_in_any_order(
     steps: list[tuple[Instrument, int, bool, int, str | None]], ratio: tuple[int, int], rng: object
 ) -> None:
     """Positions as the exchange counts them; cost moves on but for what was paid for parts of shares."""
