@@ -280,3 +280,27 @@ async def test_expiries_when_listed_then_from_today_to_three_years() -> None:
         assert found[0] <= MORNING.date() + timedelta(days=4)
         assert found[-1] > MORNING.date() + timedelta(days=int(365 * years))
     assert CALL == -PUT
+
+
+async def test_clock_when_it_runs_fast_over_a_settlement_then_everything_is_quoted_as_long_as_it_trades_and_not_after() -> None:
+    seconds = [0.0]
+    clock = simulated.simulated_clock(new_york(date(2026, 11, 16), 10), 3600.0, lambda: seconds[0])
+    provider = simulated.build(simulated.PARAMETERS(), clock=clock)
+    settles = new_york(date(2026, 11, 18), 9, 30)
+    held = [
+        vix_future(date(2026, 11, 18)), listing.option("VIX", date(2026, 11, 18), Right.PUT, Decimal(18)),
+        listing.option("SPXW", date(2026, 11, 18), Right.PUT, Decimal(6500)), underlying_instrument("VIX9D"),
+    ]
+    seen = []
+    for hour in range(20):
+        seconds[0] = float(hour)
+        found = await provider.quotes(held)
+        seen.append((clock.now(), [item.key in found and found[item.key].state.usable for item in held]))
+
+    before = [there for at, there in seen if at < settles]
+    after = [there for at, there in seen if settles <= at < new_york(date(2026, 11, 18), 16)]
+    later = [there for at, there in seen if at > new_york(date(2026, 11, 18), 16)]
+    assert len(before) > 12
+    assert all(all(there) for there in before)
+    assert after == [[False, False, True, True]] * len(after) != []
+    assert later == [[False, False, False, True]] * len(later)
