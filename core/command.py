@@ -40,6 +40,7 @@ STRATEGIES = (
     "call_debit_spread",
     "stock",
 )
+HUGE_STRIKE = 100_000  # no listed strike is so high: 480,470 were two
 MAX_QUANTITY = 10_000
 
 
@@ -303,6 +304,8 @@ def _read_delta(parameter: Parameter, text: str) -> Decimal:
 
 def _read_strikes(parameter: Parameter, text: str) -> tuple[Decimal, ...]:
     strikes = sorted(_number(part, low=Decimal(0), above=True) for part in text.split("/"))
+    if "," in text and strikes[-1] >= HUGE_STRIKE:
+        raise ValueError("a comma stands between thousands; strikes have a slash between them, such as 480/470")
     if len(set(strikes)) != len(strikes) or len(strikes) > 4:
         raise ValueError("strikes are one to four different numbers, such as 480/470")
     return tuple(strikes)

@@ -59,7 +59,8 @@ def check_request(
     if request.strikes and request.delta is not None:
         raise UserError("strikes and delta are both given", "Give one of them.")
     if request.width is not None and not wide:
-        raise UserError(f"a {strategy} has one strike and no width", "Leave width out, or name a spread.")
+        words = "one strike" if most_strikes == 1 else f"{most_strikes} strikes"
+        raise UserError(f"a {strategy} has {words} and no width", "Leave width out, or name a spread.")
     for name, said in (("far_dte", request.far_dte), ("far_expiry", request.far_expiry)):
         if said is not None and not far:
             raise UserError(f"{name} belongs to calendars and diagonals, not to {strategy}.", "Leave it out.")
@@ -109,6 +110,8 @@ def far_series(view: View, parameters: Parameters, request: Request, near: Serie
     """The later expiry that goes with a near one: as named, or nearest to its aim; of two series that day the near one's own."""
     if request.far_expiry is not None and request.far_expiry <= near.expiry:
         raise UserError(f"far_expiry {request.far_expiry} is not after the near expiry {near.expiry}", "Name a later one.")
+    if request.far_dte is not None and request.far_dte <= (nearer := near.dte if request.dte is None else request.dte):
+        raise UserError(f"far_dte {request.far_dte} is not later than the near expiry, {nearer} days out", "Name more days.")
     values, asked = _far_side(parameters, request, view.session, near_dte=near.dte)
     own = [item.expiry for item in _tradable(view, asked, near.right) if item.root == near.root]
     if asked.expiry in own:

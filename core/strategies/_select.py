@@ -46,6 +46,14 @@ def check_leg(series: Series, row: int, side: Side) -> None:
         raise UserError(f"the {name} has no usable quote: {state}", "Choose another strike to buy.")
 
 
+def check_order(put: tuple[Series, int], call: tuple[Series, int], *, strategy: str) -> None:
+    """Refuse a short put above the short call: one of the two is then always in the money, and its name would promise another trade."""
+    (puts, low), (calls, high) = put, call
+    if puts.chain.strike_milli[low] > calls.chain.strike_milli[high]:
+        crossed = f"the {strike_words(puts, low)} lies above the {strike_words(calls, high)}: that is no {strategy}"
+        raise UserError(crossed, "Name a delta under 0.50, or strikes.")
+
+
 def rows_near(
     view: View, series: Series, target: Decimal, side: Side, *, lowest: Decimal | None = None
 ) -> tuple[tuple[int, float], ...]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from core.domain.ideas import Idea, Request
-from core.domain.instruments import Right
+from core.domain.instruments import Right, UnderlyingKind, series_of
 from core.domain.orders import Side
 from core.errors import UserError
 from core.strategies._expiries import Series
@@ -18,8 +18,14 @@ def right_of(request: Request) -> Right:
 
 
 def two_date_idea(near: Picked, far: Picked, delta: float | None, request: Request, *, strategy: str) -> Idea:
-    """The long leg first, which is what is paid for; raises UserError where the pair costs nothing or a leg cannot be traded."""
+    """The long leg first, which is what is paid for; raises UserError where the far leg is no cover, the pair costs nothing or a leg
+    cannot be traded."""
     (sold, short), (bought, long) = near, far
+    if series_of(sold.root).underlying_kind is UnderlyingKind.VOLATILITY_INDEX:
+        raise UserError(
+            f"{request.symbol} options of two dates are on two futures, and the far one does not cover the near one: no {strategy}",
+            "Name options of one date, such as call_debit_spread, or another symbol.",
+        )
     check_leg(sold, short, Side.SELL)
     check_leg(bought, long, Side.BUY)
     if not bought.chain.mid[long] > sold.chain.mid[short]:

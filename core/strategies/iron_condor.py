@@ -25,6 +25,7 @@ from core.strategies._expiries import Series, check_request, option_needs, serie
 from core.strategies._select import (
     candidates,
     check_leg,
+    check_order,
     delta_words,
     ideas_of,
     known_delta,
@@ -97,6 +98,7 @@ def _named(view: View, series: Series, short: Decimal, long: Decimal) -> _Side:
 
 
 def _idea(lower: _Side, upper: _Side, request: Request) -> Idea:
+    check_order((lower[0], lower[1]), (upper[0], upper[1]), strategy=NAME)
     for series, short, long, _ in (lower, upper):
         check_leg(series, short, Side.SELL)
         check_leg(series, long, Side.BUY)

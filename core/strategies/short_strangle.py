@@ -23,7 +23,18 @@ from core.market.view import Needs, View
 from core.portfolio.book import Book
 from core.settings import Kind, Loosens, Parameters, Setting
 from core.strategies._expiries import Series, check_request, option_needs, series_for, twin_series
-from core.strategies._select import candidates, check_leg, delta_words, ideas_of, known_delta, leg_of, named_row, rows_near, strike_words
+from core.strategies._select import (
+    candidates,
+    check_leg,
+    check_order,
+    delta_words,
+    ideas_of,
+    known_delta,
+    leg_of,
+    named_row,
+    rows_near,
+    strike_words,
+)
 from core.strategies._settings import delta_setting, exit_settings, expiry_settings
 
 NAME = "short_strangle"
@@ -85,6 +96,7 @@ def _as_named(view: View, puts: Series, request: Request) -> Idea:
 
 
 def _idea(put: tuple[Series, int, float | None], call: tuple[Series, int, float | None], request: Request) -> Idea:
+    check_order((put[0], put[1]), (call[0], call[1]), strategy=NAME)
     for series, row, _ in (put, call):
         check_leg(series, row, Side.SELL)
     words = [f"the {strike_words(series, row)} at {delta_words(delta)}" for series, row, delta in (put, call)]

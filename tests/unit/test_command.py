@@ -95,6 +95,16 @@ def test_read_value_when_it_cannot_be_then_refuses(kind: Kind, text: str):
         read_value(Parameter(name="x", kind=kind), text)
 
 
+@pytest.mark.parametrize("text", ["600,610", "600,605,680,685"])
+def test_strikes_when_a_comma_stands_between_them_then_says_what_would_be_right(text: str):
+    with pytest.raises(UserError, match="strikes have a slash between them, such as 480/470"):
+        read_value(Parameter(name="strikes", kind=Kind.STRIKES), text)
+
+
+def test_strikes_when_a_comma_stands_between_thousands_then_it_is_read_over():
+    assert read_value(Parameter(name="strikes", kind=Kind.STRIKES), "6,550/6,500") == (6500, 6550)
+
+
 def test_format_when_values_are_typed_then_the_line_is_as_a_person_would_type_it():
     args = {"strikes": (Decimal(470), Decimal("480.50")), "symbol": "SPY", "quantity": 2, "expiry": date(2026, 12, 18)}
 

@@ -98,7 +98,7 @@ def test_condor_when_its_strikes_are_said_then_exactly_these_are_taken(asked: di
     ({"strikes": tuple(Decimal(each) for each in (460, 470, 530, 545)), "width": Decimal(10)}, "530/545 are 15 points apart, not 10"),
     ({"right": Right.PUT}, "has puts and calls"),
     ({"far_dte": 60}, "far_dte belongs to calendars"),
-    ({"delta": Decimal("0.001")}, "near 0.001 delta"),
+    ({"delta": Decimal("0.001")}, "near 0.001 delta"), ({"delta": Decimal("0.8")}, "lies above the .* call: that is no iron_condor"),
 ])
 def test_condor_when_what_is_said_cannot_be_then_refuses(asked: dict[str, object], sentence: str):
     with pytest.raises(UserError, match=sentence):
@@ -138,7 +138,7 @@ def test_strangle_when_it_is_after_three_in_new_york_then_no_call_is_sold():
 
 @pytest.mark.parametrize(("asked", "sentence"), [
     ({"strikes": (Decimal(655),)}, "a short strangle has two strikes"), ({"width": Decimal(5)}, "no width"),
-    ({"right": Right.CALL}, "a put and a call"),
+    ({"right": Right.CALL}, "a put and a call"), ({"delta": Decimal("0.8")}, "lies above the .* call: that is no short_strangle"),
 ])
 def test_strangle_when_what_is_said_cannot_be_then_refuses(asked: dict[str, object], sentence: str):
     with pytest.raises(UserError, match=sentence):

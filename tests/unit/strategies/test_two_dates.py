@@ -79,6 +79,8 @@ def test_calendar_when_expiries_are_said_then_what_is_left_open_goes_with_them(a
 @pytest.mark.parametrize(("strategy", "asked", "sentence"), [
     (calendar, {"expiry": MONTHLY, "far_expiry": NEAR}, "far_expiry 2026-12-04 is not after the near expiry 2026-12-18"),
     (calendar, {"far_dte": 60, "far_expiry": FAR}, "far_dte and far_expiry are both given"),
+    (calendar, {"dte": 30, "far_dte": 30}, "far_dte 30 is not later than the near expiry, 30 days out"),
+    (calendar, {"far_dte": 14}, "far_dte 14 is not later than the near expiry, 28 days out"),
     (calendar, {"width": Decimal(5)}, "no width"),
     (calendar, {"strikes": (Decimal(500), Decimal(510))}, "has one strike, not 500/510"),
     (calendar, {"strikes": (Decimal(502),)}, "there is no 502 call on 2026-12-18; nearest are 500 and 505"),
@@ -105,6 +107,15 @@ def test_calendar_when_the_far_date_has_two_series_then_the_near_ones_own_is_tak
     idea = calendar.find(seen, book(), defaults(calendar.PARAMETERS), request)[0]
 
     assert [leg.instrument.root for leg in idea.legs if isinstance(leg.instrument, Option)] == ["SPXW", "SPXW"]
+
+
+@pytest.mark.parametrize("strategy", [calendar, diagonal])
+def test_find_when_the_two_dates_are_on_two_futures_then_refuses_since_the_loss_has_no_bound(strategy: ModuleType):
+    series = (("VIX", date(2026, 12, 16)), ("VIX", date(2027, 1, 20)), ("VIX", date(2027, 2, 17)))
+    seen = view(chain("VIX", series, spot=20, strikes=np.arange(12, 41, 1), tick=0.05, vol=1.0))
+
+    with pytest.raises(UserError, match=f"VIX options of two dates are on two futures.*no {strategy.NAME}"):
+        strategy.find(seen, book(), defaults(strategy.PARAMETERS), Request(symbol="VIX"))
 
 
 def test_needs_when_near_and_far_are_left_open_then_both_ranges_are_loaded():
