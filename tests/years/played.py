@@ -99,7 +99,7 @@ class Year:
     @classmethod
     def recorded(cls, *, seed: int, folder: Path, data_dir: Path, start: date, plans: tuple[Plan, ...]) -> Year:
         """A person on a recorded market from a day on."""
-        stage = Stage(market="recorded", start=start, seed=seed, cash="400000", short_cards=True, data_dir=data_dir)
+        stage = Stage(market="recorded", start=start, seed=seed, cash="2000000", short_cards=True, data_dir=data_dir)
         return cls(seed=seed, folder=folder, stage=stage, plans=plans)
 
     # --- the person --------------------------------------------------------------------------------------------------------
