@@ -89,18 +89,19 @@ class _Asked:
     """A contract to be marked, with what its view says of it."""
 
     contract: Option
-    mid: float
+    mid: float  # of one share, as the twin
     twin: float
     spot: float
     curve: Curve
 
 
 def _asked(view: View, contract: Option) -> _Asked:
-    quote, mid = view.quote(contract), view.mid(contract)
+    quote, share = view.quote(contract), contract.multiplier / contract.shares
     chain = view.chains.get(contract.underlying)
     spot = _spot(view, contract.underlying)
     curve = _curve(view, chain, series=contract.series, expiry=contract.expiry, at=quote.at)
-    return _Asked(contract, mid, math.nan if chain is None else _twin_mid(chain, contract), spot, curve)
+    twin = math.nan if chain is None else _twin_mid(chain, contract)
+    return _Asked(contract, view.mid(contract) * share, twin * share, spot, curve)
 
 
 def _option_marks(asked: Sequence[_Asked]) -> list[OptionMark]:
@@ -111,7 +112,7 @@ def _option_marks(asked: Sequence[_Asked]) -> list[OptionMark]:
     found = _marks(
         mid=np.array([one.mid for one in asked]), twin=np.array([one.twin for one in asked]),
         right=np.array([CALL if one.contract.right is Right.CALL else PUT for one in asked], dtype=np.int8),
-        strike=np.array([float(one.contract.strike) for one in asked]), forward=np.array([one.curve.forward for one in asked]),
+        strike=np.array([float(one.contract.share_strike) for one in asked]), forward=np.array([one.curve.forward for one in asked]),
         discount=np.array([one.curve.discount for one in asked]), t_years=np.array([one.curve.t_years for one in asked]),
         spot=np.array([one.spot for one in asked]), early=np.array([one.contract.exercise is Exercise.AMERICAN for one in asked]),
         on_future=np.array([one.contract.series.underlying_kind is UnderlyingKind.VOLATILITY_INDEX for one in asked]),

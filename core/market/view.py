@@ -59,7 +59,7 @@ class Needs:
 class OptionMark:
     """Opinions on one contract. None where the quote gives no implied vol; risk then assumes the worst, never zero."""
 
-    mid: float
+    mid: float  # per share delivered: of an adjusted contract not what is quoted
     iv: float | None
     delta: float | None  # of one long contract per share, puts negative
     gamma: float | None

@@ -47,7 +47,7 @@ def exposure(holdings: Holdings, view: View) -> Exposure:
         if mark.delta is None or mark.gamma is None or mark.theta_per_day is None or mark.vega_per_point is None:
             unmarked.append(_name(instrument))
             continue
-        units = quantity * instrument.multiplier
+        units = quantity * instrument.shares
         percent *= _reach(instrument, mark.t_years)
         delta += units * mark.delta * percent
         gamma += units * mark.gamma * percent * percent

@@ -189,13 +189,12 @@ def _priced(contract: Option, quantity: int, view: View) -> _Priced:
     right = 1 if contract.right is Right.CALL else -1
     units = float(quantity * contract.shares)  # of an adjusted contract each is an option of its own, at what is paid for one share
     on_vix, early = _is_volatility(contract), contract.exercise is Exercise.AMERICAN
-    spot = view.spot(contract.underlying)
+    spot, strike = view.spot(contract.underlying), float(contract.share_strike)
     try:
         mark = view.mark(contract)
     except (Unavailable, InstrumentError):
         t_years, mid = _years(contract, view), _mid(contract, view)
-        return _Priced(units, right, float(contract.share_strike), spot, spot, 1.0, t_years, None, mid, on_vix, early)
-    strike = float(contract.strike)
+        return _Priced(units, right, strike, spot, spot, 1.0, t_years, None, mid, on_vix, early)
     return _Priced(units, right, strike, mark.spot, mark.forward, mark.discount, mark.t_years, mark.iv, mark.mid, on_vix, early)
 
 

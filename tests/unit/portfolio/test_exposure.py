@@ -8,11 +8,13 @@ from decimal import Decimal
 import pytest
 
 from core.domain.calendar import settlement_at
-from core.domain.instruments import Right, series_of
+from core.domain.adjusting import split_option
+from core.domain.instruments import Option, Right, series_of
 from core.domain.listing import option
 from core.market.quote import Quote
 from core.market.view import OptionMark, View
 from core.portfolio.exposure import exposure
+from core.risk.stress import stress
 
 AT = datetime(2026, 11, 20, 15, 0, tzinfo=UTC)
 
@@ -63,3 +65,26 @@ def test_mark_when_on_a_volatility_index_then_delta_is_against_the_future() -> N
 
     assert 0.5 < found.delta < 0.65  # at the money of its future; a third more against the index
     assert found.t_years == pytest.approx(years, rel=0.01)
+
+
+def quoted(contract: Option, *, spot: float) -> View:
+    """One quote of the contract, 1.50 whatever its terms are, beside its underlying and VIX."""
+    prices = (("KO", spot), ("VIX", 20.0), (contract.key, 1.5))
+    quotes = {key: Quote(key=key, bid=price, ask=price, at=AT, source="test") for key, price in prices}
+    return View(at=AT, session=AT.date(), label="TEST", quotes=quotes, chains={}, rate=0.0)
+
+
+@pytest.mark.parametrize(("right", "strike"), [(Right.PUT, 63), (Right.CALL, 69), (Right.CALL, 65)])
+def test_greeks_and_stress_when_a_contract_is_adjusted_then_they_are_what_they_were_before_the_split(right: Right, strike: int) -> None:
+    before = option("KO", date(2027, 1, 15), right, Decimal(strike))
+    after = split_option(before, 1, new=3, old=2).instrument
+    assert isinstance(after, Option) and (after.root, after.shares, after.strike) == ("KO1", 150, strike)
+    old, new = quoted(before, spot=66.0), quoted(after, spot=44.0)
+    greeks_before, greeks_after = exposure({before.key: (before, -2)}, old), exposure({after.key: (after, -2)}, new)
+
+    assert greeks_after.delta_usd_per_pct == pytest.approx(greeks_before.delta_usd_per_pct)
+    assert greeks_after.gamma_usd_per_pct2 == pytest.approx(greeks_before.gamma_usd_per_pct2)
+    assert greeks_after.theta_usd_per_day == pytest.approx(greeks_before.theta_usd_per_day)
+    assert greeks_after.vega_usd_per_point == pytest.approx(greeks_before.vega_usd_per_point)
+    assert new.mark(after).delta == pytest.approx(old.mark(before).delta)
+    assert stress({after.key: (after, -2)}, new).worst.pnl_usd == pytest.approx(stress({before.key: (before, -2)}, old).worst.pnl_usd)
