@@ -7,8 +7,8 @@ from decimal import Decimal
 
 import pytest
 
-from core.domain.calendar import settlement_at
 from core.domain.adjusting import split_option
+from core.domain.calendar import settlement_at
 from core.domain.instruments import Option, Right, series_of
 from core.domain.listing import option
 from core.market.quote import Quote
