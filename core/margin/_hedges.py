@@ -15,9 +15,10 @@ Worked example: KO at 60 with a 55 put: 10% of 55 and 5 out of the money are 10.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
+from operator import add
 
 from core.domain.instruments import Option, Right, plain_number
 
@@ -35,11 +36,21 @@ class Lot:
     long: bool
 
 
-def joint_loss(*, short: Sequence[Option], long: Sequence[Option]) -> Decimal:
-    """The most that contracts which all end together can lose, in money; each short one has a long one of its right."""
-    legs = [*((item, -1) for item in short), *((item, 1) for item in long)]
-    levels = [ZERO, *(item.share_strike for item, _ in legs), 2 * max(item.share_strike for item, _ in legs)]
-    return max(ZERO, *(-sum((item.intrinsic(level) * sign for item, sign in legs), ZERO) for level in levels))
+def levels_of(options: Iterable[Option]) -> tuple[Decimal, ...]:
+    """Prices between which what contracts pay is a straight line: zero, every strike, and one beyond them all."""
+    strikes = sorted({item.share_strike for item in options})
+    return (ZERO, *strikes, 2 * strikes[-1])
+
+
+def pays(short: Option, long: Option, levels: Sequence[Decimal]) -> tuple[Decimal, ...]:
+    """Money a spread ends with at each price."""
+    return tuple(long.intrinsic(level) - short.intrinsic(level) for level in levels)
+
+
+def joint_loss(one: Sequence[Decimal], other: Sequence[Decimal]) -> Decimal:
+    """The most that two spreads which end together can lose, from what each pays at the same prices."""
+    least: Decimal = min(map(add, one, other))
+    return max(ZERO, -least)
 
 
 def reliefs(

@@ -26,15 +26,16 @@ short option is a debt already inside NLV and is not asked for twice.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from decimal import Decimal
 from itertools import combinations, product
 
 from core.domain.accounts import AccountKind
 from core.domain.instruments import Cash, Equity, Instrument, Option, Right, Settlement, UnderlyingKind, plain_number
-from core.margin._hedges import Lot, joint_loss, reliefs
+from core.margin._hedges import Lot, joint_loss, levels_of, pays, reliefs
 from core.margin._pairing import Choice, Cost, Solution, cheapest
 
 ZERO = Decimal(0)
@@ -47,6 +48,7 @@ STOCK_MAINTENANCE = Decimal("0.25")  # long, of the market value
 SHORT_MAINTENANCE = Decimal("0.30")
 SHORT_LEAST = Decimal(5)  # a share that costs so much or more; of cheaper ones all of their value, 2.50 at least
 SHORT_CHEAP_LEAST = Decimal("2.50")
+MOST_SPREADS, NEAREST = 64, 6  # of one underlying that are all tried together; beyond, of each short contract
 _BROAD = (UnderlyingKind.BROAD_INDEX, UnderlyingKind.BROAD_ETF)
 _FULLY_PAID = (AccountKind.CASH, AccountKind.IRA)
 
@@ -233,8 +235,8 @@ def _solve(group: _Group) -> Solution:
     counts = [count for _, count in (*group.shorts, *group.longs)]
     counts.append(abs(group.shares) // group.lot)
     choices = [*_alone(group), *_covered(group)]
+    pairs = _pairs(group)
     if group.kind is not AccountKind.CASH:
-        pairs = _pairs(group)
         choices += [choice for (short, _), choice in pairs.items() if _worth(group, choice, short)]
         choices += _joined(group, pairs)
     if group.kind not in _FULLY_PAID:
@@ -243,7 +245,8 @@ def _solve(group: _Group) -> Solution:
     for choice, _ in solution.taken:
         if choice.cost.amount == _UNKNOWN:
             raise MissingPrice(group.symbol if group.spot is None else group.shorts[choice.uses[0]][0].key)
-    return solution
+    tried_all = sum(item.same_expiry for item in pairs.values()) <= MOST_SPREADS
+    return replace(solution, exact=solution.exact and tried_all)
 
 
 _UNKNOWN = Decimal(10) ** 15  # stands for "no figure" while pairing; a solution that needs it raises MissingPrice
@@ -319,17 +322,30 @@ def _pairs(group: _Group) -> dict[tuple[int, int], Choice]:
 
 
 def _joined(group: _Group, pairs: Mapping[tuple[int, int], Choice]) -> Iterable[Choice]:
-    """Two spreads that all end together, where both cannot lose the most at once: condors, butterflies, boxes."""
-    near = [item for item in pairs.values() if item.same_expiry]
-    for one, other in combinations(near, 2):
-        sold = [group.shorts[item.uses[0]][0] for item in (one, other)]
-        if not _together(*sold):
+    """Two spreads that all end together, where both cannot lose the most at once: condors, butterflies, boxes.
+
+    In a book of very many spreads only the nearest of each short contract are tried.
+    """
+    near: list[tuple[Choice, Option, Option]] = []
+    for item in pairs.values():
+        if item.same_expiry:
+            near.append((item, group.shorts[item.uses[0]][0], group.longs[item.uses[1] - len(group.shorts)][0]))
+    if len(near) > MOST_SPREADS:
+        near.sort(key=lambda one: (one[0].cost, abs(one[1].strike - one[2].strike)))
+        seen: Counter[int] = Counter()
+        near = [one for one in near if seen.update((one[0].uses[0],)) is None and seen[one[0].uses[0]] <= NEAREST]
+    if len(near) < 2:
+        return
+    levels = levels_of(option for _, *both in near for option in both)
+    paid = [pays(sold, bought, levels) for _, sold, bought in near]
+    for (one, other), (money, more) in zip(combinations(near, 2), combinations(paid, 2), strict=True):
+        apart = (one[0].cost + other[0].cost).amount
+        if not apart or not _together(one[1], other[1]):
             continue
-        bought = [group.longs[item.uses[1] - len(group.shorts)][0] for item in (one, other)]
-        loss = joint_loss(short=sold, long=bought)
-        if loss < (one.cost + other.cost).amount:
-            kind = "condor" if sold[0].right is not sold[1].right else "spreads together"
-            yield Choice((*one.uses, *other.uses), Cost(0, loss), f"{kind}: {one.words}, {other.words}")
+        loss = joint_loss(money, more)
+        if loss < apart:
+            kind = "condor" if one[1].right is not other[1].right else "spreads together"
+            yield Choice((*one[0].uses, *other[0].uses), Cost(0, loss), f"{kind}: {one[0].words}, {other[0].words}")
 
 
 def _strangles(group: _Group) -> Iterable[Choice]:
