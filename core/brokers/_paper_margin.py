@@ -23,7 +23,7 @@ from core.brokers._paper_rules import Shortage
 from core.clock import exchange_date
 from core.domain.calendar import next_session, session
 from core.domain.events import MarginCalled
-from core.domain.instruments import Instrument
+from core.domain.instruments import Equity, Instrument
 from core.domain.money import CENT
 from core.domain.orders import Effect, Envelope, Leg, Limit, Side, TimeInForce
 from core.errors import Unavailable
@@ -104,7 +104,8 @@ class MarginDesk:
             (item, quantity) for item, quantity in floor.ledger.positions.values()
             if rules.is_open((_closing(item, -quantity),), market.at) and item.key in quotes
         ]
-        call = to_liquidate(open_now, missing)
+        owed = [(item, quantity) for item, quantity in open_now if quantity < 0 or isinstance(item, Equity)]
+        call = to_liquidate(owed, missing) or to_liquidate([pair for pair in open_now if pair not in owed], missing)
         if call is None:
             return
         leg = _closing(call.instrument, call.quantity)

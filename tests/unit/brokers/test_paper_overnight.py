@@ -8,7 +8,7 @@ from decimal import Decimal
 import pytest
 
 from core.brokers.paper import Parameters
-from core.domain.events import MarginCalled, Settled
+from core.domain.events import CashMoved, MarginCalled, Settled
 from core.domain.instruments import Option
 from core.domain.listing import option
 from core.domain.orders import Fill, TimeInForce
@@ -23,6 +23,7 @@ from tests.unit.brokers.paper_world import (
     SPREAD,
     SPREAD_BACK,
     SPY,
+    SPY_CALL,
     SPY_PUT,
     World,
     journal,
@@ -363,3 +364,15 @@ async def test_e9_order_when_it_closes_what_the_desk_is_closing_then_refused_lik
     await world.broker.submit(permitted(world, SPREAD_BACK, "-1.00", id="O2", tif=GTC))
     with pytest.raises(BrokerRejected, match="of it being closed already"):
         await world.broker.enter(permitted(world, SPREAD_BACK, "-2.00").envelope, Decimal("-2.00"))
+
+
+async def test_n10_liquidation_when_only_money_is_owed_then_what_is_held_is_sold_as_far_as_needed() -> None:
+    """Three calls are held and 350 USD are owed, a dividend on shares that were short: two calls at 2.01 bring them."""
+    world = await connected(cash=Decimal(700), parameters=AT_ONCE)
+    await world.broker.submit(permitted(world, (leg(SPY_CALL, BUY),), "-2.02", 3))
+    owed = CashMoved(movement_id="M1", account=world.account.id, amount=Decimal(-440), reason="dividend", at=world.clock.now())
+    await world.broker._floor.write(items=[owed])
+    world.later(minutes=5)
+    world.usual_market()
+    await world.broker.poll()
+    assert await held(world) == {SPY_CALL.key: 1}
