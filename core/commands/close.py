@@ -17,7 +17,7 @@ from core.domain.instruments import Option
 from core.domain.orders import Intent
 from core.errors import Unavailable, UserError
 from core.orders import ticket
-from core.orders.closable import Closable, closables, matching, named_leg
+from core.orders.closable import Closable, closables, named_leg, on_symbol, with_id
 from core.reply import Action, Block, Column, Format, Notice, Reply, Table, Tone
 from core.risk.sizing import part_of
 
@@ -31,10 +31,14 @@ async def run(desk: Desk, call: Call) -> Reply:
     account = desk.account(call.caller, args.get("account"))
     if args.get("quantity") is not None and args.get("fraction") is not None:
         raise UserError("quantity and fraction are both given.", "Give one of them.")
-    named = args.get("position_id") or args.get("symbol")
-    found = closables(desk.book(account.id))
-    if named is not None:
-        found = matching(found, name=named) or named_leg(desk.book(account.id), named)
+    symbol, held = args.get("symbol"), closables(desk.book(account.id))
+    named = args.get("position_id") or symbol
+    if named is None:
+        found = held
+    elif named == symbol:
+        found = on_symbol(held, named)
+    else:
+        found = with_id(held, named) or named_leg(desk.book(account.id), named) or on_symbol(held, named.upper())
     if not found:
         what = f"{named} position" if named else "position"
         raise UserError(f"There is no open {what} in {account.name}.", "`positions` shows what is held.")

@@ -57,13 +57,17 @@ def named_leg(book: Book, name: str) -> tuple[Closable, ...]:
     return tuple(item for trade in book.open_trades for item in _of_trade(trade, left, book, apart=True) if item.id == wanted)
 
 
-def matching(found: Iterable[Closable], *, name: str) -> tuple[Closable, ...]:
-    """Those a symbol, trade id, contract symbol or ticker names."""
+def on_symbol(found: Iterable[Closable], symbol: str) -> tuple[Closable, ...]:
+    """Everything on an underlying, its shares among it; a root such as SPXW stands for what it is on."""
+    series = SERIES.get(symbol)
+    underlying = symbol if series is None else series.underlying
+    return tuple(item for item in found if item.underlying == underlying)
+
+
+def with_id(found: Iterable[Closable], name: str) -> tuple[Closable, ...]:
+    """Those a trade id, contract symbol or ticker of shares names."""
     wanted = name.upper().removeprefix("#")
-    series = SERIES.get(wanted)
-    underlying = wanted if series is None else series.underlying
-    by_id = tuple(item for item in found if wanted in (item.id.upper(), (item.trade_id or "").upper()))
-    return by_id or tuple(item for item in found if item.underlying == underlying)
+    return tuple(item for item in found if wanted in (item.id.upper(), (item.trade_id or "").upper()))
 
 
 def position_id(instrument: Instrument) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import date, timedelta
 from decimal import Decimal
 
 import pytest
@@ -11,7 +11,8 @@ from core.clock import ManualClock
 from core.command import Via
 from core.desk import Desk
 from core.domain.events import Filled, Submitting
-from core.domain.instruments import Equity
+from core.domain.instruments import Equity, Right
+from core.domain.listing import option
 from core.domain.orders import Fill, OrderState, Side
 from core.reply import Reply
 from tests.paper_desk import call, fact, lines, open_desk, say, table, text
@@ -232,6 +233,23 @@ async def test_close_when_shares_belong_to_no_trade_then_they_are_closed_by_thei
     (leg,) = drafted.envelope.legs
     assert (leg.side, leg.instrument.key, drafted.envelope.quantity, drafted.envelope.trade_id) == (Side.SELL, "KO", 100, None)
     assert fact(card, "in money").note.startswith("100 x ")
+
+
+async def test_close_when_a_short_call_is_held_beside_the_shares_then_a_symbol_means_both_and_an_id_the_shares():
+    desk = await open_desk()
+    await hold_shares(desk, 50)
+    account, sold = desk.account().id, option("KO", date(2026, 12, 18), Right.CALL, Decimal(70))
+    fill = Fill(
+        exec_id="X2", account=account, client_id=None, instrument=sold, side=Side.SELL, quantity=1, price=Decimal(1), fees=Decimal(0),
+        at=desk.now(),
+    )
+    await desk.record(desk.draft(Filled(fill=fill), actor="broker", stream=str(account)))
+
+    asked, card = await say(desk, "close KO"), await say(desk, "close position_id=KO")
+
+    assert not asked.ok and text(asked) == "2 positions fit. Which one?"
+    assert lines(asked) == ["close position_id=KO", "close position_id=KO261218C00070000", "close scope=all symbol=KO"]
+    assert desk.fold.tickets[str(card.data["ticket"])].drafted.envelope.legs[0].instrument.key == "KO"
 
 
 async def test_close_when_one_leg_of_a_trade_is_gone_then_the_rest_is_offered_by_itself():
