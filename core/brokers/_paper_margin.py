@@ -76,7 +76,8 @@ class MarginDesk:
         due_at = None if at_once else standing.due_at if standing is not None else self._due(market.at)
         told = standing is not None and (standing.due_at is None or not at_once) and short.missing <= standing.amount * MUCH_MORE
         if not told:
-            reason = f"What is held needs {short.equity + short.missing:,.2f} USD, the account is worth {short.equity:,.2f} USD"
+            there = short.required - short.missing  # cash and shares; to portfolio margin with the options
+            reason = f"Keeping what is held needs {short.required:,.2f} USD, and {there:,.2f} USD are there for it"
             await self._write(short.missing, market.at, due_at, reason)
         return due_at is None or market.at >= due_at
 

@@ -46,6 +46,7 @@ class Shortage:
 
     equity: Decimal
     missing: Decimal
+    required: Decimal  # as accounts show what keeping their positions asks for
 
 
 def contract_refusal(legs: tuple[Leg, ...], held: Held) -> Refusal | None:
@@ -154,8 +155,7 @@ def funds_of(
         money += limit * unit_multiplier(legs) * units
     report = portfolio.asked(holdings, prices=prices, kind=kind, at=at, equity=equity)
     power = reg_t.buying_power(holdings, cash=money, prices=prices, requirement=report.total)
-    shown = sum((line.amount for line in report.lines if line.underlying), ZERO)  # without what options are worth to portfolio margin
-    return Funds(margin=shown, buying_power=power, refusals=report.refusals)
+    return Funds(margin=_shown(report), buying_power=power, refusals=report.refusals)
 
 
 def shortage_of(
@@ -163,9 +163,14 @@ def shortage_of(
 ) -> Shortage:
     """The maintenance requirement against cash and shares. Raises MissingPrice."""
     equity = reg_t.net_liquidation(held, cash=cash, prices=prices)
-    required = portfolio.asked(held, prices=prices, kind=kind, at=at, equity=equity, maintenance=True).total
-    power = reg_t.buying_power(held, cash=cash, prices=prices, requirement=required)
-    return Shortage(equity=equity, missing=-power)
+    report = portfolio.asked(held, prices=prices, kind=kind, at=at, equity=equity, maintenance=True)
+    power = reg_t.buying_power(held, cash=cash, prices=prices, requirement=report.total)
+    return Shortage(equity=equity, missing=-power, required=_shown(report))
+
+
+def _shown(report: reg_t.MarginReport) -> Decimal:
+    """What a report asks for, without what options are worth to portfolio margin."""
+    return sum((line.amount for line in report.lines if line.underlying), ZERO)
 
 
 def funds_refusal(before: Funds, after: Funds, *, closes: bool) -> Refusal | None:

@@ -271,6 +271,7 @@ async def test_n10_call_when_margin_is_short_then_told_with_amount_and_deadline_
     (call,) = await calls(world)
     # 5 x (36.20 + 15% of 250.01) x 100 = 36,850.75 are asked for; 30,000 + 1,500 less 3.51 of fees are there
     assert (call.amount, call.due_at) == (Decimal("5354.26"), datetime(2019, 4, 26, 14, 0, tzinfo=UTC))
+    assert call.reason == "Keeping what is held needs 36,850.75 USD, and 31,496.49 USD are there for it"
     assert await held(world) == {SPY_PUT.key: -5}
 
 
