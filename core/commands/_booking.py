@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 
-from core.commands._said import Question, Said, as_closing, keyed
+from core.commands._said import Question, Said, as_closing, keyed, opened_by
 from core.desk import Desk
 from core.domain.accounts import OUTSIDE, Account
 from core.domain.calendar import EXCHANGE, exchange_day, session
@@ -60,6 +60,12 @@ def booked_outside(book: Book | None, said: Said, fees: Decimal | None, *, posit
     changes = keyed(said.legs, said.quantity)
     against = {key for key, (_, change) in changes.items() if held.get(key, 0) * change < 0}
     if book is None or not against:
+        if (side := said.legs[0].side) is not opened_by(said):
+            raise UserError(
+                f"A {said.strategy} is opened by a {opened_by(said).value}, and none like it is held outside for a {side.value} to close; "
+                "nothing was booked.",
+                "Log its opening first, or name what was opened.",
+            )
         return Booking(account=OUTSIDE, said=said, legs=said.legs, fees=fees)
     over = [
         getattr(item, "label", key) for key, (item, change) in changes.items() if key not in against or abs(change) > abs(held.get(key, 0))

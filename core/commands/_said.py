@@ -9,11 +9,12 @@ from decimal import Decimal
 from typing import Any
 
 from core.domain.calendar import closure
-from core.domain.instruments import SERIES, Equity, Instrument, InstrumentError, Right, plain_number
+from core.domain.instruments import INDICES, SERIES, Equity, Instrument, InstrumentError, Right, plain_number
 from core.domain.listing import option, series_for
-from core.domain.money import CENT
+from core.domain.money import CENT, ZERO
 from core.domain.orders import Effect, Leg, Side
 from core.errors import UserError
+from core.risk.examine import legs_payoff, net_multiplier
 
 SELL, BUY, PUT, CALL = Side.SELL, Side.BUY, Right.PUT, Right.CALL
 # Each structure's legs over its ascending strikes. The first leg says how it is opened: sold or bought.
@@ -30,6 +31,7 @@ VERTICALS = {
     (SELL, PUT): "put_credit_spread", (BUY, PUT): "put_debit_spread", (SELL, CALL): "call_credit_spread", (BUY, CALL): "call_debit_spread",
 }
 TWO_EXPIRIES = ("calendar", "diagonal")
+SPARE = Decimal("0.10")  # points, or this share of the bound, whichever is more
 
 
 class Question(UserError):
@@ -71,7 +73,9 @@ def said_of(args: Mapping[str, Any], today: date) -> Said:
         choices = {} if strategy == "stock" else {f"{count}": {"quantity": count} for count in (1, 2, 5)}
         raise Question(f"How many {what}?", "As in quantity=2.", choices=choices)
     price: Decimal = args["price"]
-    return Said(strategy=strategy, legs=legs, quantity=quantity, price=price if side is SELL else -price, day=day)
+    said = Said(strategy=strategy, legs=legs, quantity=quantity, price=price if side is SELL else -price, day=day)
+    _check_price(said)
+    return said
 
 
 def _check_day(day: date, today: date) -> None:
@@ -82,8 +86,27 @@ def _check_day(day: date, today: date) -> None:
         raise UserError(f"The exchange was closed on {day} ({closed}); nothing was booked.", "Name the day it was traded.")
 
 
+def _check_price(said: Said) -> None:
+    """Refuse a price that no structure like it can have: a slip of a digit, or the wrong strikes."""
+    payoff = legs_payoff(said.legs, 1, net_cash=ZERO)
+    most = None if payoff is None else payoff.max_loss if said.price > 0 else payoff.max_profit
+    if most is None:
+        return
+    bound, can = most / net_multiplier(said.legs), "owe" if said.price > 0 else "be worth"
+    if abs(said.price) > bound + max(SPARE, bound * SPARE):  # quotes may pass the bound by a little
+        raise UserError(f"{words_of(said)} is more than it can ever {can} ({bound:,.2f}); nothing was booked.", "Check price and strikes.")
+
+
+def opened_by(said: Said) -> Side:
+    """The side a structure of that name is opened by; of any other that of its first leg."""
+    return STRUCTURES[said.strategy][0][0] if said.strategy in STRUCTURES else said.legs[0].side
+
+
 def _shares(args: Mapping[str, Any], side: Side) -> tuple[tuple[Leg, ...], str]:
     extra = [name for name in ("strikes", "right", "expiry") if args.get(name) is not None]
+    if args["symbol"] in INDICES:
+        wrong = f"{args['symbol']} is an index; nobody can hold shares of it; nothing was booked."
+        raise UserError(wrong, "Name a fund on it, such as SPY.")
     if extra:
         raise UserError(f"Shares have no {' and no '.join(extra)}; nothing was booked.", "Leave it out, or name an option strategy.")
     return (Leg(instrument=Equity(symbol=str(args["symbol"])), side=side, effect=Effect.OPEN),), "stock"

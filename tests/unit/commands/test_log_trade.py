@@ -16,6 +16,7 @@ from tests.paper_desk import fact, lines, open_desk, say, table, text
 
 PUT = "log_trade sell SPY strikes=580 right=put expiry=2026-12-18 quantity=2 price=3.20"
 ELSEWHERE = f"{PUT} when=2026-11-19 account=outside"
+SPREAD = "log_trade sell put_credit_spread SPY strikes=580/570 expiry=2026-12-18 quantity=2 price=1.20 account=outside"
 
 
 async def booked(desk: Desk, line: str) -> str:
@@ -64,6 +65,12 @@ async def test_log_when_something_is_missing_then_asked_and_nothing_is_recorded(
         ("log_trade sell calendar SPY strikes=580 expiry=2026-12-18 quantity=2 price=3.20 account=outside", "two expiries"),
         ("log_trade sell put_credit_spread SPY strikes=580/570 right=call expiry=2026-12-18 quantity=2 price=1", "has no call"),
         ("log_trade sell stock SPY strikes=580 quantity=2 price=630 account=outside", "Shares have no strikes"),
+        ("log_trade buy stock SPX quantity=2 price=6400 account=outside", "SPX is an index; nobody can hold shares of it"),
+        (f"{SPREAD.replace('1.20', '12')}", "12.00 received is more than it can ever owe (10.00)"),
+        (f"{PUT.replace('3.20', '640')} account=outside", "640.00 received is more than it can ever owe (580.00)"),
+        (f"{SPREAD.replace('sell', 'buy').replace('1.20', '12')}", "12.00 paid is more than it can ever be worth (10.00)"),
+        (SPREAD.replace("sell", "buy"), "A put_credit_spread is opened by a sell, and none like it is held outside for a buy to close"),
+        (PUT.replace("SPY", "long_put SPY") + " account=outside", "A long_put is opened by a buy, and none like it is held outside"),
         (f"{PUT} account=nowhere", "no account 'nowhere'"),
     ],
 )
