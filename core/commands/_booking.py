@@ -203,13 +203,18 @@ def _instant(desk: Desk, day: date) -> datetime:
     return close.astimezone(desk.now().tzinfo) + timedelta(seconds=before)
 
 
+def standing_bookings(book: Book) -> tuple[TradeLogged, ...]:
+    """What was logged and not taken back."""
+    undone = {body.undoes for body in book.logged.values()}
+    return tuple(body for body in book.logged.values() if body.undoes is None and body.log_id not in undone)
+
+
 def same_again(book: Book | None, booking: Booking) -> Sequence[str]:
     """Earlier bookings of the very same trade, for a person to look at twice."""
     if book is None or booking.said is None:
         return ()
-    undone = {body.undoes for body in book.logged.values()}
     wanted = (booking.legs, booking.said.quantity, booking.said.price, booking.said.day)
-    standing = (body for body in book.logged.values() if body.undoes is None and body.log_id not in undone)
+    standing = standing_bookings(book)
     return [body.log_id for body in standing if (body.legs, body.quantity, body.price, exchange_day(body.fills[0].at)) == wanted]
 
 

@@ -17,6 +17,7 @@ from core.commands._accounts import accounts_of, words_of_accounts
 from core.commands._periods import days_of, words_of
 from core.desk import Desk
 from core.domain.calendar import exchange_day
+from core.domain.events import TradeLogged
 from core.domain.instruments import Option
 from core.domain.money import ZERO
 from core.domain.orders import Fill
@@ -77,7 +78,19 @@ async def run(desk: Desk, call: Call) -> Reply:
     blocks.append(Table(title="Executions", columns=(FILLS[0], *lead, *FILLS[1:]), rows=rows))
     named = {item.log_id: item for book, fill in found if (item := book.named.get(fill.exec_id)) is not None}
     blocks += [Text(text=f"{', '.join(item.exec_ids)}, as {item.person} says: {item.text}") for item in named.values()]
+    logged = {item.log_id: item for book, fill in found if (item := _logged(fill, book)) is not None and len(item.legs) > 1}
+    blocks += [Text(text=_net_words(item)) for item in logged.values()]
     return Reply(blocks=tuple(blocks))
+
+
+def _logged(fill: Fill, book: Book) -> TradeLogged | None:
+    """The booking that an execution elsewhere came from."""
+    return book.logged.get(fill.broker_ref or "") if book.account.id.outside else None
+
+
+def _net_words(item: TradeLogged) -> str:
+    what = f"{item.quantity} x {describe_legs(item.legs)} at {item.price:+.2f} net"
+    return f"{item.log_id}: {what}; the price of each leg was not said."
 
 
 def _beside(row: tuple[Cell, ...], book: Book, many: bool) -> tuple[Cell, ...]:
@@ -145,7 +158,10 @@ def _units(order: Order) -> int:
 def _fill(fill: Fill, book: Book) -> tuple[Cell, ...]:
     name = fill.instrument.label if isinstance(fill.instrument, Option) else fill.instrument.key
     order = fill.client_id if fill.client_id in book.orders else fill.broker_ref if book.account.id.outside else "EXTERNAL"
-    return (fill.at, order or "EXTERNAL", fill.side.value, fill.quantity, name, fill.price, fill.fees)
+    logged = _logged(fill, book)
+    price = fill.price if logged is None or len(logged.legs) == 1 else None  # of a structure only the net price was said
+    fees = fill.fees if logged is None or logged.fees_known else None
+    return (fill.at, order or "EXTERNAL", fill.side.value, fill.quantity, name, price, fees)
 
 
 COMMAND = Command(

@@ -11,6 +11,7 @@ from decimal import Decimal
 
 from core.command import Access, Call, Command, Kind, Parameter
 from core.commands._accounts import TOGETHER, words_of_accounts
+from core.commands._booking import standing_bookings
 from core.commands._periods import days_of, words_of
 from core.commands._results import BY, Period, grouped, period_of
 from core.commands._trades import holdings_of
@@ -64,9 +65,18 @@ def _realised(periods: Sequence[Period]) -> list[Fact]:
         facts.append(_usd("closed outside trades", apart, "assigned shares and others, in the figures below"))
     gross, fees = sum((period.gross for period in periods), ZERO), sum((period.fees for period in periods), ZERO)
     return [
-        *facts, _usd("before commission", gross), Fact(label="commission and fees", value=fees, format=Format.MONEY, unit="USD"), *moved,
+        *facts, _usd("before commission", gross),
+        Fact(label="commission and fees", value=fees, format=Format.MONEY, unit="USD", note=_unsaid(periods)), *moved,
         _usd("realised, net", sum((period.net for period in periods), ZERO)),
     ]
+
+
+def _unsaid(periods: Sequence[Period]) -> str:
+    """That fees are missing, where a person who logged a trade did not say them."""
+    ended = {trade.id for period in periods for trade in period.trades}
+    bookings = [body for period in periods for body in standing_bookings(period.found.book)]
+    count = sum(1 for body in bookings if not body.fees_known and body.trade_id in ended)
+    return f"without those of {count} logged trade{'' if count == 1 else 's'}, which were not said" if count else ""
 
 
 def _moved(periods: Iterable[Period]) -> list[Fact]:

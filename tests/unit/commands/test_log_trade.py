@@ -295,6 +295,32 @@ async def test_log_when_something_is_held_elsewhere_then_the_connected_books_sti
     assert not desk.book(desk.account().id).positions
 
 
+async def test_fills_when_a_spread_was_logged_then_what_was_not_said_is_unknown_and_its_net_price_is_told() -> None:
+    desk = await open_desk()
+    await booked(desk, SPREAD)
+    await booked(desk, f"{ELSEWHERE} fees=1.30")
+
+    reply = await say(desk, "fills all account=outside")
+
+    priced = [(row[-2], row[-1]) for row in table(reply, "Executions").rows]
+    assert sorted(priced, key=str) == sorted([(None, None), (None, None), (Decimal("3.2"), Decimal("1.30"))], key=str)
+    assert reply.blocks[-1].text.endswith(  # type: ignore[union-attr]
+        ": 2 x SPY 18 Dec 26 580/570 put spread at +1.20 net; the price of each leg was not said."
+    )
+
+
+async def test_pnl_when_the_fees_of_a_logged_trade_were_not_said_then_the_result_says_that_they_are_missing() -> None:
+    desk = await open_desk()
+    await booked(desk, SPREAD)
+    back = SPREAD.replace("sell", "buy").replace("1.20", "0.40")
+    await booked(desk, f"{back} fees=2.60")
+
+    found = await say(desk, "pnl all account=outside")
+
+    assert fact(found, "commission and fees").value == Decimal("2.60")
+    assert fact(found, "commission and fees").note == "without those of 1 logged trade, which were not said"
+
+
 # --- how it ends ---------------------------------------------------------------------------------------------------------
 
 
