@@ -191,13 +191,13 @@ def _even(event: Event, body: Filled, order: Order) -> Announcement:
     complete = order.filled >= order.quantity
     words = f"Filled {order.filled} of {order.quantity}" if not complete else f"Filled: {order.filled} x"
     price = net_filled(order)
-    facts = [Fact(label="net price", value=price, format=Format.PRICE, unit="USD", note=_direction(price))]
+    facts = [Fact(label="net price", value=price, format=Format.PRICE, unit="per share", note=_direction(price))]
     if body.mid_at_decision is not None and price is not None:
         against = price - body.mid_at_decision
-        facts.append(Fact(label="against mid at decision", value=against, format=Format.PRICE, unit="USD", signed=True))
+        facts.append(Fact(label="against mid at decision", value=against, format=Format.PRICE, unit="per share", signed=True))
     if body.mid_at_arrival is not None and body.mid_at_arrival != body.mid_at_decision and price is not None:
         against = price - body.mid_at_arrival
-        facts.append(Fact(label="against mid at arrival", value=against, format=Format.PRICE, unit="USD", signed=True))
+        facts.append(Fact(label="against mid at arrival", value=against, format=Format.PRICE, unit="per share", signed=True))
     fees = sum((fill.fees for fill in order.live_fills), ZERO)
     facts.append(Fact(label="commission and fees", value=fees, format=Format.MONEY, unit="USD"))
     late = " It came after the order had ended." if order.ended else ""
