@@ -140,7 +140,7 @@ TABLE = {
     "bot.__main__": row(f"{FRONT} app config_file store.owner bot.channels bot.doctor bot.upkeep", "structlog"),
     "bot.doctor": row(f"{FRONT} store.checkup store.owner store.place store.starts", "structlog"),
     "bot.upkeep": row(f"{FRONT} store.backup store.move store.place"),
-    "bot.charts": row("reply errors domain", "matplotlib numpy"),
+    "bot.charts": row("bot reply errors domain", "matplotlib numpy"),
     "bot.wake": row(FRONT, "apscheduler structlog"),
     "bot.intent.agent": row(FRONT, "anthropic structlog"),
     "bot.channels": row(FRONT, "structlog"),
