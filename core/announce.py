@@ -48,6 +48,7 @@ from core.domain.structures import Trade, describe_legs
 from core.orders.standing import net_filled as net_filled
 from core.orders.states import Order, Outcome
 from core.portfolio.book import Books
+from core.portfolio.whose import addressed, named, whose
 from core.reply import Action, Block, Fact, Facts, Format, Notice, Reply, Tone
 
 
@@ -95,10 +96,21 @@ _MODE_WORDS = {
 def announce(event: Event, outcomes: Sequence[Outcome], books: Books) -> Announcement | None:
     """The news in an event. `outcomes` are what the event brought for its order, `books` the state after its whole batch.
 
-    Whatever is told of an order that a mandate sent carries the button that revokes it.
+    Whatever is told of an order that a mandate sent carries the button that revokes it. With several accounts it says whose it is.
     """
     news = _told(event, outcomes, books)
-    return None if news is None else _revocable(news, event, books)
+    return None if news is None else _owned(_revocable(news, event, books), event, books)
+
+
+def _owned(news: Announcement, event: Event, books: Books) -> Announcement:
+    owner = whose([book.account for book in books.accounts.values()], event.stream)
+    if owner is None:
+        return news
+    first, *rest = news.blocks
+    if isinstance(first, Notice):
+        first = replace(first, text=named(first.text, owner))
+    actions = tuple(replace(action, line=addressed(action.line, owner)) for action in news.actions)
+    return replace(news, blocks=(first, *rest), actions=actions)
 
 
 def _told(event: Event, outcomes: Sequence[Outcome], books: Books) -> Announcement | None:
