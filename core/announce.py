@@ -113,6 +113,13 @@ def _owned(news: Announcement, event: Event, books: Books) -> Announcement:
     return replace(news, blocks=(first, *rest), actions=actions)
 
 
+def came_to(event: Event, books: Books) -> tuple[Outcome, ...]:
+    """What an event of the past came to for its order, judged by how things stand now: for news nobody heard when it was stored."""
+    order = books.order(getattr(event.body, "client_id", None) or "")
+    unknown = isinstance(event.body, OrderUnknown) and order is not None and order.unknown
+    return (Outcome.FILLED, Outcome.ENDED, *((Outcome.UNKNOWN,) if unknown else ()))
+
+
 def _told(event: Event, outcomes: Sequence[Outcome], books: Books) -> Announcement | None:
     body = event.body
     if isinstance(body, Filled):
