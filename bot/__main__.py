@@ -72,6 +72,7 @@ def _parser() -> argparse.ArgumentParser:
     do = _add(commands, "do", 'one command, such as do "positions SPY"', common)
     do.add_argument("line", nargs="+", help="the command line")
     do.add_argument("--json", action="store_true", help="the answer as data")
+    _add(commands, "parse", "JSON lines of sentences in, what each of them means out; no desk is opened", common)
     doctor = _add(commands, "doctor", "check this machine, the configuration and the database", common)
     doctor.add_argument("--audit", action="store_true", help="verify every event of the log")
     config = _add(commands, "config", "the full effective configuration", common)
@@ -134,7 +135,6 @@ def _speed(text: str) -> float:
 
 async def _chat(options: argparse.Namespace) -> int:
     from bot.channels.terminal import LineReader, Terminal
-    from bot.serving import Serving
     from core.store.owner import OwnerServer
 
     opened = await _open(options, background=True, say=write_out)
@@ -143,25 +143,18 @@ async def _chat(options: argparse.Namespace) -> int:
     app, pins, greeting = opened
     desk, stopping = app.desk, desk_stop(app.desk.runtime)
     server, failed = OwnerServer(_home(options) / SOCKET, _handler(desk, pins), runtime=desk.runtime), True
-    serving = Serving(desk, pins=pins, home=_home(options), environment=os.environ)
     try:
         await server.start()
-        await serving.listen()
         await app.start()
-        greeting += await serving.start()
         session = _session(desk, pins, chat="terminal")
         lines = LineReader(desk.runtime, sys.stdin.fileno(), stopping=stopping.is_set)
-        keyboard, greeting = sys.stdin.isatty(), await _greeting(app, greeting)
-        left = await Terminal(session, lines=lines, write=write_out, keyboard=keyboard, greeting=greeting).run()
-        if serving.serves and not left and not keyboard:  # a service without a terminal serves until it is told to end
-            await stopping.wait()
+        await Terminal(session, lines=lines, write=write_out, keyboard=sys.stdin.isatty(), greeting=await _greeting(app, greeting)).run()
         failed = False
     except DeskError as error:
         failed = False
         write_out(options.redaction.redact(f"[x] {error}\n"))
         return 1
     finally:
-        await serving.stop()
         await server.close()
         await app.stop(failed=failed)
         await desk.runtime.aclose()
@@ -327,6 +320,13 @@ def _handler(desk: Any, pins: Any) -> Callable[[bytes], Any]:
             return json.dumps({"ok": False, "text": f"[x] {error}", "json": None}).encode()
 
     return handle
+
+
+async def _parse(options: argparse.Namespace) -> int:
+    from bot.parse import answer_all
+    from core.clock import exchange_date
+
+    return 0 if answer_all(sys.stdin, write_out, today=exchange_date(SystemClock().now())) else 1
 
 
 # --- when little else works ----------------------------------------------------------------------------------------------
@@ -545,7 +545,8 @@ def _capital(text: str) -> str:
 
 
 _COMMANDS = {
-    "chat": _chat, "do": _do, "doctor": _doctor, "config": _config, "kill": _kill, "backup": _backup, "restore": _restore, "move": _move,
+    "chat": _chat, "do": _do, "parse": _parse, "doctor": _doctor, "config": _config, "kill": _kill, "backup": _backup,
+    "restore": _restore, "move": _move,
 }
 
 

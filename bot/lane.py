@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
+from bot.intent.meaning import lane_meant
 from core.errors import UserError
+from core.lanes import Lane as Lanes
 from core.runtime import Runtime
 
 AT_ONCE = 4
@@ -24,7 +26,7 @@ class Lane:
     @asynccontextmanager
     async def turn(self, line: str) -> AsyncIterator[None]:
         """Wait for a turn and hold it for the block; raise UserError where too many wait already."""
-        if first_word(line) in RESERVED:
+        if first_word(line) in RESERVED or lane_meant(line) is not Lanes.ASK:
             yield
             return
         if self._there >= self._most:

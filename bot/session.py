@@ -13,7 +13,11 @@ from dataclasses import dataclass, replace
 
 from bot.auth import PIN_FORM, Person, Pins
 from bot.buttons import Button, Buttons, Stored
+from bot.intent.frames import Frame
 from bot.intent.line import Typed, Unclear, parse
+from bot.intent.meaning import answer_to, changes_nothing, lane_meant, meant
+from bot.intent.memory import Memory
+from core.clock import exchange_date
 from core.command import Access, Call, Caller, Kind, Role, Via, repeated
 from core.desk import Desk
 from core.dispatch import call_line, command_of, dispatch, stamped
@@ -71,6 +75,7 @@ class Session:
         self._waiting: Call | None = None  # for a PIN
         self._answers: OrderedDict[str, _Handling] = OrderedDict()
         self._inbox = desk.runtime.lock()
+        self._memory = Memory(desk.archive, person=person.id, chat=chat)
 
     @property
     def desk(self) -> Desk:
@@ -105,7 +110,7 @@ class Session:
 
     def lane(self, text: str) -> Lane:
         """Which lane a typed text belongs to: what stops and what decides goes before questions, what stops also while a PIN is awaited."""
-        lane = lane_of(self._line_of(text))
+        lane = lane_meant(self._line_of(text))
         return Lane.DECIDE if self._waiting is not None and lane is not Lane.STOP else lane
 
     def _line_of(self, text: str) -> str:
@@ -259,7 +264,7 @@ class Session:
             if button is not None:
                 tapped = self._second_tap(text, button)
                 return tapped if tapped is not None else await self._pressed(button.token, message_id)
-            return await self._line(text, Via.LINE, message_id)
+            return await self._line(text, message_id)
         except UserError as error:
             return self._stamped(refusal(without_pin(str(error))))
         except DeskError as error:
@@ -317,11 +322,36 @@ class Session:
             return False
         return True
 
-    async def _line(self, text: str, via: Via, message_id: str) -> Reply:
-        read = parse(text)
+    async def _line(self, text: str, message_id: str) -> Reply:
+        """A typed text: an exact command, or a sentence in the light of what was said before."""
+        now = self._desk.now()
+        context, today = await self._said_before(), exchange_date(now)
+        read = meant(text, context=context, today=today)
         if isinstance(read, Unclear):
-            return self._stamped(_unclear(read))
-        return await self._call(read, via, message_id)
+            reply = self._stamped(_unclear(read))
+        elif isinstance(read, Frame):
+            reply = self._stamped(answer_to(read, text, context=context, today=today))
+        else:
+            reply = await self._call(read.typed, read.via, message_id)
+        await self._keep(text, reply)
+        return reply
+
+    async def _said_before(self) -> list[dict[str, str]]:
+        try:
+            return await self._memory.turns(self._desk.now())
+        except Unavailable as error:  # a sentence is then taken by itself
+            self._desk.runtime.report("conversation", error)
+            return []
+
+    async def _keep(self, text: str, reply: Reply) -> None:
+        """Remember what was said, for a follow-up; never what may be a secret."""
+        ticket = f"Ticket {reply.data['ticket']}: " if reply.data.get("ticket") else ""
+        words = " ".join(block.text for block in reply.blocks if isinstance(block, Notice | Text))
+        try:
+            clean = self._desk.redaction.redact
+            await self._memory.add(self._desk.now(), clean(without_pin(text)), clean(ticket + words))
+        except Unavailable as error:
+            self._desk.runtime.report("conversation", error)
 
     async def _call(self, read: Typed, via: Via, message_id: str) -> Reply:
         secret = [parameter.name for parameter in read.command.parameters if parameter.kind is Kind.SECRET]
@@ -402,7 +432,7 @@ def _repeatable(lane: Lane, line: str) -> bool:
     try:
         return not word or command_of(word[0].lower()).access_for({}) is Access.READ
     except UserError:
-        return True  # no command: the answer says so
+        return changes_nothing(line)
 
 
 def without_pin(text: str) -> str:

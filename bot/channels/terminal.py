@@ -13,7 +13,7 @@ from bot.render import clean, render
 from bot.session import Session, Shown, without_pin
 from core.announce import Announcement, Urgency, announce
 from core.domain.events import Event
-from core.lanes import Lane, lane_of
+from core.lanes import Lane
 from core.runtime import Runtime
 
 LEAVING = frozenset({"exit", "quit", "bye"})
@@ -82,31 +82,30 @@ class Terminal:
         self._told: OrderedDict[str, None] = OrderedDict()
         self._something = self._desk.runtime.event()
 
-    async def run(self) -> bool:
-        """Talk until the lines end; then wait a little for news of orders on their way. True where the person said goodbye."""
+    async def run(self) -> None:
+        """Talk until the lines end; then wait a little for news of orders on their way."""
         silence = self._desk.listen(self._heard)
         teller = self._desk.runtime.spawn(self._tell_for_ever(), name="announcements")
         try:
             self._write("\n".join(self._greeting) + "\n")
-            left = await self._talk()
+            await self._talk()
             await self._last_news()
-            return left
         finally:
             silence()
             teller.cancel()
 
-    async def _talk(self) -> bool:
+    async def _talk(self) -> None:
         """Hand each line to its lane: at a keyboard what stops and what decides by name does not wait behind questions."""
         runtime = self._desk.runtime
         queues = {lane: runtime.queue(most) for lane, most in MOST_WAITING.items()}
         workers = [runtime.spawn(self._answer_all(queue, lane), name=f"answers {lane}") for lane, queue in queues.items()]
-        left = False
-        while not left and (line := await self._lines()) is not None:
+        while (line := await self._lines()) is not None:
             text = line.strip()
-            left = text.lower() in LEAVING
-            if left or not text:
+            if not text:
                 continue
-            queue = queues[lane_of(text) if self._keyboard else Lane.ASK]
+            if text.lower() in LEAVING:
+                break
+            queue = queues[self._session.lane(text) if self._keyboard else Lane.ASK]
             if self._keyboard and queue.full():
                 self._write("[!] That is faster than I can answer; the line was left out. `kill` and `halt` always work.\n")
                 await runtime.sleep(0)  # whatever comes in, what is at work goes on
@@ -117,7 +116,6 @@ class Terminal:
             await queue.put(None)
         for worker in workers:
             await worker
-        return left
 
     async def _answer_all(self, queue: asyncio.Queue[str | None], lane: Lane) -> None:
         while (text := await queue.get()) is not None:

@@ -1,0 +1,155 @@
+"""Stops in sentences, found before anything else: kill, halt, pause, cancel. A missed stop costs most.
+
+A question about a stop ("what does halt do?"), a denied one ("don't cancel my orders") and one of everyday life ("pause the video")
+is none.
+Of several stops in one sentence the one that is meant counts: an emergency is a kill, orders alone are cancelled.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+
+from bot.intent import guards
+from bot.intent.kinds import QUESTION, head_of
+from bot.intent.patterns import Match
+from bot.intent.sentence import Sentence
+from bot.intent.words import EVERYDAY
+
+ASK = 0.95  # a pattern that says less than this decides nothing
+STOPPING = ("kill", "halt", "pause", "cancel")
+_STEMS = frozenset(word.rstrip("s") for word in EVERYDAY)
+_KEEPS_WORDS = frozenset({"note", "search_journal", "alert", "explain", "log_trade", "settings", "account", "pair", "drill"})
+
+
+def best_of(found: Mapping[str, Match], *, among: Sequence[str] | frozenset[str] | None = None) -> Match | None:
+    wanted = [match for name, match in found.items() if among is None or name in among]
+    return max(wanted, key=lambda match: (match.score, match.pattern.command), default=None)
+
+
+def stop_in(sentence: Sentence, found: Mapping[str, Match], *, negated: bool) -> str | None:
+    """The command that stops something, where that is what is said: before anything else, since a missed stop costs most."""
+    best = best_of(found, among=STOPPING)
+    if best is None:
+        return None
+    label = best.pattern.command
+    rival = best_of(found, among=frozenset(found) - set(STOPPING) - {"smalltalk", "out_of_scope", "close", "open", "roll"})
+    first = head_of(sentence.tokens)
+    if asks_about(sentence):
+        return None
+    if is_elsewhere(sentence, None) or re.search(r"\bno need to\b", sentence.text.lower()):
+        return None
+    if guards.reported(sentence.text) and "?" in sentence.text:
+        return None
+    if negated and label == "pause" and sentence.symbols:
+        return None
+    if negated and label != "pause" and not _denies_only_orders(sentence):
+        return None
+    if label == "pause" and negated and best.score < 1.5:
+        return None
+    label = hardest_of(sentence, found, label)
+    if (
+        label in ("kill", "halt")
+        and first is not None
+        and first.text not in QUESTION
+        and rival is not None
+        and rival.pattern.command not in ("unhalt", "resume", "blacklist", "drop", "mandate")
+    ):
+        rival = None if found[label].score >= 1.5 else rival
+    if rival is not None and rival.score >= best.score and rival.pattern.command not in ("risk", "status", "calendar", "positions"):
+        return None
+    if first is not None and first.text in (
+        "pause",
+        "kill",
+        "halt",
+        "cancel",
+        "stop",
+        "freeze",
+        "abort",
+        "panic",
+        "flatten",
+        "shut",
+        "emergency",
+    ):
+        return label
+    return label if best.score >= ASK else None
+
+
+def hardest_of(sentence: Sentence, found: Mapping[str, Match], label: str) -> str:
+    """Of several stops the one that is meant: an emergency is a kill, the word halt a halt, orders alone are cancelled."""
+    text = sentence.text.lower()
+    orders_only = (
+        re.search(
+            r"\b(?:kill|stop|cancel|pull|abort|nix)\b(?:[\s,]+(?:all|em|them|my|the|any|every|of|open|working"
+            r"|pending|resting|those|these|each|live|single))*[\s,]+(?:order|orders|bids|gtcs)\b",
+            text,
+        )
+        is not None
+    )
+    if "halt" in sentence.words and not sentence.words & {"kill", "killswitch"} and "halt" in found:
+        return "halt"
+    emergency = re.search(
+        r"\bemergency|\bkill ?switch|\bpanic|\bpull the plug|\bhard stop|\bmayday|\bred button|\bkill\b(?! "
+        r"(?:all |my |the |any |every |open |working )*orders?\b)|\bshut (?:it |this |that |everything "
+        r"|the desk )?(?:all )?down|\bshut down|\bstop (?:everything|it all|all trading|sending|all of it)"
+        r"|\bno more orders",
+        text,
+    )
+    if "kill" in found and (emergency is not None or (label == "kill" and not orders_only)):
+        return "kill" if not (orders_only and emergency is None) else "cancel"
+    if orders_only and "cancel" in found:
+        return "cancel"
+    return label
+
+
+def asks_about(sentence: Sentence) -> bool:
+    texts = [token.text for token in sentence.tokens]
+    if not texts:
+        return False
+    if texts[0] in QUESTION and texts[:2] not in (["do", "not"],) and texts[:1] != ["have"]:
+        return texts[0] not in ("do",)
+    return (
+        texts[:2] in (["can", "i"], ["could", "i"], ["should", "i"], ["tell", "me"], ["explain", "the"])
+        or "explain" in texts[:2]
+        or "help" in texts[:2]
+    )
+
+
+def _denies_only_orders(sentence: Sentence) -> bool:
+    """Whether a negation goes with a stop ("stop, don't send anything") and does not deny it."""
+    texts = [token.text for token in sentence.tokens]
+    at = next((place for place, text in enumerate(texts) if text in ("not", "never")), 0)
+    following = texts[at + 1 : at + 3]
+    return not set(following) & {"stop", "kill", "halt", "pause", "cancel", "flatten", "freeze", "shut", "abort"}
+
+
+def is_elsewhere(sentence: Sentence, rival: Match | None) -> bool:
+    """Whether everyday life is spoken of, and nothing of the trade: "cancel my gym membership", "the price of a tesla model 3"."""
+    life = [token for token in sentence.tokens if token.kind in ("word", "symbol") and token.raw.lower().rstrip("s") in EVERYDAY | _STEMS]
+    if not life:
+        return False
+    if rival is not None and rival.pattern.command in _KEEPS_WORDS and rival.score >= 1.5:
+        return False
+    trade = bool(sentence.of("structure") or sentence.of("contract") or sentence.of("pair")) or bool(
+        sentence.words
+        & {
+            "puts",
+            "calls",
+            "shares",
+            "stock",
+            "option",
+            "options",
+            "strike",
+            "delta",
+            "contracts",
+            "trade",
+            "trades",
+            "position",
+            "positions",
+            "spread",
+            "portfolio",
+            "pnl",
+        }
+    )
+    tickers = [token for token in sentence.of("symbol") if token.raw.isupper() and len(token.raw) > 1]
+    return not trade and not tickers
