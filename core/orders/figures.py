@@ -100,7 +100,8 @@ def closing_result(order: Intent | Envelope, book: Book, price: Decimal) -> Deci
     net = price * net_multiplier(order.legs) * order.quantity
     trade = book.trades.get(order.trade_id or "")
     if trade is not None and trade.opened_units and len(trade.legs) == len(order.legs):
-        return trade.credit_per_unit * order.quantity + net
+        paid = trade.closing_cash if trade.opened_units == trade.open_units else ZERO  # for what a split left of a share
+        return (trade.credit_per_unit + paid / trade.opened_units) * order.quantity + net
     if trade is not None and ends_a_run_out_trade(order, book):
         return (trade.premium + trade.closing_cash) * order.quantity / trade.open_units + net
     opened = Decimal(0)

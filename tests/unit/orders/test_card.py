@@ -355,6 +355,19 @@ def test_card_when_a_trade_is_closed_then_its_result_is_premium_less_the_price_p
     assert not any(isinstance(block, Facts) and block.title == "At expiry" for block in card.blocks)
 
 
+def test_card_when_a_split_paid_out_parts_of_shares_then_the_result_of_closing_the_rest_counts_them():
+    shares = Equity(symbol="SPY")
+    bought = Leg(instrument=shares, side=Side.BUY, effect=Effect.OPEN)
+    trade = Trade(
+        id="P1", account=ACCOUNT.id, strategy="stock", underlying="SPY", legs=(bought,), opened_at=AT, opened_units=5, open_units=5,
+        premium=Decimal("-2400"), closing_cash=Decimal(220), fees=Decimal(1),
+    )
+    closing = dataclasses.replace(bought, side=Side.SELL, effect=Effect.CLOSE)
+    item = priced((closing,), seen=spy(), start="440", worst="439", trade_id="P1", held=dataclasses.replace(book(), trades={"P1": trade}))
+
+    assert fact(draw(item), "profit or loss").value == Decimal(-2400 + 220) / 5 * 2 + 880
+
+
 def test_card_when_the_size_was_left_out_then_says_it_was_set_by_rule():
     assert fact(draw(priced(said=False)), "quantity").note == "sized by rule"
     assert fact(draw(priced(said=True)), "quantity").note == "as you said"
