@@ -239,5 +239,5 @@ def _expiry_words(option: Option) -> list[Happening]:
             Happening(day=last, what=f"last trading of {option.root} {expiry}"),
             Happening(day=expiry, what=f"{option.root} settles on the opening prices{monthly}"),
         ]
-    how = "settles in cash at the close" if option.delivery is Delivery.CASH else "expires; in the money it is assigned in shares"
+    how = "settles in cash at the close" if option.delivery is Delivery.CASH else "expires; in the money it becomes shares"
     return [Happening(day=expiry, what=f"{option.root} {how}{monthly}")]
