@@ -182,6 +182,8 @@ def funds_refusal(before: Funds, after: Funds, *, closes: bool) -> Refusal | Non
     if after.buying_power < 0:
         needs = before.buying_power - after.buying_power
         why = f"insufficient buying power: needs {needs:,.2f} USD, has {before.buying_power:,.2f} USD"
+        if needs <= 0:
+            why = f"insufficient buying power: {after.buying_power:,.2f} USD would still be under zero, where only closing orders are taken"
         return Refusal(code="buying_power", message=why)
     return None
 

@@ -30,7 +30,7 @@ from core.orders.sender import AccountSender, closes_too_much
 from core.orders.states import Order
 from core.orders.turning import turn_for_ever
 from core.portfolio.book import Book
-from core.risk.measures import PRICE_STEP, funds
+from core.risk.measures import PRICE_STEP, funds, maintenance_of
 
 TURN_SECONDS = 5.0
 LAST_HOURS = timedelta(hours=2)
@@ -113,12 +113,18 @@ class Lookout:
             f"{abs(item.quantity)} x {name} {what}: {item.shares:+d} {item.share_symbol} for {item.cash:+,.2f} USD. Margin in use is "
             f"{_money(margin)} now and was {_money(margin_before)}; buying power {_money(power)}."
         )
-        short = power is not None and power < 0
-        text += " The account is short of margin: the broker may close positions by itself." if short else ""
+        kept = maintenance_of(held, kind=book.account.kind, view=view)
+        left = None if power is None or margin is None or kept is None else power + margin - kept
+        tight = power is not None and power < 0
+        short = tight and (left is None or left < 0)
+        if short:
+            text += " The account is short of margin: the broker may close positions by itself."
+        elif tight:
+            text += " Nothing can be opened before something is closed or money comes; what is held may stay."
         shares: dict[str, str] = {}
         if item.share_symbol in book.positions:
             shares[f"Close the {item.share_symbol} shares"] = f"close position_id={item.share_symbol}"
-        if item.shares > 0 and "covered_call" in plugins.names("strategies"):
+        if item.shares > 0 and not tight and "covered_call" in plugins.names("strategies"):
             shares["Sell a covered call"] = f"open strategy=covered_call symbol={item.share_symbol}"
         buttons = {**shares, "Noted": f"ack alert={key}"}
         await raise_alert(

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from core.brokers._paper_rules import Funds, funds_refusal
 from core.brokers.paper import Parameters
 from core.domain.accounts import AccountId, AccountKind, Env
 from core.domain.instruments import Equity, Future, Index, Right
@@ -510,6 +511,16 @@ async def test_cash_account_when_put_is_secured_then_taken_and_call_is_refused()
         await world.broker.submit(permitted(world, (leg(SPY_PUT, SELL),), "3.00", 1, id="O2"))
     with pytest.raises(BrokerRejected, match="SPY: cash accounts refuse 1 x SPY 17 May 19 295 call uncovered"):
         await world.broker.submit(permitted(world, (leg(SPY_CALL, SELL),), "2.00", 1, id="O3"))
+
+
+def test_funds_when_an_opening_order_brings_money_and_power_stays_under_zero_then_refused_in_words_that_fit() -> None:
+    before, after = Funds(margin=Decimal(12_000), buying_power=Decimal(-4_914)), Funds(margin=Decimal(12_000), buying_power=Decimal(-4_861))
+
+    refusal = funds_refusal(before, after, closes=False)
+
+    assert refusal is not None and refusal.message == (
+        "insufficient buying power: -4,861.00 USD would still be under zero, where only closing orders are taken"
+    )
 
 
 async def test_covered_call_when_bought_and_written_in_one_order_then_fills_as_one() -> None:

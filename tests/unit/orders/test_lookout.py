@@ -348,6 +348,24 @@ async def test_n1_assignment_when_the_account_cannot_carry_the_shares_then_criti
 
 
 @simulated
+async def test_n1_assignment_when_the_shares_can_be_kept_but_nothing_opened_then_it_says_so_and_no_margin_call_is_feared(
+    runtime: SimRuntime,
+) -> None:
+    desk = await watched(runtime, NOW)
+    desk.holds((HIGH, -8))
+    desk.spot(284.0)
+    await desk.at(NOW + timedelta(minutes=1))
+    desk.world.broker._add(settled(HIGH, 8, at=NOW, shares=800))
+
+    (told,) = [alert for alert in await desk.at(NOW + timedelta(minutes=2)) if alert.key.startswith("assignment")]
+
+    # 227,200 of shares ask for half of it to open anything and a quarter to be kept; of the cash 128,000 are missing
+    assert told.urgency == "high" and "short of margin" not in told.text
+    assert told.text.endswith("Nothing can be opened before something is closed or money comes; what is held may stay.")
+    assert told.lines == ("close position_id=SPY", f"ack alert={told.key}")
+
+
+@simulated
 async def test_e11_orders_when_they_outlive_a_session_then_named_once_each_morning_and_counted(runtime: SimRuntime) -> None:
     desk = await watched(runtime, NOW)
     await desk.world.send("O1", legs=(sell(HIGH),), start="9.00", worst="9.00", tif=TimeInForce.GTC)
