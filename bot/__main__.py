@@ -135,6 +135,7 @@ def _speed(text: str) -> float:
 
 async def _chat(options: argparse.Namespace) -> int:
     from bot.channels.terminal import LineReader, Terminal
+    from bot.serving import Serving
     from core.store.owner import OwnerServer
 
     opened = await _open(options, background=True, say=write_out)
@@ -143,18 +144,25 @@ async def _chat(options: argparse.Namespace) -> int:
     app, pins, greeting = opened
     desk, stopping = app.desk, desk_stop(app.desk.runtime)
     server, failed = OwnerServer(_home(options) / SOCKET, _handler(desk, pins), runtime=desk.runtime), True
+    serving = Serving(desk, pins=pins, home=_home(options), environment=os.environ)
     try:
         await server.start()
+        await serving.listen()
         await app.start()
+        greeting += await serving.start()
         session = _session(desk, pins, chat="terminal")
         lines = LineReader(desk.runtime, sys.stdin.fileno(), stopping=stopping.is_set)
-        await Terminal(session, lines=lines, write=write_out, keyboard=sys.stdin.isatty(), greeting=await _greeting(app, greeting)).run()
+        keyboard, greeting = sys.stdin.isatty(), await _greeting(app, greeting)
+        left = await Terminal(session, lines=lines, write=write_out, keyboard=keyboard, greeting=greeting).run()
+        if serving.serves and not left and not keyboard:  # a service without a terminal serves until it is told to end
+            await stopping.wait()
         failed = False
     except DeskError as error:
         failed = False
         write_out(options.redaction.redact(f"[x] {error}\n"))
         return 1
     finally:
+        await serving.stop()
         await server.close()
         await app.stop(failed=failed)
         await desk.runtime.aclose()

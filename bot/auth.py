@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Protocol
 
 from core.command import Role
+from core.people import People
 
 TRIES = 5
 LOCKED_SECONDS = 15 * 60.0
@@ -30,6 +31,12 @@ class Person:
 def local_owner() -> Person:
     """Whoever sits at this machine's terminal under the desk's own user account is its owner."""
     return Person(id="owner", role=Role.OWNER)
+
+
+def person_of(people: People, identity: str) -> Person | None:
+    """Who a chat's own identity stands for, None for a stranger. Asked for each message and press, so a removal holds at once."""
+    known = people.who(identity)
+    return None if known is None else Person(id=known.person, role=known.role)
 
 
 class Ticks(Protocol):

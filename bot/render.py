@@ -16,6 +16,7 @@ from enum import Enum
 from typing import Any
 
 from bot.buttons import Button
+from bot.sparks import drawable, spark
 from core.clock import exchange_time
 from core.reply import Block, Cell, Chart, Column, Fact, Facts, File, Format, Notice, Reply, Steps, Table, Text, Tone
 
@@ -26,6 +27,7 @@ MARKS = {Tone.INFO: "[i]", Tone.GOOD: "[ok]", Tone.WARNING: "[!]", Tone.BAD: "[x
 PLACES = {Format.MONEY: 2, Format.PRICE: 2, Format.NUMBER: 1, Format.INTEGER: 0, Format.GREEK: 3}
 NUMERIC = frozenset({*PLACES, Format.PERCENT, Format.AGE})
 LONGEST_LABEL = 26
+SPARK = 32  # columns of a line drawn with block characters
 MOST_PLACES = 40  # before or after the point; what is longer is no figure anybody reads, and is written with an exponent
 _EXACT = Context(prec=2 * MOST_PLACES)
 NARROWEST_TEXT = 24  # a wrapped last column narrower than this reads worse than row by row
@@ -67,6 +69,14 @@ def value_text(value: Cell, form: Format, *, unit: str = "", signed: bool = Fals
     if isinstance(value, str):
         return clean(value)
     return _number(value, form, unit=unit, signed=signed)
+
+
+def caption(chart: Chart) -> str:
+    """A chart's figures in words, for beneath its picture and for who sees none."""
+    title, note = clean(chart.title), clean(chart.note)
+    figures = ", ".join(f"{_sticky(fact.label)}\N{NO-BREAK SPACE}{_fact(fact)}" for fact in chart.facts)
+    words = f"{title}: {figures}." if figures else title
+    return f"{words} {note}" if note else words
 
 
 def clean(text: str) -> str:
@@ -146,10 +156,26 @@ def _block(block: Block, width: int) -> str:
             return _table(block, width)
         case Steps(steps=steps, done=done):
             return "\n".join(f"[{'x' if number < done else ' '}] {clean(step)}" for number, step in enumerate(steps))
-        case Chart(title=title, caption=caption):
-            return _wrap(f"{clean(title)}: {clean(caption)}", width, "  ")
+        case Chart():
+            return "\n".join([_wrap(caption(block), width, "  "), *_sparks(block, width)])
         case File(name=name, content=content):
             return f"file {clean(name)}, {len(content):,} bytes"
+
+
+def _sparks(chart: Chart, width: int) -> list[str]:
+    """Every line of a chart as a row of blocks between its lowest and its highest value."""
+    named = [(panel.axis, series) for panel in chart.panels for series in panel.series]
+    room = min(max((len(series.name) for _, series in named), default=0), LONGEST_LABEL)
+    lines = []
+    for axis, series in named:
+        known = [y for _, y in drawable(series) if y is not None]
+        if len(known) < 2:
+            continue  # the caption has that one figure
+        ends = " to ".join(value_text(y, axis.format, signed=axis.signed) for y in (min(known), max(known)))
+        ends = f"{ends} {axis.unit}".strip()
+        drawn = spark(series, min(SPARK, width - room - len(ends) - 6))
+        lines.append(f"  {clean(series.name):<{room}}  {drawn}  {ends}" if drawn else f"  {clean(series.name):<{room}}  {ends}")
+    return lines
 
 
 def _facts(block: Facts, width: int) -> str:

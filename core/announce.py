@@ -48,6 +48,7 @@ from core.domain.structures import Trade, describe_legs
 from core.orders.standing import net_filled as net_filled
 from core.orders.states import Order, Outcome
 from core.portfolio.book import Books
+from core.portfolio.whose import addressed, named, whose
 from core.reply import Action, Block, Fact, Facts, Format, Notice, Reply, Tone
 
 
@@ -95,10 +96,28 @@ _MODE_WORDS = {
 def announce(event: Event, outcomes: Sequence[Outcome], books: Books) -> Announcement | None:
     """The news in an event. `outcomes` are what the event brought for its order, `books` the state after its whole batch.
 
-    Whatever is told of an order that a mandate sent carries the button that revokes it.
+    Whatever is told of an order that a mandate sent carries the button that revokes it. With several accounts it says whose it is.
     """
     news = _told(event, outcomes, books)
-    return None if news is None else _revocable(news, event, books)
+    return None if news is None else _owned(_revocable(news, event, books), event, books)
+
+
+def _owned(news: Announcement, event: Event, books: Books) -> Announcement:
+    owner = whose([book.account for book in books.accounts.values()], event.stream)
+    if owner is None:
+        return news
+    first, *rest = news.blocks
+    if isinstance(first, Notice):
+        first = replace(first, text=named(first.text, owner))
+    actions = tuple(replace(action, line=addressed(action.line, owner)) for action in news.actions)
+    return replace(news, blocks=(first, *rest), actions=actions)
+
+
+def came_to(event: Event, books: Books) -> tuple[Outcome, ...]:
+    """What an event of the past came to for its order, judged by how things stand now: for news nobody heard when it was stored."""
+    order = books.order(getattr(event.body, "client_id", None) or "")
+    unknown = isinstance(event.body, OrderUnknown) and order is not None and order.unknown
+    return (Outcome.FILLED, Outcome.ENDED, *((Outcome.UNKNOWN,) if unknown else ()))
 
 
 def _told(event: Event, outcomes: Sequence[Outcome], books: Books) -> Announcement | None:
@@ -191,13 +210,13 @@ def _even(event: Event, body: Filled, order: Order) -> Announcement:
     complete = order.filled >= order.quantity
     words = f"Filled {order.filled} of {order.quantity}" if not complete else f"Filled: {order.filled} x"
     price = net_filled(order)
-    facts = [Fact(label="net price", value=price, format=Format.PRICE, unit="USD", note=_direction(price))]
+    facts = [Fact(label="net price", value=price, format=Format.PRICE, unit="per share", note=_direction(price))]
     if body.mid_at_decision is not None and price is not None:
         against = price - body.mid_at_decision
-        facts.append(Fact(label="against mid at decision", value=against, format=Format.PRICE, unit="USD", signed=True))
+        facts.append(Fact(label="against mid at decision", value=against, format=Format.PRICE, unit="per share", signed=True))
     if body.mid_at_arrival is not None and body.mid_at_arrival != body.mid_at_decision and price is not None:
         against = price - body.mid_at_arrival
-        facts.append(Fact(label="against mid at arrival", value=against, format=Format.PRICE, unit="USD", signed=True))
+        facts.append(Fact(label="against mid at arrival", value=against, format=Format.PRICE, unit="per share", signed=True))
     fees = sum((fill.fees for fill in order.live_fills), ZERO)
     facts.append(Fact(label="commission and fees", value=fees, format=Format.MONEY, unit="USD"))
     late = " It came after the order had ended." if order.ended else ""

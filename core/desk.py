@@ -26,6 +26,7 @@ from core.lanes import Lanes
 from core.logs import Level, Logs, about
 from core.market.reader import Reader
 from core.orders.states import Order, Outcome
+from core.people import People
 from core.portfolio.book import Book, Books
 from core.ports import Archive, Broker, Provider, Store
 from core.redaction import Redaction
@@ -106,6 +107,7 @@ class Desk:
 
     def __post_init__(self) -> None:
         self.lanes = Lanes(self.runtime)
+        self.people = People(self.archive, self.runtime)  # who may talk to it from elsewhere
         self.halting = self.runtime.lock()  # held while the HALT file is written down, and while HALT is lifted
         self._log = self.runtime.lock()
         self._unanswered = False  # an append is under way of which nobody knows what becomes

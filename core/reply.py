@@ -87,25 +87,61 @@ class Table:
     source: str = ""
 
 
+class Shape(StrEnum):
+    """How a series is drawn."""
+
+    LINE = "line"
+    FILLED = "filled"  # a line filled down or up to zero, gains and losses told apart
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Axis:
+    """What an axis measures and how its figures are written."""
+
+    label: str = ""
+    format: Format = Format.NUMBER
+    unit: str = ""
+    signed: bool = False
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Series:
-    """One named line or bar set of a chart."""
+    """One named line or set of bars: as many y as x, ascending in x; a y of None is a gap."""
 
     name: str
-    x: tuple[float | str, ...]
+    x: tuple[float | date, ...]
     y: tuple[float | None, ...]
+    shape: Shape = Shape.LINE
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Mark:
+    """Something pointed out: a point (both x and y), a place (x alone) or a level (y alone); its figures are written beside the label."""
+
+    label: str
+    x: float | date | None = None
+    y: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Panel:
+    """One picture of a chart, on its own scale."""
+
+    series: tuple[Series, ...]
+    axis: Axis
+    marks: tuple[Mark, ...] = ()
+    title: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Chart:
-    """Data of a chart; a renderer draws it, the caption carries the same numbers."""
+    """Data of a chart, drawn by whoever can; its panels share the axis of x. `facts` are the same figures for its caption."""
 
-    kind: str  # line | bar | payoff | heat
     title: str
-    series: tuple[Series, ...]
-    caption: str
-    x_label: str = ""
-    y_label: str = ""
+    panels: tuple[Panel, ...]
+    axis: Axis
+    facts: tuple[Fact, ...]
+    note: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -45,7 +45,7 @@ CLIENTS = "ib_async ib_insync httpx httpx2 aiohttp requests websockets alpaca ta
 BOT = "bot bot.charts bot.wake bot.intent.agent"
 FRONT = (
     f"{BOT} domain errors settings reply command dispatch desk plugins ports clock runtime config announce schedule commands logs redaction"
-    " lanes"
+    " lanes people"
 )
 
 TABLE = {
@@ -118,15 +118,16 @@ TABLE = {
     # 3. the desk
     "market": row(f"{PURE} market.indicators market.subscriptions clock runtime config", "numpy structlog"),
     "orders": row(f"{INNER} desk links.pacing links.retry", "structlog"),
-    "desk": row(f"{INNER} keeper lanes", "structlog"),
+    "desk": row(f"{INNER} keeper lanes people", "structlog"),
     "lanes": row("errors runtime"),
+    "people": row("errors command ports runtime clock"),
     "marks": row(f"{DESK} desk"),
     "outside": row(f"{DESK} desk orders"),
     "keeper": row("errors desk orders"),
     "watchdog": row(f"{DESK} desk orders"),
     "warming": row("errors pricing runtime store.files"),
     "dispatch": row(f"{INNER} desk commands", "structlog"),
-    "commands": row(f"{DESK} orders desk marks outside portfolio.campaign", "numpy"),
+    "commands": row(f"{DESK} orders desk marks outside people portfolio.campaign", "numpy"),
     "journal": row(f"{DESK} desk"),
     "learning": row(f"{DESK} desk", "numpy scipy pandas"),
     "backtest": row(f"{DESK} desk", "numpy scipy pandas"),
@@ -140,7 +141,7 @@ TABLE = {
     "bot.__main__": row(f"{FRONT} app config_file store.owner bot.channels bot.doctor bot.upkeep", "structlog"),
     "bot.doctor": row(f"{FRONT} store.checkup store.owner store.place store.starts", "structlog"),
     "bot.upkeep": row(f"{FRONT} store.backup store.move store.place"),
-    "bot.charts": row("reply errors domain", "matplotlib numpy"),
+    "bot.charts": row("bot reply errors domain", "matplotlib numpy"),
     "bot.wake": row(FRONT, "apscheduler structlog"),
     "bot.intent.agent": row(FRONT, "anthropic structlog"),
     "bot.channels": row(FRONT, "structlog"),

@@ -82,29 +82,30 @@ class Terminal:
         self._told: OrderedDict[str, None] = OrderedDict()
         self._something = self._desk.runtime.event()
 
-    async def run(self) -> None:
-        """Talk until the lines end; then wait a little for news of orders on their way."""
+    async def run(self) -> bool:
+        """Talk until the lines end; then wait a little for news of orders on their way. True where the person said goodbye."""
         silence = self._desk.listen(self._heard)
         teller = self._desk.runtime.spawn(self._tell_for_ever(), name="announcements")
         try:
             self._write("\n".join(self._greeting) + "\n")
-            await self._talk()
+            left = await self._talk()
             await self._last_news()
+            return left
         finally:
             silence()
             teller.cancel()
 
-    async def _talk(self) -> None:
+    async def _talk(self) -> bool:
         """Hand each line to its lane: at a keyboard what stops and what decides by name does not wait behind questions."""
         runtime = self._desk.runtime
         queues = {lane: runtime.queue(most) for lane, most in MOST_WAITING.items()}
         workers = [runtime.spawn(self._answer_all(queue, lane), name=f"answers {lane}") for lane, queue in queues.items()]
-        while (line := await self._lines()) is not None:
+        left = False
+        while not left and (line := await self._lines()) is not None:
             text = line.strip()
-            if not text:
+            left = text.lower() in LEAVING
+            if left or not text:
                 continue
-            if text.lower() in LEAVING:
-                break
             queue = queues[self._session.lane(text) if self._keyboard else Lane.ASK]
             if self._keyboard and queue.full():
                 self._write("[!] That is faster than I can answer; the line was left out. `kill` and `halt` always work.\n")
@@ -116,6 +117,7 @@ class Terminal:
             await queue.put(None)
         for worker in workers:
             await worker
+        return left
 
     async def _answer_all(self, queue: asyncio.Queue[str | None], lane: Lane) -> None:
         while (text := await queue.get()) is not None:

@@ -7,6 +7,7 @@ from core.commands._modes import actor_of
 from core.desk import Desk
 from core.domain.events import AlertAnswered, ExitSnoozed
 from core.errors import UserError
+from core.ports import Put
 from core.reply import Notice, Reply, Tone
 
 ALERT = Parameter(name="alert", kind=Kind.ID, required=True, help="the alert's id, as its button carries it")
@@ -18,6 +19,8 @@ async def run(desk: Desk, call: Call) -> Reply:
     if key in desk.fold.exits:
         return await _exit(desk, call, key)
     alert = desk.fold.alerts.get(key)
+    if alert is None and (noted := await _ringing(desk, call, key)) is not None:
+        return noted
     if alert is None:
         raise UserError(f"There is no alert {key!r} of the last weeks.", "The button on an alert carries its id.")
     if alert.answered_by is not None:
@@ -26,6 +29,18 @@ async def run(desk: Desk, call: Call) -> Reply:
     stream = "desk" if alert.raised.account is None else str(alert.raised.account)
     recorded = await desk.record(desk.draft(body, actor=actor_of(call), stream=stream, causation=call.caller.message_id))
     return Reply(blocks=(Notice(text=f"Noted; this alert is not repeated: {alert.raised.text}", tone=Tone.GOOD),), cites=recorded.seqs)
+
+
+async def _ringing(desk: Desk, call: Call, key: str) -> Reply | None:
+    """Critical news that is told again until somebody takes note, None where the key names none."""
+    rows = await desk.archive.select("rings", where={"id": key})
+    if not rows:
+        return None
+    if rows[0]["answered_at"] is not None:
+        return Reply(blocks=(Notice(text=f"Noted before, by {rows[0]['answered_by']}."),))
+    row = {**rows[0], "answered_at": desk.now().isoformat(), "answered_by": call.caller.person}
+    await desk.archive.write([Put(table="rings", row=row)])
+    return Reply(blocks=(Notice(text="Noted; this is not told again.", tone=Tone.GOOD),))
 
 
 async def _exit(desk: Desk, call: Call, key: str) -> Reply:

@@ -28,7 +28,7 @@ async def run(desk: Desk, call: Call) -> Reply:
     """Find what is meant and draft a closing ticket for it; ask where several fit."""
     args = _sized(call.args)
     call = replace(call, args=args)
-    account = desk.account(call.caller, args.get("account"))
+    account = _account(desk, call, args)
     if args.get("quantity") is not None and args.get("fraction") is not None:
         raise UserError("quantity and fraction are both given.", "Give one of them.")
     symbol, held = args.get("symbol"), closables(desk.book(account.id))
@@ -47,6 +47,12 @@ async def run(desk: Desk, call: Call) -> Reply:
     if len(found) > 1:
         return _which(found, args)
     return await _one(desk, call, account, found[0])
+
+
+def _account(desk: Desk, call: Call, args: Mapping[str, Any]) -> Account:
+    """The account that is named, else the one that holds the trade that is; else the default."""
+    trade = None if args.get("account") is not None else desk.books.trade(str(args.get("position_id") or "").upper().removeprefix("#"))
+    return desk.account(call.caller, args.get("account")) if trade is None else desk.books.accounts[trade.account].account
 
 
 def _sized(args: Mapping[str, Any]) -> dict[str, Any]:

@@ -112,7 +112,7 @@ def _taken(periods: Sequence[Period]) -> list[Fact]:
 
 
 def _by_account(periods: Sequence[Period]) -> Table:
-    columns = (
+    columns: tuple[Column, ...] = (
         Column(title="account"), Column(title="closed", format=Format.INTEGER),
         Column(title="realised", format=Format.MONEY, unit="USD", signed=True), Column(title="open trades", format=Format.INTEGER),
         Column(title="open", format=Format.MONEY, unit="USD", signed=True),
@@ -125,6 +125,10 @@ def _by_account(periods: Sequence[Period]) -> Table:
         TOGETHER, sum(len(period.trades) for period in periods), sum((period.net for period in periods), ZERO),
         sum(len(period.found.trades) for period in periods), sum(known, ZERO) if known else None,
     ))
+    if any(period.found.rest for period in periods):  # assigned shares: without them an account's row would not tell how it stands
+        columns = (*columns, Column(title="beside trades", format=Format.MONEY, unit="USD", signed=True))
+        held = [period.rest[0] for period in periods]
+        rows = [(*row, amount) for row, amount in zip(rows, (*held, sum(held, ZERO)), strict=True)]
     return Table(title="By account", columns=columns, rows=tuple(rows))
 
 

@@ -9,6 +9,7 @@ from core.desk import Desk, Recorded
 from core.domain.accounts import AccountId
 from core.domain.events import AlertRaised
 from core.domain.instruments import Instrument
+from core.portfolio.whose import addressed, named, whose
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,9 +37,10 @@ async def raise_alert(
     """Record an alert, unless it was raised before; `buttons` are lines by their label."""
     if key in desk.fold.alerts:
         return Recorded(events=(), outcomes=())
-    said = buttons or {}
-    body = AlertRaised(key=key, urgency=urgency, text=text, account=account, lines=tuple(said.values()), labels=tuple(said))
-    stream = "desk" if account is None else str(account)
+    said, stream = buttons or {}, "desk" if account is None else str(account)
+    owner = whose(desk.accounts, stream)
+    lines = tuple(addressed(line, owner) for line in said.values())
+    body = AlertRaised(key=key, urgency=urgency, text=named(text, owner), account=account, lines=lines, labels=tuple(said))
     return await desk.record(desk.draft(body, actor=actor, stream=stream, dedupe=f"alert:{key}"))
 
 

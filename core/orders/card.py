@@ -5,11 +5,12 @@ Blocks are facts, tables and notices with typed cells. The hash of the blocks is
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import datetime
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
-from core.domain.accounts import Env
+from core.domain.accounts import Account, Env
 from core.domain.events import Mode
 from core.domain.instruments import Option
 from core.domain.money import from_market
@@ -21,6 +22,7 @@ from core.orders.card_results import results
 from core.orders.closable import position_id
 from core.orders.figures import happenings, money, structure_liquidity, tax_words, unknown_happenings
 from core.orders.plan_words import plan_facts, plan_kind
+from core.portfolio.whose import addressed
 from core.reply import Action, Block, Cell, Column, Fact, Facts, Format, Notice, Reply, Table, Tone
 from core.risk.exam import Finding, Level, RuleClass
 from core.risk.examine import net_multiplier, no_more_uncovered
@@ -34,11 +36,12 @@ _ORDER_OF_LEVELS = (Level.BLOCK, Level.REDUCE, Level.PASS)
 
 
 def draw_card(
-    *, ticket_id: str, priced: Priced, now: datetime, mode: tuple[Mode, str], label: str, lead: str = "", again: bool = False
+    *, ticket_id: str, priced: Priced, now: datetime, mode: tuple[Mode, str], label: str, lead: str = "", again: bool = False,
+    owner: Account | None = None,
 ) -> Reply:
     """Draw the card of a priced intent; it has a Confirm button only where the verdict allows the order.
 
-    `again` says that it stands for an earlier card, whose reasons it repeats.
+    `again` says that it stands for an earlier card, whose reasons it repeats. `owner` is the account where there are several.
     """
     blocks: list[Block] = [
         *_notices(priced, mode, lead), _order(ticket_id, priced, again=again), _legs(priced), _price(priced), *_plan(priced),
@@ -46,7 +49,8 @@ def draw_card(
         _data(priced, now=now, label=label),
     ]
     return Reply(
-        blocks=tuple(blocks), ok=priced.verdict.allowed, actions=_actions(ticket_id, priced),
+        blocks=tuple(blocks), ok=priced.verdict.allowed,
+        actions=tuple(replace(item, line=addressed(item.line, owner)) for item in _actions(ticket_id, priced)),
         badge=badge_words(priced.envelope.account.env, mode[0], label), at=now,
         data={"allowed": priced.verdict.allowed, "quantity": priced.envelope.quantity},
     )

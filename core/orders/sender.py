@@ -36,6 +36,7 @@ from core.orders.ticket import Confirmed
 from core.orders.work import limit_at_step, steps_done
 from core.portfolio.book import Book
 from core.risk import gate
+from core.risk.measures import uncovered
 
 PUMP_SECONDS = 1
 CANCEL_AGAIN_SECONDS = 10
@@ -83,6 +84,8 @@ class AccountSender(BrokerLink):
         if still:
             return f"{', '.join(still)} could not be cancelled first"
         short = shortfall(book(self._account), order)
+        if short is None and order.exits and lays_bare(book(self._account), order):
+            return f"{', '.join(waiting)} sold more before it was cancelled: this would lay a short open now"
         return None if short is None else f"{short} is not held any more: it was closed meanwhile"
 
     async def _send(self, confirmed: Confirmed) -> Order:
@@ -456,6 +459,16 @@ def shortfall(book: Book, order: Order) -> str | None:
         if held is None or held.quantity * asked >= 0 or abs(asked) > abs(held.quantity) - claimed:
             return str(getattr(leg.instrument, "label", leg.instrument.key))
     return None
+
+
+def lays_bare(book: Book, order: Order) -> bool:
+    """Whether what an order closes covers a short that nothing else covers; it was judged when less was sold."""
+    held = book.holdings()
+    before = uncovered(held)
+    for leg in order.envelope.legs:
+        quantity = held.get(leg.instrument.key, (leg.instrument, 0))[1] + leg.contracts(order.quantity)
+        held[leg.instrument.key] = (leg.instrument, quantity)
+    return any(count > before.get(slot, 0) for slot, count in uncovered(held).items())
 
 
 def mandate_stop(desk: Desk, order: Order) -> str | None:

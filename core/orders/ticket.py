@@ -45,6 +45,7 @@ from core.orders.plausible import words
 from core.orders.standing import Standing, same_holding
 from core.orders.states import Order
 from core.portfolio.book import Book
+from core.portfolio.whose import whose
 from core.ports import Preview
 from core.reply import Reply
 from core.risk import gate
@@ -126,7 +127,7 @@ async def _drafted(
     write_down(desk, "draft", ticket_id, priced)
     card = draw_card(
         ticket_id=ticket_id, priced=priced, now=desk.now(), mode=desk.mode(account=intent.account), label=priced.view.label, lead=lead,
-        again=replaces is not None,
+        again=replaces is not None, owner=whose(desk.accounts, str(intent.account)),
     )
     body = drafted_body(ticket_id, priced, card, replaces=replaces.id if replaces else None, limit=limit, second_order=second_order)
     actor = caller.via.value if caller.via in (Via.MODEL, Via.CLOCK) else f"person:{caller.person}"

@@ -41,7 +41,7 @@ class AddedColumn:
 
 # To add a table: append it here with `since` one above SCHEMA, and raise SCHEMA. To add a column: put it into its table and name it
 # in ADDED the same way. Amounts of money are text; a float column holds an opinion or a statistic.
-SCHEMA = 1
+SCHEMA = 2
 ADDED: tuple[AddedColumn, ...] = ()
 TABLES: tuple[Table, ...] = (
     Table(name="inbox", columns={"transport": str, "update_id": str, "at": str}, key=("transport", "update_id")),
@@ -79,6 +79,18 @@ TABLES: tuple[Table, ...] = (
     ),
     Table(name="paper", columns={"kind": str, "key": str, "body": str}, key=("kind", "key")),
     Table(name="settings_meta", columns={"key": str, "value": str, "at": str}, key=("key",)),
+    Table(
+        name="people",
+        columns={"identity": str, "person": str, "role": str, "name": str, "at": str, "by": str},
+        key=("identity",), indexes=(("person",),), since=2,
+    ),
+    Table(name="invites", columns={"hash": str, "person": str, "role": str, "by": str, "expires_at": str}, key=("hash",), since=2),
+    Table(name="updates", columns={"transport": str, "update_id": str, "at": str, "body": str}, key=("transport", "update_id"), since=2),
+    Table(
+        name="rings",
+        columns={"id": str, "topic": str, "since": str, "body": str, "times": int, "answered_at": str, "answered_by": str},
+        key=("id",), indexes=(("answered_at",), ("topic",)), since=2,
+    ),
 )
 BY_NAME: dict[str, Table] = {table.name: table for table in TABLES}
 

@@ -21,7 +21,27 @@ from core.domain.money import Money, MoneyError, exact, from_market, on_tick, to
 from core.errors import UserError
 from core.logs import Level, Logs
 from core.redaction import Redaction
-from core.reply import Action, Block, Chart, Column, Fact, Facts, File, Format, Notice, Reply, Series, Steps, Table, Text, Tone
+from core.reply import (
+    Action,
+    Axis,
+    Block,
+    Chart,
+    Column,
+    Fact,
+    Facts,
+    File,
+    Format,
+    Mark,
+    Notice,
+    Panel,
+    Reply,
+    Series,
+    Shape,
+    Steps,
+    Table,
+    Text,
+    Tone,
+)
 from core.store.postgres.address import is_address, read_address
 from tests.fuzz.harness import Changed, Port
 from tests.fuzz.source import HOSTILE, Source
@@ -332,8 +352,12 @@ def _block(source: Source) -> Block:
             return Table(title=source.text(), columns=columns,
                          rows=tuple(tuple(_cell(source) for _ in columns) for _ in range(source.number(4))))
         case 4:
-            series = Series(name=source.text(), x=(source.float_(), source.text()), y=(source.float_(), None))
-            return Chart(kind="line", title=source.text(), caption=source.text(), series=(series,))
+            ends, heights = (source.float_(), source.float_()), (source.float_(), None)
+            series = Series(name=source.text(), x=ends, y=heights, shape=source.pick(tuple(Shape)))
+            axis = Axis(label=source.text(), format=source.pick(tuple(Format)), unit=source.text(), signed=source.chance(0.5))
+            panel = Panel(series=(series,), axis=axis, marks=(Mark(label=source.text(), x=source.float_(), y=source.float_()),))
+            fact = Fact(label=source.text(), value=_cell(source), note=source.text())
+            return Chart(title=source.text(), panels=(panel,), axis=axis, facts=(fact,), note=source.text())
         case 5:
             return File(name=source.text(), content=source.raw())
         case _:

@@ -240,6 +240,15 @@ class RiskReserved(Checker):
             return self._closing(body)
         return None if body.reducing else self._count(body) or self._capital(body) or self._stress(body) or self._again(event, body)
 
+    def wire(self, wire: Wire) -> str | None:
+        sent = self.history.intents.get(wire.client_id)
+        if wire.kind != "submit" or sent is None or not sent.submitting.envelope.instead_of:
+            return None
+        for name in sent.submitting.envelope.instead_of:
+            if name in self.history.intents and self.history.intents[name].live:
+                return f"{wire.client_id} leaves, and {name}, in whose place it goes, may still fill"
+        return self._closing(sent.submitting)
+
     def _count(self, body: Submitting) -> str | None:
         trades = self.history.open_trades(body.account)
         most = int(self.history.settings.get("rules.positions.max_positions", self._most_positions))
@@ -271,25 +280,30 @@ class RiskReserved(Checker):
                 return f"{body.client_id} makes a crash cost {would:.0f} instead of {was:.0f}, over {most:.0f}"
         return None
 
-    def _exposed(self, account: AccountId, *, purchases: bool = True) -> list[Holding]:
+    def _exposed(self, account: AccountId, *, purchases: bool = True, without: tuple[str, ...] = ()) -> list[Holding]:
         """Holdings, and live openings as if filled; without `purchases` those that only buy are left out."""
         changes = [
             (leg.instrument, sent.left(leg))
             for sent in self.history.working(account)
+            if sent.submitting.client_id not in without
             for leg in sent.legs
             if leg.effect is Effect.OPEN and (purchases or any(item.side is Side.SELL for item in sent.legs))
         ]
         return plus(self.history.ledgers[account].held.values(), changes)
 
     def _closing(self, body: Submitting) -> str | None:
-        """A close may not lay a short open by more than a trade may risk, whatever else that is being closed fills or not."""
+        """A close may not lay a short open by more than a trade may risk, whatever else that is being closed fills or not.
+
+        Openings it takes the place of must be gone when it leaves, with whatever they filled until then: `wire` looks again.
+        """
         market, worth = self._market(body.account), self._worth(body.account)
         most = max(worth, 0.0) * float(self._capital_fraction) * 1.1 + 50
         closing = [sent for sent in self.history.working(body.account) if not sent.opens][:CLOSINGS_LOOKED_AT]
         own = [(leg.instrument, leg.contracts(body.quantity)) for leg in body.envelope.legs if leg.effect is Effect.CLOSE]
         for size in range(len(closing) + 1):
             for others in combinations(closing, size):
-                before = plus(self._exposed(body.account), ((leg.instrument, sent.left(leg)) for sent in others for leg in sent.legs))
+                exposed = self._exposed(body.account, without=body.envelope.instead_of)
+                before = plus(exposed, ((leg.instrument, sent.left(leg)) for sent in others for leg in sent.legs))
                 was, would = crash_loss(market, before), crash_loss(market, plus(before, own))
                 if would - was > most and sum(uncovered(plus(before, own)).values()) > sum(uncovered(before).values()):
                     return f"{body.client_id} closes, and a crash would cost {would:.0f} instead of {was:.0f}"

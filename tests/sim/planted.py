@@ -691,7 +691,7 @@ PLANTED: tuple[Planted, ...] = (
     _bug("concludes from half an answer", "5 1 7", _believes_half_an_answer, PARTIAL, first_seed=6, press=20.0),
     _bug("counts a repeated fill again", "7 8", _counts_fills_twice, Rates(repeat_update=0.8)),
     _bug("forgets the fees", "7", _forgets_fees),
-    _bug("drops fills of orders that ended", "7 9", _drops_fills_of_ended_orders, LATE, first_seed=22, press=20.0),
+    _bug("drops fills of orders that ended", "7 9", _drops_fills_of_ended_orders, LATE, first_seed=47, press=20.0),
     _bug("leaves fills to the stream", "7 9 27", _leaves_fills_to_the_stream, BROKEN, press=20.0),
     _bug("goes on in HALT", "13", _sends_in_halt, first_seed=3, press=20.0, halt=2.0),
     _bug("sends before the books were compared", "14", _sends_unreconciled, LOSSY, first_seed=4),

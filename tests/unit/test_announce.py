@@ -88,6 +88,7 @@ def test_fill_when_all_legs_come_in_one_batch_then_one_message_with_price_qualit
     assert news.urgency is Urgency.MEDIUM
     assert words(news).startswith("Filled: 2 x ")
     assert value(news, "net price") == Decimal(9)
+    assert {each.unit for block in news.blocks if isinstance(block, Facts) for each in block.facts} == {"per share", "USD"}
     assert value(news, "against mid at decision") == Decimal("-0.10")
     assert value(news, "commission and fees") == Decimal("1.30")
     assert news.cites == (5,)

@@ -15,6 +15,7 @@ from bot.buttons import Button
 from bot.render import WIDTH, clean, render, to_json, value_text
 from core.reply import (
     Action,
+    Axis,
     Cell,
     Chart,
     Column,
@@ -23,6 +24,7 @@ from core.reply import (
     File,
     Format,
     Notice,
+    Panel,
     Reply,
     Series,
     Steps,
@@ -113,11 +115,14 @@ def test_render_when_a_block_is_of_any_kind_then_its_numbers_are_shown() -> None
         blocks=(
             Steps(steps=("one", "two"), done=1),
             File(name="a.csv", content=b"12345"),
-            Chart(kind="line", title="P&L", series=(Series(name="a", x=(1.0,), y=(None,)),), caption="from 1.00 to 2.00"),
+            Chart(
+                title="P&L", axis=Axis(), panels=(Panel(series=(Series(name="a", x=(1.0,), y=(None,)),), axis=Axis()),),
+                facts=(Fact(label="last", value=2.0, format=Format.MONEY, unit="USD"),),
+            ),
             Table(columns=(Column(title="a"),), rows=(), title="Empty"),
         )
     )
-    assert render(reply) == "[x] one\n[ ] two\nfile a.csv, 5 bytes\nP&L: from 1.00 to 2.00\nEmpty\nnone"
+    assert render(reply) == "[x] one\n[ ] two\nfile a.csv, 5 bytes\nP&L: last 2.00 USD.\nEmpty\nnone"
 
 
 @given(st.text(max_size=300), st.decimals(allow_nan=False, allow_infinity=False, min_value=-(10**9), max_value=10**9, places=2))

@@ -6,9 +6,15 @@ from decimal import Decimal
 
 import pytest
 
+from core.announce import announce
 from core.app import assemble, replay
 from core.config import ConfigError, parse_config
 from core.desk import Desk
+from core.domain.events import CashMoved, Filled
+from core.domain.instruments import Equity
+from core.domain.orders import Fill, Side
+from core.orders.alarm import raise_alert
+from core.reply import Notice
 from tests.paper_desk import account, fact, lines, open_desk, say, table, text
 
 ACCOUNTS = (
@@ -172,3 +178,69 @@ async def test_all_when_named_where_one_account_is_meant_then_refused_in_a_sente
 
     assert not reply.ok and "One account at a time" in text(reply)
     assert desk.fold.seq == before
+
+
+async def test_close_when_a_trade_is_named_by_its_id_then_the_account_that_holds_it_is_meant() -> None:
+    desk = await two_spreads()
+    (trade,) = desk.book(desk.account(named="pension").id).open_trades
+
+    card = await say(desk, f"close position_id={trade.id}")
+    wrong = await say(desk, f"close position_id={trade.id} account=practice")
+
+    assert card.ok and fact(card, "account").value == "pension" and fact(card, "trade").value == trade.id
+    assert not wrong.ok and f"no open {trade.id} position in practice" in text(wrong)
+
+
+async def test_alert_when_there_are_several_accounts_then_it_and_its_buttons_name_their_own() -> None:
+    desk = await two_spreads()
+    pension, buttons = desk.account(named="pension"), {"Close XSP": "close symbol=XSP", "Noted": "ack alert=K"}
+
+    await raise_alert(desk, "K", urgency="high", text="1 short put of XSP is uncovered.", account=pension.id, buttons=buttons)
+
+    raised = desk.fold.alerts["K"].raised
+    assert raised.text == "pension: 1 short put of XSP is uncovered."
+    assert raised.lines == ("close symbol=XSP account=pension", "ack alert=K")
+    assert fact(await say(desk, raised.lines[0]), "account").value == "pension"
+
+
+async def test_card_when_it_is_of_another_than_the_default_account_then_its_ways_out_are_of_that_one() -> None:
+    desk = await open_desk(accounts=ACCOUNTS)
+    for line in ("open stock KO 100", "open covered_call KO 1"):
+        card = await say(desk, f"{line} account=large")
+        assert (await say(desk, f"confirm {card.data['ticket']}")).data["state"] == "filled"
+    shares = next(trade for trade in desk.book(desk.account(named="large").id).open_trades if trade.strategy == "stock")
+
+    card = await say(desk, f"close position_id={shares.id}")
+
+    assert "close symbol=KO scope=all account=large" in lines(card)
+
+
+async def test_news_when_there_are_several_accounts_then_it_says_whose_it_is() -> None:
+    desk = await open_desk(accounts=ACCOUNTS)
+    news: list[str] = []
+    desk.listen(lambda event, outcomes: news.extend(
+        block.text for found in (announce(event, outcomes, desk.books),) if found for block in found.blocks if isinstance(block, Notice)
+    ))
+    paid = CashMoved(
+        movement_id="M1", account=desk.account(named="pension").id, amount=Decimal(24), reason="dividend", at=desk.now(), symbol="KO",
+        quantity=50,
+    )
+
+    await desk.record(desk.draft(paid, actor="broker", stream=str(paid.account)))
+
+    assert news == ["pension: Dividend: 50 KO paid 0.4800 a share; cash +24.00 USD."]
+
+
+async def test_pnl_when_shares_are_held_beside_trades_then_each_account_shows_its_own() -> None:
+    desk = await open_desk(accounts=ACCOUNTS)
+    for name, side, count in (("practice", Side.BUY, 100), ("large", Side.SELL, 50)):
+        owner = desk.account(named=name).id
+        fill = Fill(
+            exec_id=f"E{count}", account=owner, client_id=None, instrument=Equity(symbol="KO"), side=side, quantity=count,
+            price=Decimal(60), fees=Decimal(0), at=desk.now(),
+        )
+        await desk.record(desk.draft(Filled(fill=fill), actor="broker", stream=str(owner)))
+
+    rows = {row[0]: row[-1] for row in table(await say(desk, "pnl all account=all"), "By account").rows}
+
+    assert rows["practice"] == rows["large"] * -2 and rows["all accounts"] == rows["practice"] + rows["large"] != 0  # type: ignore[operator]

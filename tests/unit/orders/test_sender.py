@@ -13,7 +13,7 @@ from core.clock import LoopClock
 from core.command import Call, Caller, Via
 from core.dispatch import dispatch
 from core.domain.events import CancelRequested, Mode, ModeSet, NoteWritten, OrderEnded, ReplaceRefused, Replacing, Scope
-from core.domain.orders import OrderState
+from core.domain.orders import Effect, OrderState, Side
 from core.errors import BrokerRejected, BrokerTimeout, LeaseLost, Unavailable
 from core.orders.sender import CANCEL_AGAIN_SECONDS, PRESS_TO_WIRE_SECONDS, cancel_all, closes_too_much, may_send
 from core.orders.states import Order
@@ -663,6 +663,20 @@ async def test_send_when_another_order_closes_a_part_of_it_already_then_not_sent
     assert order.state is OrderState.DENIED  # 2 are held, O3 closes 1 of them
     assert "is not held any more" in order.reason
     assert (await world.send("O5", **CLOSING, reducing=True, trade_id="PO1", instead_of=("O2",))).state is OrderState.WORKING
+
+
+@simulated
+async def test_e2_send_when_the_opening_in_its_way_sells_more_before_it_is_gone_then_the_wing_is_not_sold(runtime: SimRuntime) -> None:
+    world = await open_world(runtime)
+    await world.send("O1", quantity=2)
+    world.broker.fill(SPREAD[1], 2, "25", exec_id="L")  # the wing alone
+    await world.sender.pump(0)
+    world.broker.fill(SPREAD[0], 2, "30", exec_id="S")  # and its short, which nobody has heard of
+    wing = (replace(SPREAD[1], side=Side.SELL, effect=Effect.CLOSE),)
+    order = await world.send("O2", legs=wing, start="24.00", worst="23.00", reducing=True, trade_id="PO1", instead_of=("O1",))
+    assert order.state is OrderState.DENIED
+    assert order.reason == "O1 sold more before it was cancelled: this would lay a short open now"
+    assert world.broker.sent("submit") == ["O1"]
 
 
 @simulated

@@ -20,7 +20,7 @@ from core.ports import Archive, Delete, Put
 from core.runtime import SystemRuntime
 from core.store.archive import MemoryArchive, SqliteArchive, migrate
 from core.store.postgres.archive import PostgresArchive
-from core.store.tables import BY_NAME, TABLES, AddedColumn, ArchiveError, Table
+from core.store.tables import BY_NAME, SCHEMA, TABLES, AddedColumn, ArchiveError, Table
 
 NOW = datetime(2026, 11, 20, 15, 0, tzinfo=UTC)
 
@@ -219,29 +219,30 @@ async def test_h7_open_when_older_then_new_tables_and_columns_are_added_and_rows
     await first.write([iv("SPX", "1", 0.15)])
     await first.close()
     wider = Table(name="iv_history", columns={**BY_NAME["iv_history"].columns, "skew": float}, key=BY_NAME["iv_history"].key)
-    later = Table(name="later", columns={"id": str}, key=("id",), since=2)
+    later = Table(name="later", columns={"id": str}, key=("id",), since=SCHEMA + 1)
     tables = (*(table for table in TABLES if table.name != "iv_history"), wider, later)
     connection = sqlite3.connect(path, isolation_level=None)
-    added = [AddedColumn(table="iv_history", column="skew", since=2)]
+    added = [AddedColumn(table="iv_history", column="skew", since=SCHEMA + 1)]
 
-    migrate(connection, 1, tables=tables, added=added, schema=2)
+    migrate(connection, SCHEMA, tables=tables, added=added, schema=SCHEMA + 1)
 
     assert connection.execute("SELECT symbol, iv, skew FROM iv_history").fetchall() == [("SPX", 0.15, None)]
     assert connection.execute("SELECT count(*) FROM later").fetchone() == (0,)
-    assert connection.execute("PRAGMA user_version").fetchone() == (2,)
+    assert connection.execute("PRAGMA user_version").fetchone() == (SCHEMA + 1,)
     connection.close()
 
 
 async def test_h7_migrate_when_a_step_fails_then_nothing_of_it_stays(path: Path, runtime: SystemRuntime) -> None:
     await (await opened(path, runtime)).close()
     connection = sqlite3.connect(path, isolation_level=None)
-    wrong = (Table(name="later", columns={"id": str}, key=("id",), since=2), Table(name="notes", columns={"id": str}, key=("id",), since=2))
+    since = SCHEMA + 1
+    wrong = tuple(Table(name=name, columns={"id": str}, key=("id",), since=since) for name in ("later", "notes"))
 
     with pytest.raises(sqlite3.OperationalError, match="already exists"):
-        migrate(connection, 1, tables=wrong, schema=2)
+        migrate(connection, SCHEMA, tables=wrong, schema=SCHEMA + 1)
 
     assert connection.execute("SELECT count(*) FROM sqlite_master WHERE name = 'later'").fetchone() == (0,)
-    assert connection.execute("PRAGMA user_version").fetchone() == (1,)
+    assert connection.execute("PRAGMA user_version").fetchone() == (SCHEMA,)
     connection.close()
 
 

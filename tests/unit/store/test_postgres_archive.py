@@ -13,7 +13,7 @@ from core.ports import Put
 from core.runtime import SystemRuntime
 from core.store.postgres.address import Address
 from core.store.postgres.archive import PostgresArchive, migrate
-from core.store.tables import BY_NAME, TABLES, AddedColumn, Table
+from core.store.tables import BY_NAME, SCHEMA, TABLES, AddedColumn, Table
 from tests.postgres_server import ask, break_connections
 
 NOW = datetime(2026, 11, 20, 15, 0, tzinfo=UTC)
@@ -89,12 +89,12 @@ async def test_h7_open_when_newer_then_refused_and_when_older_then_brought_up_to
     made = await opened(schema, runtime)
     await made.write([iv("SPX", 0.15)])
     wider = Table(name="iv_history", columns={**BY_NAME["iv_history"].columns, "skew": float}, key=BY_NAME["iv_history"].key)
-    later = Table(name="later", columns={"id": str}, key=("id",), since=2)
+    later = Table(name="later", columns={"id": str}, key=("id",), since=SCHEMA + 1)
     tables = (*(table for table in TABLES if table.name != "iv_history"), wider, later)
-    added = [AddedColumn(table="iv_history", column="skew", since=2)]
+    added = [AddedColumn(table="iv_history", column="skew", since=SCHEMA + 1)]
 
-    await made._session.write(lambda connection: migrate(connection, 1, tables=tables, added=added, schema=2))
-    await made._session.write(lambda connection: made._notes.write(connection, "schema", 2))
+    await made._session.write(lambda connection: migrate(connection, SCHEMA, tables=tables, added=added, schema=SCHEMA + 1))
+    await made._session.write(lambda connection: made._notes.write(connection, "schema", SCHEMA + 1))
     await made.close()
 
     assert ask(f'SELECT symbol, iv, skew FROM "{schema.schema}".iv_history') == [("SPX", 0.15, None)]
