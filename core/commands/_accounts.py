@@ -25,10 +25,11 @@ def accounts_of(desk: Desk, call: Call) -> tuple[Account, ...]:
     return desk.accounts if named == ALL else (desk.account(call.caller, named),)
 
 
-def charter_words(charter: Charter) -> list[str]:
-    """What a charter refuses besides."""
+def charter_words(charter: Charter, refused: str) -> list[str]:
+    """What a charter refuses besides what its kind of account does."""
     return [
         *(["everything but long positions"] if charter.long_only else []), *(["undefined risk"] if charter.defined_risk_only else []),
+        *(["short shares"] if charter.no_shares_short and "short shares" not in refused else []),
         *([f"symbols other than {', '.join(sorted(charter.symbols))}"] if charter.symbols is not None else []),
     ]
 

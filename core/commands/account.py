@@ -69,7 +69,7 @@ def _may(desk: Desk, account: Account) -> tuple[Cell, ...]:
     may, refuses = MAY_BY_KIND[account.kind]
     where = f"{account.id.broker} {account.id.id}, {account.id.env.value.upper()}"
     fees = desk.config.fee_schedule if account.id.broker == "paper" else "the broker's"
-    return (account.name, where, fees, may, "; ".join([refuses, *charter_words(account.charter)]))
+    return (account.name, where, fees, may, "; ".join([refuses, *charter_words(account.charter, refuses)]))
 
 
 COMMAND = Command(

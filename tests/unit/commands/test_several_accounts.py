@@ -41,6 +41,7 @@ async def test_accounts_when_listed_then_kind_buying_power_fees_and_what_each_ma
     assert rows["practice"] == ("yes", "active", "reg_t", Decimal(100_000), Decimal(100_000))
     assert rows["bonds"] == ("", "active", "cash", Decimal(5_000), Decimal(5_000))
     may = {row[0]: row for row in table(reply, "What each may do").rows}
+    assert str(may["practice"][4]).endswith("; short shares") and str(may["bonds"][4]).count("short shares") == 1
     assert "spreads" in str(may["bonds"][4]) and "spreads" in str(may["pension"][3]) and may["large"][2] == "ibkr"
     assert lines(reply) == ["account id=pension", "account id=bonds", "account id=large"]
 
