@@ -7,6 +7,9 @@ cash leaves nothing to decide about shares: it is named once, at the last call, 
 
 Worked example: short 2 SPY 285 puts, SPY at 284.20 at 14:00: in the money by 0.80 (0.28%). In the money at the close: +200 SPY at 285.00
 for 57,000.00. Out of the money: they run out and the premium is kept.
+
+A long on shares that is in the money is exercised by exception, which nobody asks for any more: it is told at the same hours, unless a
+short of that day is asked about already.
 """
 
 from __future__ import annotations
@@ -30,13 +33,14 @@ Held = Mapping[str, tuple[Instrument, int]]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Expiring:
-    """A short option on its last day."""
+    """An option on its last day."""
 
     option: Option
-    quantity: int  # contracts short
+    quantity: int  # contracts
     spot: Decimal | None
     stage: str
     decide_by: datetime
+    long: bool = False
 
     @property
     def inside(self) -> Decimal | None:
@@ -48,7 +52,12 @@ class Expiring:
 
     @property
     def close_enough(self) -> bool:
-        """In the money, within half a percent of spot, or of unknown price; settled in cash only in the money at the last call."""
+        """In the money, within half a percent of spot, or of unknown price; settled in cash only in the money at the last call.
+
+        A long only in the money, and while it can be sold.
+        """
+        if self.long:
+            return self.stage != AFTER and self.inside is not None and self.inside > 0
         if self.option.delivery is Delivery.CASH:
             return self.stage == LAST and self.inside is not None and self.inside > 0
         return self.inside is None or self.spot is None or self.inside > 0 or -self.inside <= NEAR * self.spot
@@ -56,18 +65,29 @@ class Expiring:
 
 def shorts_of_the_day(held: Held, now: datetime) -> tuple[tuple[Option, int], ...]:
     """Short options that are decided at today's close, in their last two hours or past them."""
+    return tuple((item, -count) for item, count in _of_the_day(held, now) if count < 0)
+
+
+def longs_of_the_day(held: Held, now: datetime) -> tuple[tuple[Option, int], ...]:
+    """The same of long ones that would become shares."""
+    return tuple((item, count) for item, count in _of_the_day(held, now) if count > 0 and item.delivery is Delivery.PHYSICAL)
+
+
+def _of_the_day(held: Held, now: datetime) -> tuple[tuple[Option, int], ...]:
     today = now.astimezone(EXCHANGE).date()
     regular = session(today)
     if regular is None or now < regular.close_at - EARLY[0][1]:
         return ()
     return tuple(
-        (item, -count) for item, count in held.values()
-        if isinstance(item, Option) and count < 0 and item.expiry == today and item.settlement is Settlement.PM
+        (item, count) for item, count in held.values()
+        if isinstance(item, Option) and item.expiry == today and item.settlement is Settlement.PM
     )
 
 
-def expiring(option: Option, quantity: int, *, spot: Decimal | None, now: datetime, cutoff_minutes: int) -> Expiring | None:
-    """Where a short stands on its last day, None before its last two hours."""
+def expiring(
+    option: Option, quantity: int, *, spot: Decimal | None, now: datetime, cutoff_minutes: int, long: bool = False
+) -> Expiring | None:
+    """Where an option stands on its last day, None before its last two hours."""
     regular = session(now.astimezone(EXCHANGE).date())
     if regular is None:
         return None
@@ -78,7 +98,7 @@ def expiring(option: Option, quantity: int, *, spot: Decimal | None, now: dateti
         passed.append(AFTER)
     if not passed:
         return None
-    return Expiring(option=option, quantity=quantity, spot=spot, stage=passed[-1], decide_by=decide_by)
+    return Expiring(option=option, quantity=quantity, spot=spot, stage=passed[-1], decide_by=decide_by, long=long)
 
 
 def alert_key(account_id: str, option: Option, stage: str) -> str:
@@ -103,12 +123,14 @@ def alarm(item: Expiring, book: Book, *, can_roll: bool) -> Alarm:
         )
         return Alarm(key=key, urgency="medium", text=text)
     by = f"{item.decide_by.astimezone(EXCHANGE):%H:%M}"
-    text = f"{option.label} expires today, short {item.quantity}; {_where(item)}. {_outcomes(item)} Decide by {by} New York."
-    critical = item.stage == LAST and (item.inside is None or item.inside > 0)
+    side = "long" if item.long else "short"
+    text = f"{option.label} expires today, {side} {item.quantity}; {_where(item)}. {_outcomes(item)} Decide by {by} New York."
+    critical = not item.long and item.stage == LAST and (item.inside is None or item.inside > 0)
     buttons = {"Close": f"close position_id={_position(book, option)}"}
     if can_roll:
         buttons["Roll"] = f"roll position_id={_position(book, option)}"
-    buttons["Let it settle" if option.delivery is Delivery.CASH else "Let it be assigned"] = f"ack alert={key}"
+    left = "Let it settle" if option.delivery is Delivery.CASH else "Let it be exercised" if item.long else "Let it be assigned"
+    buttons[left] = f"ack alert={key}"
     return Alarm(key=key, urgency="critical" if critical else "high", text=text, buttons=buttons)
 
 
@@ -133,15 +155,17 @@ def _outcomes(item: Expiring) -> str:
         money = (item.inside or 0) * option.multiplier * item.quantity
         return f"If it ends there it is settled in cash for {-money:+,.2f} USD."
     shares = item.quantity * option.shares
-    sign = "-" if option.right is Right.CALL else "+"
+    bought = (option.right is Right.CALL) is item.long
     money = option.strike * option.multiplier * item.quantity
-    way = "for" if option.right is Right.PUT else "bringing"
-    assigned = f"{sign}{shares} {option.underlying} at {plain_number(round(option.share_strike, 4))} {way} {money:,.2f} USD"
+    shares_words = f"{'+' if bought else '-'}{shares} {option.underlying} at {plain_number(round(option.share_strike, 4))}"
+    assigned = f"{shares_words} {'for' if bought else 'bringing'} {money:,.2f} USD"
+    if item.long:
+        return f"If it ends in the money it is exercised without being asked: {assigned}. Sell it to have no shares."
     return f"If it ends in the money you are assigned: {assigned}. If not, it runs out and its premium is kept."
 
 
 def _position(book: Book, option: Option) -> str:
-    """What `close` knows the short as: its trade while that is whole, else the contract."""
+    """What `close` knows the option as: its trade while that is whole, else the contract."""
     for trade in book.open_trades:
         if any(leg.instrument.key == option.key for leg in trade.legs):
             return trade.id

@@ -24,7 +24,7 @@ from core.market.view import Needs, View
 from core.orders.alarm import raise_alarms, raise_alert
 from core.orders.early_exercise import alarm as early_alarm
 from core.orders.early_exercise import early, may_be_exercised
-from core.orders.expiry_day import AFTER, alarm, alert_key, expiring, shorts_of_the_day, stages_before
+from core.orders.expiry_day import AFTER, alarm, alert_key, expiring, longs_of_the_day, shorts_of_the_day, stages_before
 from core.orders.residue import RECENT, residues
 from core.orders.sender import AccountSender, closes_too_much
 from core.orders.states import Order
@@ -134,16 +134,21 @@ class Lookout:
     # --- the last afternoon --------------------------------------------------------------------------------------------
 
     async def _expiries(self, now: datetime) -> None:
-        shorts = shorts_of_the_day(self._book.holdings(), now)
-        open_questions = [(option, count) for option, count in shorts if not self._answered(option, now)]
+        held = self._book.holdings()
+        sides = [*((*short, False) for short in shorts_of_the_day(held, now)), *((*long, True) for long in longs_of_the_day(held, now))]
+        open_questions = [one for one in sides if not self._answered(one[0], now)]
         if not open_questions:
             return
-        view = await self._view([underlying_instrument(option.underlying) for option, _ in open_questions])
+        view = await self._view([underlying_instrument(option.underlying) for option, *_ in open_questions])
         cutoff = max(self._sender.broker.capabilities.expiry_cutoff_minutes, self._desk.settings.desk.whole("expiry_cutoff_minutes"))
-        for option, count in open_questions:
-            item = expiring(option, count, spot=_spot(view, option.underlying), now=now, cutoff_minutes=cutoff)
+        asked = set()  # underlyings whose shorts are asked about: what is long there goes with them
+        for option, count, long in open_questions:
+            item = expiring(option, count, spot=_spot(view, option.underlying), now=now, cutoff_minutes=cutoff, long=long)
+            if long and option.underlying in asked:
+                continue
             told_of = item is not None and item.stage == AFTER and option.delivery is Delivery.PHYSICAL and self._was_asked(option)
             if item is not None and (item.close_enough or told_of):
+                asked.add(option.underlying)
                 can_roll = "roll" in plugins.names("commands")
                 await raise_alarms(self._desk, [alarm(item, self._book, can_roll=can_roll)], self._account)
 

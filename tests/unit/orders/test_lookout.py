@@ -269,6 +269,34 @@ async def test_n2_short_when_near_the_strike_then_asked_three_times_with_both_ou
 
 
 @simulated
+async def test_n2_long_when_in_the_money_then_told_that_it_is_exercised_by_itself_and_what_comes_of_it(runtime: SimRuntime) -> None:
+    desk = await watched(runtime, new_york(13))
+    desk.holds((HIGH, 2))
+    desk.spot(285.2)
+    assert await desk.at(new_york(14)) == []  # out of the money it runs out, which changes nothing
+    desk.spot(284.2)
+
+    (told,) = await desk.at(new_york(14, 5))
+
+    assert told.urgency == "high" and "expires today, long 2; SPY at 284.20 is in the money by 0.80 (0.28%)" in told.text
+    assert "it is exercised without being asked: -200 SPY at 285 bringing 57,000.00 USD. Sell it to have no shares." in told.text
+    assert told.labels == ("Close", "Let it be exercised") and told.lines[0] == "close position_id=SPY190614P00285000"
+    await desk.say(told.lines[1])
+    assert await desk.at(new_york(15, 30)) == []
+
+
+@simulated
+async def test_n2_long_when_a_short_beside_it_is_asked_about_then_only_that_rings(runtime: SimRuntime) -> None:
+    desk = await watched(runtime, new_york(13))
+    desk.holds((LOW, 1), (HIGH, -1))
+    desk.spot(278.0)
+
+    (told,) = await desk.at(new_york(14))
+
+    assert "SPY 14 Jun 19 285 put expires today, short 1" in told.text
+
+
+@simulated
 async def test_n2_short_when_a_person_lets_it_be_assigned_then_asked_no_more_and_its_end_is_told(runtime: SimRuntime) -> None:
     desk = await watched(runtime, new_york(13))
     desk.holds((HIGH, -1))
