@@ -65,7 +65,7 @@ class Period:
     @property
     def rest(self) -> tuple[Decimal, tuple[str, ...]]:
         """P&L of what is held outside trades, and what of it has no price."""
-        return untraded_pnl(tuple(self.found.book.positions.values()), self.found.rest, self.found.view)
+        return untraded_pnl(self.found.book.untraded_positions(), self.found.rest, self.found.view)
 
     @property
     def stale(self) -> set[str]:

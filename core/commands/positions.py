@@ -111,15 +111,15 @@ def _close_dte(desk: Desk) -> dict[str, int]:
 def _outside(found: Holdings, *, many: bool) -> Table:
     rows: list[tuple[Cell, ...]] = []
     pending = {item.key for item in unreported(found.rest, found.view.at)}
+    cost = {position.instrument.key: position.average_price for position in found.book.untraded_positions()}
     for key, (instrument, quantity) in sorted(found.rest.items()):
-        position = found.book.positions.get(key)
         try:
             price: Cell = found.view.mid(instrument)
         except Unavailable:
             price = None
         name = instrument.label if isinstance(instrument, Option) else key.strip()
         flag = NOT_REPORTED if key in pending else ""
-        rows.append((name, quantity, None if position is None else position.average_price, price, flag))
+        rows.append((name, quantity, cost.get(key), price, flag))
     columns = (
         Column(title="holding"), Column(title="quantity", format=Format.INTEGER, signed=True), Column(title="average", format=Format.PRICE),
         Column(title="mid", format=Format.PRICE), Column(title="flags"),

@@ -105,8 +105,11 @@ def closing_result(order: Intent | Envelope, book: Book, price: Decimal) -> Deci
     if trade is not None and ends_a_run_out_trade(order, book):
         return (trade.premium + trade.closing_cash) * order.quantity / trade.open_units + net
     opened = Decimal(0)
+    held = dict(book.positions)
+    if order.trade_id is None:
+        held |= {position.instrument.key: position for position in book.untraded_positions()}
     for leg in order.legs:
-        position = book.positions.get(leg.instrument.key)
+        position = held.get(leg.instrument.key)
         if position is None:
             return None
         opened += leg.contracts(order.quantity) * position.average_price * leg.instrument.multiplier

@@ -46,6 +46,7 @@ from core.orders.states import ORDER_BODIES, Order, OrderBody, Outcome, step
 from core.portfolio.account import SHELVES, ZERO, AccountState, Held, TradeState, closed_since, opening_of
 from core.portfolio.account import average_price as average_price
 from core.portfolio.listed import Daily, Listed, Trades, executions
+from core.portfolio.pnl import costs_outside, untraded
 from core.portfolio.settling import Ending, Lot, ReplacedOutside
 
 
@@ -146,6 +147,18 @@ class Book:
                     becomes=sum(lot.quantity for lot in lots if lot.id == f"{ending.id}>"), cash=cash,
                 ))
         return found
+
+    def untraded_positions(self) -> tuple[Position, ...]:
+        """What is held outside trades, at its own average price: that of a whole position mixes it with what trades opened."""
+        fills, settlements = self.booked_outside()
+        costs = costs_outside(fills=fills, settlements=settlements, replaced=self.replaced_outside())
+        found = []
+        for key, (instrument, quantity) in untraded(self.positions, self.held_by_trade).items():
+            count, average = costs.get(key, (0, ZERO))
+            if count != quantity and key in self.positions:  # a part of it was booked with a trade
+                average = self.positions[key].average_price
+            found.append(Position(account=self.account.id, instrument=instrument, quantity=quantity, average_price=average))
+        return tuple(found)
 
     def _left(self, settlement_id: str) -> Settled:
         """What no trade took of a settlement, and of the shares that changed hands with it."""

@@ -114,6 +114,23 @@ def closed_outside(
     at the strike they were assigned at. Example: 100 shares assigned at 175.00 and sold at 171.89 for 1.15 of fees bring -311.00 before
     and -312.15 after fees; the premium of the put is its trade's.
     """
+    return tuple(_walked(fills, settlements, replaced)[0])
+
+
+def costs_outside(
+    *, fills: Iterable[Fill], settlements: Iterable[Settled], replaced: Iterable[ReplacedOutside] = ()
+) -> dict[str, tuple[int, Decimal]]:
+    """Of the same the quantity held after all of it, by key, and what it cost on average.
+
+    Example: 100 shares assigned at 67.00 beside a trade's 100 at 71.00 cost 67.00, not the 69.00 of the whole position.
+    """
+    return _walked(fills, settlements, replaced)[1]
+
+
+def _walked(
+    fills: Iterable[Fill], settlements: Iterable[Settled], replaced: Iterable[ReplacedOutside]
+) -> tuple[list[OutsideResult], dict[str, tuple[int, Decimal]]]:
+    """The results of each change, oldest first, and what is held after the last."""
     changes: list[_Change | ReplacedOutside] = [*map(_fill_change, fills), *replaced]
     changes += (change for item in settlements for change in _settlement_changes(item))
     holdings: dict[str, tuple[int, Decimal]] = {}
@@ -127,7 +144,7 @@ def closed_outside(
         gross = -closing_part(quantity, held) * (change.price - average) * change.instrument.multiplier
         holdings[key] = (held + quantity, average_after(held, average, quantity, change.price))
         found.append(OutsideResult(underlying=_underlying(change.instrument), at=change.at, gross=gross, fees=change.fees))
-    return tuple(found)
+    return found, holdings
 
 
 def moved_within(

@@ -235,6 +235,23 @@ async def test_close_when_shares_belong_to_no_trade_then_they_are_closed_by_thei
     assert fact(card, "in money").note.startswith("100 x ")
 
 
+async def test_pnl_when_shares_of_a_trade_and_others_are_held_then_each_is_against_its_own_cost_and_all_add_up():
+    desk = await open_desk()
+    await opened(desk, "open stock KO 50")
+    await hold_shares(desk, 100)  # at 70.00
+
+    found, standing, card = await say(desk, "pnl all"), await say(desk, "status"), await say(desk, "close position_id=KO quantity=100")
+
+    mid = Decimal(str(fact(card, "mid now").value))
+    held = fact(found, "held outside trades").value
+    assert abs(held - 100 * (mid - 70)) < 1 and abs(held) > 100  # type: ignore[operator, arg-type]
+    worth = fact(standing, "net liquidation value").value - 100_000  # type: ignore[operator]
+    assert worth == held + fact(found, "open, at mids").value  # type: ignore[operator]
+    (row,) = table(await say(desk, "positions"), "Held outside any trade (assigned, external)").rows
+    assert row[2] == 70
+    assert fact(card, "profit or loss").value == fact(card, "in money").value - 7_000  # type: ignore[operator]
+
+
 async def test_close_when_a_short_call_is_held_beside_the_shares_then_a_symbol_means_both_and_an_id_the_shares():
     desk = await open_desk()
     await hold_shares(desk, 50)
