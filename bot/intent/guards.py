@@ -221,3 +221,36 @@ def _clause_end(tokens: list[Token], place: int) -> int:
             return place + 1
         place += 1
     return place
+
+
+_GREETS = re.compile(
+    r"^(?:(?:hey|hi|hello|yo|hiya|please|pls|plz|kindly|ok|okay|k|so|um+|uh+|erm?|hmm+|well|alright|all right|sorry"
+    r"|(?:good )?morning|good afternoon|good evening|quick one(?=[:,])|quick question(?=[:,])|question(?=[:,])|btw|by the way|dear"
+    r"|honestly|anyway|basically|and then|(?:listen|look|desk|bot|mate|buddy|bro|man|dude|team|guys|actually|now|then|right|just)(?=,))"
+    r"(?: (?:desk|bot|there|mate|buddy|team|guys))?\s*[,.:;!-]*\s+)+",
+    re.IGNORECASE,
+)
+_ASKS_FOR = re.compile(
+    r"^(?:(?:can|could|would|will) (?:you|u|ya)(?: please| kindly| just| quickly| maybe)? |i(?:'d| would|d) (?:like|love) (?:you )?to |i (?:want|need|wanna) (?:you )?to |i wanna |"
+    r"(?:please )?go ahead and |let'?s |be so kind and |do me a favou?r and |i want you to |please )+(?!know|be\b|you\b|do\b|hear|see you|help)",
+    re.IGNORECASE,
+)
+_THANKS = re.compile(
+    r"[\s,.;-]*\b(?:please|pls|plz|thanks(?: a lot| so much)?|thank you(?: very much| so much)?|thx|ty|cheers|mate|buddy|bro|dude|asap|right away|right now|immediately|at once|"
+    r"if you can|if you could|if possible|if you please|for me|ok|okay|will you|would you|could you|kindly|(?<!for )(?<!on )(?<!of )(?<!quote )(?-i:now))\s*[!?.,]*$",
+    re.IGNORECASE,
+)
+
+
+def without_manners(text: str) -> str:
+    """A text without the greeting before it and the thanks behind it; unchanged where that is all it says."""
+    plain = text
+    for pattern in (_GREETS, _ASKS_FOR, _GREETS):
+        rest = pattern.sub("", plain, count=1).strip()
+        plain = rest if re.search(r"\w", rest) else plain
+    for _ in range(4):
+        rest = _THANKS.sub("", plain).rstrip(" ,;")
+        if rest == plain or not re.search(r"\w", rest):
+            break
+        plain = rest
+    return re.sub(r"[!]+$|(?<=\w)\?{2,}$", lambda found: "?" if "?" in found[0] else "", plain) or text

@@ -66,6 +66,13 @@ def single(text: str, today: date) -> Frame:
     if re.fullmatch(r"(?:settings?\s+)?[a-z_]{3,}(?:\.[a-z_0-9]{2,})+(?:\s*(?:=|to|:)?\s*[\w.%-]+)?", plain):
         sentence = read(plain, today)
         return slots_of("settings", sentence, Tagged(sentence.tokens), None)
+    rest = guards.without_manners(plain)
+    if rest != plain and _is_talk(plain, today):
+        return Frame(label=SMALLTALK)
+    plain = rest
+    line = typed_line(plain)
+    if line is not None:
+        return line
     bare, quoted = guards.without_quotes(plain)
     sentence = read(plain, today)
     words_kept = _quoting(sentence) if quoted else None
@@ -76,6 +83,15 @@ def single(text: str, today: date) -> Frame:
             return asks("That is quoted text; nobody's order. What would you like yourself?")
         sentence = read(bare, today)
     return _meaning(sentence, quoted=quoted)
+
+
+def _is_talk(plain: str, today: date) -> bool:
+    """Whether a whole text is small talk, its greeting or thanks included."""
+    sentence = read(plain, today)
+    found = matches(Tagged(sentence.tokens))
+    talk = found.get(SMALLTALK)
+    rival = best_of(found, among=frozenset(found) - {SMALLTALK, OUT_OF_SCOPE})
+    return talk is not None and talk.pattern.source.endswith("$") and not sentence.symbols and (rival is None or rival.score < talk.score)
 
 
 def _nobodys(plain: str, today: date) -> Frame:

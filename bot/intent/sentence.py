@@ -14,7 +14,7 @@ from bot.intent import structures, symbols, words
 from bot.intent.numbers import join_numbers
 from bot.intent.patterns import lemma
 from bot.intent.times import join_times
-from bot.intent.tokens import Token, cleaned, spelled_letters, tokens_of
+from bot.intent.tokens import Token, cleaned, in_plain_words, spelled_letters, tokens_of
 
 _DELICATE = frozenset({"sell", "buy", "put", "puts", "call", "calls", "short", "long", "not", "never"})
 
@@ -60,7 +60,7 @@ def read(text: str, today: date) -> Sentence:
 
 def sentence_of(plain: str, tokens: list[Token], today: date) -> Sentence:
     """A sentence from its raw tokens."""
-    tokens = join_numbers(_mended(spelled_letters(tokens, symbols.tickers())))
+    tokens = join_numbers(in_plain_words(_mended(spelled_letters(tokens, symbols.tickers()))))
     tokens = _corrected(join_times(tokens, today))
     tokens = structures.join_structures(symbols.join_symbols(tokens))
     return Sentence(text=plain, tokens=tokens, today=today)
@@ -141,7 +141,8 @@ def _mended(tokens: list[Token]) -> list[Token]:
             and token.text.isascii()
             and token.text.isalpha()
         ):
-            token.text = nearest(token.text) or (token.text.endswith("s") and nearest(token.text[:-1])) or token.text
+            found = nearest(token.text) or (nearest(token.text[:-1]) if token.text.endswith("s") else None)
+            token.text, token.mended = found or token.text, found is not None
     return tokens
 
 

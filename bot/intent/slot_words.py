@@ -14,16 +14,19 @@ TAILS = frozenset(
 )
 
 
-def said(sentence: Sentence, tagged: Tagged, span: tuple[int, int]) -> str:
+def said(sentence: Sentence, tagged: Tagged, span: tuple[int, int], *, mended: bool = False) -> str:
     """The words of a span as they were written."""
     first, last = tagged.tokens[span[0]], tagged.tokens[span[1] - 1]
+    if mended and any(token.kind == "word" and token.mended for token in tagged.tokens[span[0] : span[1]]):
+        pieces = [token.text if token.kind == "word" and token.mended else sentence.text[token.start : token.end] for token in tagged.tokens[span[0] : span[1]]]
+        return " ".join(pieces).strip(" \t\"':?!.,;")
     return sentence.text[first.start : last.end].strip(" \t\"':?!.,;")
 
 
 def captured(slots: dict[str, Any], name: str, sentence: Sentence, tagged: Tagged, match: Match | None) -> str | None:
     if match is None or name not in match.captures:
         return None
-    words = said(sentence, tagged, match.captures[name])
+    words = said(sentence, tagged, match.captures[name], mended=name in ("key", "topic", "id"))
     if words:
         slots[name] = words
     return words or None

@@ -53,7 +53,7 @@ def stop_in(sentence: Sentence, found: Mapping[str, Match], *, negated: bool) ->
         and first is not None
         and first.text not in QUESTION
         and rival is not None
-        and rival.pattern.command not in ("unhalt", "resume", "blacklist", "drop", "mandate")
+        and rival.pattern.command not in ("unhalt", "resume", "blacklist", "drop", "mandate", "drill", "help", "explain")
     ):
         rival = None if found[label].score >= 1.5 else rival
     if rival is not None and rival.score >= best.score and rival.pattern.command not in ("risk", "status", "calendar", "positions"):

@@ -13,7 +13,7 @@ from functools import cache
 
 from bot.intent.slang import DATA
 from bot.intent.tokens import Token
-from bot.intent.words import FILLERS, PLAIN
+from bot.intent.words import FILLERS, PLAIN, vocabulary
 
 FILE = DATA / "symbols.txt"
 _ACRONYMS = frozenset(
@@ -83,9 +83,9 @@ def tickers() -> frozenset[str]:
 
 def join_symbols(tokens: list[Token]) -> list[Token]:
     """The tokens with symbols and contracts made one token each, kinds "symbol" and "contract"."""
-    words = [token for token in tokens if token.kind == "word" and token.raw.isalpha()]
-    upper = [token for token in words if token.raw.isupper()]
-    shouting = len(words) > 2 and len(upper) * 10 >= 7 * len(words) and any(token.text in FILLERS | _SHOUTED for token in upper)
+    words = [token for token in tokens if token.kind == "word" and token.raw.isalpha() and token.end - token.start == len(token.raw)]
+    letters = "".join(token.raw for token in words)
+    shouting = len(words) > 1 and sum(map(str.isupper, letters)) * 10 >= 7 * len(letters) and any(_is_ordinary(token) for token in words)
     table = names()
     found: list[Token] = []
     place = 0
@@ -131,6 +131,16 @@ def _symbol_at(
     return 0, ""
 
 
+def _is_ordinary(token: Token) -> bool:
+    """Whether a word in capitals is an ordinary word and no ticker: then the whole line is shouted, and capitals say nothing."""
+    return token.raw.isupper() and token.text not in names() and (token.text in FILLERS | _SHOUTED or token.text in vocabulary())
+
+
+def lemma_like(word: str) -> str:
+    """A word without its plural s."""
+    return word.removesuffix("s")
+
+
 def _said(token: Token) -> str:
     return str(token.value) if token.kind == "number" else token.text
 
@@ -138,6 +148,8 @@ def _said(token: Token) -> str:
 def _may_be_ticker(token: Token, tokens: list[Token], place: int) -> bool:
     """A word in capitals that no table knows."""
     if not re.fullmatch(r"[A-Z]{2,5}(\.[A-Z])?", token.raw) or token.raw in _ACRONYMS or len(tokens) == 1:
+        return False
+    if token.text in vocabulary() or lemma_like(token.text) in vocabulary():
         return False
     if token.text != token.raw.lower() or token.text in FILLERS | _SHOUTED | PLAIN:
         return False
@@ -181,7 +193,9 @@ def _stands(tokens: list[Token], place: int, size: int, *, capitals: bool) -> bo
         return word not in _COMMON_ONLY or len(word) > 1 or figures or after_text in _NOUNS or lead in _LEADS
     if word in _LETTERS:
         return (
-            (lead in ("on", "of", "my", "for", "sell", "buy", "the") and figures)
+            (lead in ("on", "of", "my", "for", "sell", "buy", "the", "short") and figures)
+            or (lead in ("alert", "when", "if", "once", "that") and after_text in _MOVES)
+            or (lead in ("of", "for", "on", "my") and after is None and word not in ("d", "m", "w", "k"))
             or after_text in ("stock", "shares")
             or (lead in ("on", "of", "for") and after is None and word == "f")
         )

@@ -129,6 +129,7 @@ class Token:
     value: Any = None
     spelled: bool = False  # a number written in words
     ordinal: bool = False
+    mended: bool = False  # a slip of the finger was put right
     used: bool = field(default=False, compare=False)
 
 
@@ -140,7 +141,7 @@ def cleaned(text: str) -> str:
 
 
 def tokens_of(text: str) -> list[Token]:
-    """The tokens of a cleaned text, slang and contractions written out."""
+    """The tokens of a cleaned text, contractions written out."""
     found: list[Token] = []
     for match in _LEX.finditer(text):
         if (
@@ -152,7 +153,7 @@ def tokens_of(text: str) -> list[Token]:
         ):
             continue  # 45-day, 16-delta
         found += _tokens(match)
-    return _phrases(found)
+    return found
 
 
 def _tokens(match: re.Match[str]) -> list[Token]:
@@ -270,7 +271,7 @@ def _word(raw: str, start: int, end: int) -> list[Token]:
     return [Token(low.replace("'", "") if low != "'" else low, raw, start, end)] if low else []
 
 
-def _phrases(tokens: list[Token]) -> list[Token]:
+def in_plain_words(tokens: list[Token]) -> list[Token]:
     """Slang of one or several words replaced by plain words, the longest first."""
     found: list[Token] = []
     place = 0
