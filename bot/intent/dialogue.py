@@ -96,7 +96,7 @@ def follow_up(text: str, context: Sequence[Mapping[str, str]], today: date) -> F
     if named is not None and re.search(r"\b(?:drop|discard|scrap|forget|throw|bin|toss)\b", text.lower()) and len(text.split()) <= 8:
         return Frame(label="drop", slots={"ticket": named[1]})
     if alone.label in _STOPS or alone.label == SMALLTALK:
-        return alone
+        return _meant_stop(alone, text, before, told, today)
     sentence = read(text, today)
     words = [token.text for token in sentence.tokens if token.kind != "sign"]
     if not words or len(words) > _MOST_WORDS:
@@ -104,6 +104,27 @@ def follow_up(text: str, context: Sequence[Mapping[str, str]], today: date) -> F
     earlier = [turn for turn in turns if turn.get("text") not in (before, told)]
     prior = single(before, today) if not earlier else (follow_up(before, earlier, today) or single(before, today))
     return _Follow(text, sentence, words, alone, prior, before, told, today).frame()
+
+
+def _meant_stop(alone: Frame, text: str, before: str, told: str, today: date) -> Frame:
+    """A stop as it was said, with the strategy that "them" stands for, or the order that an ordinal picks from a list."""
+    words = set(re.findall(r"[a-z]+", text.lower()))
+    if alone.label in ("pause", "resume") and "strategy" not in alone.slots and words & {"them", "those", "these", "that", "it"}:
+        named = [token.value for said in (before, told) for token in read(said, today).of("structure")]
+        if named:
+            return replace(alone, slots={**alone.slots, "strategy": named[0]})
+    if alone.label == "kill" and words & set(_ORDINALS) and not words & {"everything", "all", "switch"} and (orders := _orders_in(told)):
+        place = next(_ORDINALS[word] for word in sorted(words) if word in _ORDINALS)
+        if -len(orders) <= place < len(orders) and not re.search(r"kill everything|\bkill\b", told.lower()):
+            return Frame(label="cancel", slots={"order_id": orders[place]})
+    return alone
+
+
+def _orders_in(told: str) -> list[str]:
+    """The ids of orders in what the desk said."""
+    if not re.search(r"\b[Oo]rders?\b|\b[Ww]orking\b", told):
+        return []
+    return list(dict.fromkeys(re.findall(r"(?:\b[Oo]rders?(?:\s+[a-z]+){0,2}:?\s+#?|#)([A-Z]?\d[\w-]*)", told)))
 
 
 class _Follow:
@@ -200,6 +221,8 @@ class _Follow:
             return self._of_ticket(label)
         if self._ticket() and self._resizes():
             return self._of_ticket("size")
+        if self._alone.ends and set(self._words) & {"pull", "cancel", "withdraw", "scratch", "yank"} and _orders_in(self._told):
+            label = "cancel"
         if label == "cancel" and "order_id" not in slots and (pointing or "order" in self._words) and slots.get("scope") != "all":
             order = self._order()
             return Frame(label="cancel", slots={"order_id": order}) if order else None
@@ -318,15 +341,15 @@ class _Follow:
         return Frame(label=label, slots=slots)
 
     def _order(self) -> str | None:
-        orders = re.findall(r"\b[Oo]rders?(?:\s+working)?:?\s+#?([A-Z]?\d[\w-]*)", self._told)
+        orders = _orders_in(self._told)
         place = next((_ORDINALS[word] for word in self._words if word in _ORDINALS), None)
         if place is not None and orders and -len(orders) <= place < len(orders):
             return str(orders[place])
         named = self._sentence.symbols
         if named and orders:
-            parts = re.split(r"(?=\b[Oo]rder\s+#?\w)", self._told)
+            parts = re.split(r"(?=\b[Oo]rder\s+#?\w|#\w)", self._told)
             matching = [part for part in parts if named[0] in part]
-            found = re.search(r"\b[Oo]rder\s+#?([\w-]+)", matching[0]) if matching else None
+            found = re.search(r"(?:\b[Oo]rder\s+#?|#)([\w-]+)", matching[0]) if matching else None
             return found[1] if found is not None else None
         return str(orders[0]) if len(set(orders)) == 1 else None
 

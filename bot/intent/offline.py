@@ -91,7 +91,7 @@ def _is_talk(plain: str, today: date) -> bool:
     found = matches(Tagged(sentence.tokens))
     talk = found.get(SMALLTALK)
     rival = best_of(found, among=frozenset(found) - {SMALLTALK, OUT_OF_SCOPE})
-    return talk is not None and talk.pattern.source.endswith("$") and not sentence.symbols and (rival is None or rival.score < talk.score)
+    return talk is not None and talk.pattern.source.startswith("^") and talk.pattern.source.endswith("$") and not sentence.symbols and (rival is None or rival.score < talk.score)
 
 
 def _nobodys(plain: str, today: date) -> Frame:

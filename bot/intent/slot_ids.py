@@ -26,6 +26,9 @@ def _name_after(sentence: Sentence, leads: frozenset[str]) -> str | None:
                 return token.raw.lstrip("0") or token.raw
             if re.fullmatch(r"(?=.*\d)(?=.*[A-Za-z])[A-Za-z0-9]{2,12}", token.raw) and token.kind in ("word", "other", "code"):
                 return token.raw
+    numbered = re.search(r"\b(?:no\.?|number|nr\.?|num)\s*#?(\d+)\b", sentence.text, re.IGNORECASE)
+    if numbered is not None:
+        return numbered[1]
     for token in tokens:
         if token.kind in ("word", "other") and re.fullmatch(r"(?=[A-Za-z0-9]*\d)(?=[A-Za-z0-9]*[A-Za-z])[A-Z0-9]{4,12}", token.raw):
             return token.raw

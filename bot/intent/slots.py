@@ -407,6 +407,8 @@ def _kill(slots: dict[str, Any], sentence: Sentence, tagged: Tagged, match: Matc
         text,
     ):
         slots["flatten"] = True
+    elif sentence.words & {"flatten", "flat"}:
+        slots["flatten"] = True
 
 
 def _review(slots: dict[str, Any], sentence: Sentence, tagged: Tagged, match: Match | None) -> None:

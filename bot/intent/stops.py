@@ -30,6 +30,10 @@ def best_of(found: Mapping[str, Match], *, among: Sequence[str] | frozenset[str]
 def stop_in(sentence: Sentence, found: Mapping[str, Match], *, negated: bool) -> str | None:
     """The command that stops something, where that is what is said: before anything else, since a missed stop costs most."""
     best = best_of(found, among=STOPPING)
+    if best is None or best.score < ASK:
+        spoken = None if is_elsewhere(sentence, None) or guards.reported(sentence.text) else by_words(sentence)
+        if spoken is not None and (not negated or spoken == "pause"):
+            return spoken
     if best is None:
         return None
     label = best.pattern.command
@@ -73,6 +77,41 @@ def stop_in(sentence: Sentence, found: Mapping[str, Match], *, negated: bool) ->
     ):
         return label
     return label if best.score >= ASK else None
+
+
+_STRATEGY_OFF = re.compile(
+    r"^(?:(?:i|we) (?:do not|don'?t|no longer) (?:want|need) (?:any |to (?:sell|see|do|trade|open) )?(?:any )?(?:more )?|(?:please )?(?:no more|no|stop|quit|pause|suspend|freeze|hold"
+    r"|disable|block|cease|skip|enough|lay off|hold off|turn off|switch off|shut off|bench|park|avoid|leave out|end)\b).*|.*\b(?:off|on hold|paused|on pause|on ice|for now stop)[.! ]*$"
+)
+_ENTRIES_OFF = re.compile(
+    r"\b(?:no|stop|skip|pause|hold|freeze|block|halt|suspend|quit|cease|end|enough|done|off|finished|through)\b.*\b(?:entries|entry|openings?|opening|new (?:trades?|positions?|entries|stuff|risk|ones|orders))\b"
+    r"|\b(?:entries|openings|new (?:trades?|positions?|entries|stuff))\b.*\b(?:off|on hold|paused|stopped|over|closed|later|suspended)\b|\b(?:only exits|exits only|close only|closing only)\b"
+)
+_ALL_OFF = re.compile(
+    r"^(?:nuke|kill|terminate|abort|panic|mayday)\b|\bmake (?:it|this|everything) (?:all )?stop\b|^everything (?:off|down)\b|^(?:go |get |be )?flat\b(?! is| out)|\bflatten\b.*\b(?:everything|all|account|book|now)\b|\beverything\b.*\bflatten\b"
+    r"|^all (?:off|stop)\b|\bcut the power\b|\bstop the (?:bot|desk|machine|system|bleeding|madness)\b"
+)
+_ORDERS_OFF = re.compile(
+    r"\b(?:pull|yank|withdraw|remove|clear|kill|drop|cancel|scratch|take (?:down|off)|get rid of|call off)\b.*\b(?:working|resting|pending|unfilled|orders?)\b|\border\b.*\b(?:should go|has to go|must go|away|out|gone|off)\b"
+)
+
+
+def by_words(sentence: Sentence) -> str | None:
+    """The stop that the words speak of where no pattern says so: "no condors today", "entries off", "everything off, now"."""
+    text = sentence.text.lower().strip()
+    figures = sentence.of("number") or sentence.of("pair") or sentence.of("money")
+    if sentence.symbols or asks_about(sentence) or re.search(r"\b(?:stop loss|at \d+%)", text):
+        return None
+    if _ALL_OFF.search(text) and not re.search(r"\border", text):
+        return "kill"
+    if _ORDERS_OFF.search(text) and not sentence.words & {"ticket", "card", "alert"}:
+        return "cancel"
+    if re.search(r"\bhalted?\b", text) and re.search(r"\b(?:want|please|put|desk|now|get|set)\b", text):
+        return "halt"
+    traded = [token for token in sentence.of("structure") if token.value != "untraded"]
+    if traded and not figures and _STRATEGY_OFF.search(text):
+        return "pause"
+    return "pause" if not figures and not traded and _ENTRIES_OFF.search(text) else None
 
 
 def hardest_of(sentence: Sentence, found: Mapping[str, Match], label: str) -> str:
