@@ -167,6 +167,8 @@ class _Follow:
         alone = self._alone
         if alone.label in ENDINGS:
             return False
+        if self._words[0] == "same":
+            return False
         if alone.label == "quote" and len(self._words) <= 4 and not set(self._words) & {"quote", "price", "last", "bid", "spot"}:
             return False  # a bare symbol is an answer first
         if alone.label in ("pnl", "chain", "quote", "calendar", "next", "positions") and self._is_piece() and self._asked:
@@ -251,6 +253,7 @@ class _Follow:
             return Frame(label="positions", slots={"symbol": self._sentence.symbols[0]})
         if (
             self._words[0] not in _CHANGES
+            and not self._is_piece()
             and label in ("quote", "iv", "news", "earnings", "chain")
             and "symbol" not in slots
             and label != self._prior.label

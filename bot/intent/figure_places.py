@@ -6,6 +6,7 @@ from decimal import Decimal
 
 from bot.intent.figure_parts import COINS, PARTS, RIGHTS, SINGLES, Around
 from bot.intent.tokens import Token
+from bot.intent.words import BUY, SELL
 
 
 class Placing(Around):
@@ -35,6 +36,16 @@ class Placing(Around):
         )
         if self._found.quantity is not None and value == self._found.quantity and not paired:
             token.used = True  # said once more
+        elif (
+            whole
+            and value <= 20
+            and not self._spread
+            and self._found.quantity is None
+            and self._text(place - 1) in SELL | BUY
+            and self._free(place + 1)
+            and (self._tokens[place + 1].value >= 20)
+        ):
+            self._set("quantity", int(value), place)  # two 200 calls
         elif 0 < value < 1 and self._found.delta is None and not self._found.strikes and not self._closing and not self._past:
             self._set("delta", value, place)
         elif self._text(place - 1) in ("own", "have", "hold", "owning") and self._structure != "stock":
@@ -62,7 +73,17 @@ class Placing(Around):
             token.used = True
         elif anchor is not None and place == anchor + 1 and value >= 1:
             self._after_symbol(place, token)
-        elif not whole and self._found.price is None and (self._found.strikes or self._structure == "stock" or self._closing or self._past):
+        elif (
+            not whole
+            and self._found.price is None
+            and (
+                self._found.strikes
+                or self._structure == "stock"
+                or self._closing
+                or self._past
+                or (self._found.whens and (self._found.delta or self._found.width))
+            )
+        ):
             self._set("price", value, place)
         elif (
             (paired and value >= 1)

@@ -228,7 +228,11 @@ class FigureReader(Placing):
             self._set("price", value, place)
             if self._kind(place + 2) == "number" and self._text(place + 3) not in ("contracts", "lots"):
                 self._set_price(value + self._tokens[place + 2].value / 100, place + 2)
-        elif following in ("strike", "strikes") or (before in ("strike", "strikes", "struck") and following not in COUNTED - {"x", "of"}):
+        elif following in ("strike", "strikes") or (
+            before in ("strike", "strikes", "struck")
+            and self._text(place - 1) not in ("at", "@", "for")
+            and following not in COUNTED - {"x", "of"}
+        ):
             self._add_strikes([value])
             token.used = True
         elif (
@@ -276,7 +280,8 @@ class FigureReader(Placing):
         if following == "x" and self._kind(place + 2) == "number" and self._tokens[place].value > 20:
             return False
         if following == "of" and self._text(place + 2) in ("my", "the", "those", "these", "them") and self._kind(place + 3) == "number":
-            self._use(place + 3)  # one of my three
+            if self._text(place + 4) not in RIGHTS or self._tokens[place + 3].value < 20:
+                self._use(place + 3)  # one of my three
         if following == "of":
             return (
                 self._text(place + 2) in ("my", "the", "those", "these", "them", "our", "a", "his", "any", "position")

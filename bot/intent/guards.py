@@ -231,13 +231,17 @@ _GREETS = re.compile(
     re.IGNORECASE,
 )
 _ASKS_FOR = re.compile(
-    r"^(?:(?:can|could|would|will) (?:you|u|ya)(?: please| kindly| just| quickly| maybe)? |i(?:'d| would|d) (?:like|love) (?:you )?to |i (?:want|need|wanna) (?:you )?to |i wanna |"
-    r"(?:please )?go ahead and |let'?s |be so kind and |do me a favou?r and |i want you to |please )+(?!know|be\b|you\b|do\b|hear|see you|help)",
+    r"^(?:(?:can|could|would|will) (?:you|u|ya)(?: please| kindly| just| quickly| maybe)? |i(?:'d"
+    r"| would|d) (?:like|love) (?:you )?to |i (?:want|need|wanna) (?:you )?to |i wanna |"
+    r"(?:please )?go ahead and |let'?s |be so kind and |do me a favou?r and |i want you to |please )+(?!know"
+    r"|be\b|you\b|do\b|hear|see you|help)",
     re.IGNORECASE,
 )
 _THANKS = re.compile(
-    r"[\s,.;-]*\b(?:please|pls|plz|thanks(?: a lot| so much)?|thank you(?: very much| so much)?|thx|ty|cheers|mate|buddy|bro|dude|asap|right away|right now|immediately|at once|"
-    r"if you can|if you could|if possible|if you please|for me|ok|okay|will you|would you|could you|kindly|(?<!for )(?<!on )(?<!of )(?<!quote )(?-i:now))\s*[!?.,]*$",
+    r"[\s,.;-]*\b(?:please|pls|plz|thanks(?: a lot| so much)?|thank you(?: very much| so much)?"
+    r"|thx|ty|cheers|mate|buddy|bro|dude|asap|right away|right now|immediately|at once|"
+    r"if you can|if you could|if possible|if you please|for me|ok|okay|will you|would you|could you"
+    r"|kindly|(?<!for )(?<!on )(?<!of )(?<!quote )(?-i:now))\s*[!?.,]*$",
     re.IGNORECASE,
 )
 

@@ -318,7 +318,7 @@ def _opens(tokens: Sequence[Token], texts: list[str], *, thing: bool) -> bool:
         )
     if _possessive(texts):
         return False
-    side = any(text in SELL | BUY or text in ("credit", "debit") for text in texts)
+    side = any(text in SELL | BUY or text in ("credit", "debit", "protect", "insure") for text in texts)
     own = any(token.kind == "structure" for token in tokens)
     symbol = any(token.kind in ("symbol", "contract") for token in tokens)
     if (

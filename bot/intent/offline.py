@@ -26,7 +26,7 @@ from bot.intent.slots import slots_of
 from bot.intent.stops import ASK, STOPPING, asks_about, best_of, hardest_of, is_elsewhere, stop_in
 from bot.intent.tokens import Token, cleaned
 from bot.intent.typed import typed_line
-from bot.intent.words import BUY, FILLERS, SELL, TERM_PHRASES, TERMS, desk_words, vocabulary
+from bot.intent.words import BUY, FILLERS, SELL, TERM_PHRASES, TERMS, desk_words
 
 _OVER_ORDERS = frozenset(
     "alert backtest optimize whatif stress mandate settings note search_journal blacklist pause resume "
@@ -74,6 +74,8 @@ def single(text: str, today: date) -> Frame:
     if line is not None:
         return line
     bare, quoted = guards.without_quotes(plain)
+    if quoted and guards.reported(bare):
+        return asks("That is what somebody else said; nobody's order. What would you like yourself?")
     sentence = read(plain, today)
     words_kept = _quoting(sentence) if quoted else None
     if words_kept is not None:
@@ -91,7 +93,13 @@ def _is_talk(plain: str, today: date) -> bool:
     found = matches(Tagged(sentence.tokens))
     talk = found.get(SMALLTALK)
     rival = best_of(found, among=frozenset(found) - {SMALLTALK, OUT_OF_SCOPE})
-    return talk is not None and talk.pattern.source.startswith("^") and talk.pattern.source.endswith("$") and not sentence.symbols and (rival is None or rival.score < talk.score)
+    return (
+        talk is not None
+        and "^" in talk.pattern.source[:7]
+        and talk.pattern.source.endswith("$")
+        and not sentence.symbols
+        and (rival is None or rival.score < talk.score)
+    )
 
 
 def _nobodys(plain: str, today: date) -> Frame:
@@ -368,7 +376,8 @@ def _imagined(sentence: Sentence, found: Mapping[str, Match], tagged: Tagged) ->
             {"risk", "why", "scan", "backtest", "whatif", "stress", "explain", "chain", "iv", "earnings", "pnl", "tax", "help", "quote"}
         ),
     )
-    if best is not None and best.score >= ASK and not guards.reported(sentence.text):
+    looks = best is not None and best.pattern.command in ("chain", "quote", "iv", "earnings", "pnl") and "?" not in sentence.text
+    if best is not None and best.score >= ASK and not looks and not guards.reported(sentence.text):
         return slots_of(best.pattern.command, sentence, tagged, best)
     if not any(token.kind in ("symbol", "contract", "pair") for token in sentence.tokens):
         return Frame(label=SMALLTALK)
@@ -379,8 +388,9 @@ def _imagined(sentence: Sentence, found: Mapping[str, Match], tagged: Tagged) ->
 
 def _neither(sentence: Sentence, found: Mapping[str, Match], tagged: Tagged) -> Frame:
     """Nothing clear was said: a question where the words are a desk's, out of scope where they are not."""
-    strange = [word for word in tagged.tags if word not in vocabulary() and not word.startswith("<")]
-    spoken = likely(tagged) if not sentence.words & (SELL | BUY) and len(strange) <= 1 and not sentence.of("pair") else None
+    foreign = [word for word in tagged.tags if word.isalpha() and len(word) > 2 and word not in desk_words()]
+    small = len(foreign) <= (1 if len(tagged.tags) > 4 else 0)
+    spoken = likely(tagged) if small and not sentence.words & (SELL | BUY) and not sentence.of("pair") else None
     if spoken is not None:
         return slots_of(spoken, sentence, tagged, None)
     if any(token.kind in ("symbol", "structure", "contract", "pair") for token in sentence.tokens):

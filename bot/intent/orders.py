@@ -91,6 +91,13 @@ def _side(tokens: list[Token]) -> str | None:
     own = any(token.kind == "structure" and token.value in _OWN_SIDE for token in tokens)
     if not buys and not sells and not own and (pair_in(texts, *pairs[:5]) or "grab" in texts or "pick" in texts):
         buys = True
+    if (
+        not buys
+        and not sells
+        and not own
+        and (set(texts) & {"protect", "insure"} or (any(token.kind == "shares" for token in tokens) and "get" in texts))
+    ):
+        buys = True
     if sells and buys:
         return "both"
     if not sells and not buys:

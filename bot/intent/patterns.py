@@ -422,8 +422,8 @@ ANSWERS = frozenset(
     "earnings calendar news flow sectors scan plan hedge journal"
     " review attribution streak alerts readiness ml wheel tax config".split()
 )
-LIKELY = 2.2  # evidence below this is none
-AHEAD = 0.6  # and so much more than that of the next command
+LIKELY = 1.9  # evidence below this is none
+AHEAD = 0.4  # and so much more than that of the next command
 
 
 @cache

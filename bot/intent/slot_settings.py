@@ -51,7 +51,7 @@ def _key_of(sentence: Sentence) -> str | None:
     found = re.search(
         r"((?:max(?:imum)?|min(?:imum)?|default|daily|weekly|profit|stop|loss|margin|position|positions"
         r"|delta|drawdown|ticket|quiet|per|data|voice|sector)\b[a-z ]*?)"
-        r"(?=\s*(?:\d|\$|to\b|at\b|is\b|setting|set\b|of \d|off\b|on\b|\?|$|please|limit to))",
+        r"(?=\s*(?:\d|\$|to\b|at\b|is\b|setting|set\b|of \d|off\b|on\b|\?|$|please))",
         text,
     )
     if found is None:

@@ -14,7 +14,7 @@ _DOWN = frozenset(
     "selloff tumble dump slide dip correction correct"
     " lower minus bear collapse melt gap worse cut minus - slump slumps shed sheds crashed crater craters".split()
 )
-_UP = frozenset(
+_UP = frozenset("melt squeeze".split()) | frozenset(
     "up rally rallies rise rises gain gains jump jumps surge surges climb climbs higher bounce rip soar "
     "soars moon plus + melt-up increase pop pops spike".split()
 )

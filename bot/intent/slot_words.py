@@ -18,7 +18,10 @@ def said(sentence: Sentence, tagged: Tagged, span: tuple[int, int], *, mended: b
     """The words of a span as they were written."""
     first, last = tagged.tokens[span[0]], tagged.tokens[span[1] - 1]
     if mended and any(token.kind == "word" and token.mended for token in tagged.tokens[span[0] : span[1]]):
-        pieces = [token.text if token.kind == "word" and token.mended else sentence.text[token.start : token.end] for token in tagged.tokens[span[0] : span[1]]]
+        pieces = [
+            token.text if token.kind == "word" and token.mended else sentence.text[token.start : token.end]
+            for token in tagged.tokens[span[0] : span[1]]
+        ]
         return " ".join(pieces).strip(" \t\"':?!.,;")
     return sentence.text[first.start : last.end].strip(" \t\"':?!.,;")
 

@@ -405,9 +405,7 @@ def _kill(slots: dict[str, Any], sentence: Sentence, tagged: Tagged, match: Matc
         r"\bflat|\bclose (?:out )?(?:everything|all|it all|the book|every)|\bliquidat|\bsell everything"
         r"|\bget (?:me )?out of everything|\bdump everything",
         text,
-    ):
-        slots["flatten"] = True
-    elif sentence.words & {"flatten", "flat"}:
+    ) or sentence.words & {"flatten", "flat"}:
         slots["flatten"] = True
 
 

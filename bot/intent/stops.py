@@ -45,7 +45,7 @@ def stop_in(sentence: Sentence, found: Mapping[str, Match], *, negated: bool) ->
         return None
     if guards.reported(sentence.text) and "?" in sentence.text:
         return None
-    if negated and label == "pause" and sentence.symbols:
+    if label == "pause" and sentence.symbols:
         return None
     if negated and label != "pause" and not _denies_only_orders(sentence):
         return None
@@ -80,19 +80,28 @@ def stop_in(sentence: Sentence, found: Mapping[str, Match], *, negated: bool) ->
 
 
 _STRATEGY_OFF = re.compile(
-    r"^(?:(?:i|we) (?:do not|don'?t|no longer) (?:want|need) (?:any |to (?:sell|see|do|trade|open) )?(?:any )?(?:more )?|(?:please )?(?:no more|no|stop|quit|pause|suspend|freeze|hold"
-    r"|disable|block|cease|skip|enough|lay off|hold off|turn off|switch off|shut off|bench|park|avoid|leave out|end)\b).*|.*\b(?:off|on hold|paused|on pause|on ice|for now stop)[.! ]*$"
+    r"^(?:(?:i|we) (?:do not|don'?t|no longer) (?:want|need) (?:any |to (?:sell|see|do|trade|open) )?(?:any "
+    r")?(?:more )?|(?:please )?(?:no more|no|stop|quit|pause|suspend|freeze|hold"
+    r"|disable|block|cease|skip|enough|lay off|hold off|turn off|switch off|shut off|bench|park"
+    r"|avoid|leave out|end)\b).*|.*\b(?:off|on hold|paused|on pause|on ice|for now stop)[.! ]*$"
 )
 _ENTRIES_OFF = re.compile(
-    r"\b(?:no|stop|skip|pause|hold|freeze|block|halt|suspend|quit|cease|end|enough|done|off|finished|through)\b.*\b(?:entries|entry|openings?|opening|new (?:trades?|positions?|entries|stuff|risk|ones|orders))\b"
-    r"|\b(?:entries|openings|new (?:trades?|positions?|entries|stuff))\b.*\b(?:off|on hold|paused|stopped|over|closed|later|suspended)\b|\b(?:only exits|exits only|close only|closing only)\b"
+    r"\b(?:no|stop|skip|pause|hold|freeze|block|halt|suspend|quit|cease|end|enough|done|off|finished"
+    r"|through)\b.*\b(?:entries|entry|openings?|opening|new (?:trades?|positions?|entries|stuff"
+    r"|risk|ones|orders))\b"
+    r"|\b(?:entries|openings|new (?:trades?|positions?|entries|stuff))\b.*\b(?:off|on hold|paused"
+    r"|stopped|over|closed|later|suspended)\b|\b(?:only exits|exits only|close only|closing only)\b"
 )
 _ALL_OFF = re.compile(
-    r"^(?:nuke|kill|terminate|abort|panic|mayday)\b|\bmake (?:it|this|everything) (?:all )?stop\b|^everything (?:off|down)\b|^(?:go |get |be )?flat\b(?! is| out)|\bflatten\b.*\b(?:everything|all|account|book|now)\b|\beverything\b.*\bflatten\b"
+    r"^(?:nuke|kill|terminate|abort|panic|mayday)\b|\bmake (?:it|this|everything) (?:all )?stop\b"
+    r"|^everything (?:off|down)\b|^(?:go |get |be )?flat\b(?! is| out)|\bflatten\b.*\b(?:everything"
+    r"|all|account|book|now)\b|\beverything\b.*\bflatten\b"
     r"|^all (?:off|stop)\b|\bcut the power\b|\bstop the (?:bot|desk|machine|system|bleeding|madness)\b"
 )
 _ORDERS_OFF = re.compile(
-    r"\b(?:pull|yank|withdraw|remove|clear|kill|drop|cancel|scratch|take (?:down|off)|get rid of|call off)\b.*\b(?:working|resting|pending|unfilled|orders?)\b|\border\b.*\b(?:should go|has to go|must go|away|out|gone|off)\b"
+    r"\b(?:pull|yank|withdraw|remove|clear|kill|drop|cancel|scratch|take (?:down|off)|get rid of"
+    r"|call off)\b.*\b(?:working|resting|pending|unfilled|orders?)\b|\border\b.*\b(?:should go"
+    r"|has to go|must go|away|out|gone|off)\b"
 )
 
 
@@ -102,7 +111,7 @@ def by_words(sentence: Sentence) -> str | None:
     figures = sentence.of("number") or sentence.of("pair") or sentence.of("money")
     if sentence.symbols or asks_about(sentence) or re.search(r"\b(?:stop loss|at \d+%)", text):
         return None
-    if _ALL_OFF.search(text) and not re.search(r"\border", text):
+    if _ALL_OFF.search(text) and "close" not in sentence.words and not re.search(r"\border", text):
         return "kill"
     if _ORDERS_OFF.search(text) and not sentence.words & {"ticket", "card", "alert"}:
         return "cancel"

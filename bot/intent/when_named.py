@@ -193,6 +193,8 @@ class Named(Around):
         if found is None or not (1 <= int(found[1]) <= 12 and 1 <= int(found[2]) <= 31):
             return 0, When()
         following = [word.removesuffix("s") for word in self._words[1:4]]
+        if found[3] is None and self._words[1:2] and self._words[1] in ("dte", "day", "days", "delta", "weeks"):
+            return 0, When()
         if found[3] is None and self._before not in ("on", "exp", "expiry", "expiring") and _STRUCTURES.intersection(following[:3]):
             return 0, When()  # 5/10 put spread
         if found[3] is not None:

@@ -121,7 +121,16 @@ def targets() -> frozenset[str]:
         if word.isalpha()
     }
     base |= {term for term in TERMS if len(term) >= 5} | {"greeks"}
-    found = base | frozenset(_WORDS["moves"].split()) | SELL | BUY | CLOSE | structures.words() | literals() | {word for word in named if len(word) >= 5}
+    found = (
+        base
+        | frozenset(_WORDS["moves"].split())
+        | SELL
+        | BUY
+        | CLOSE
+        | structures.words()
+        | literals()
+        | {word for word in named if len(word) >= 5}
+    )
     return frozenset(word for word in found if word.isalpha() and len(word) >= 4)
 
 
