@@ -12,11 +12,12 @@ import textwrap
 import threading
 from dataclasses import dataclass
 from datetime import date
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from bot.render import clean
 from bot.scales import Ticks, days_of, ends_of, mark_words, rows_of, ticks_of
-from bot.sparks import drawable, place
+from bot.sparks import LARGEST, drawable, place
 from core.reply import Axis, Chart, Mark, Panel, Series, Shape
 
 if TYPE_CHECKING:
@@ -27,7 +28,7 @@ WIDTH, HEIGHT, DPI = 880, 550, 110  # pixels: 8 by 5 inches
 TITLE, WORDS, SMALL = 17.0, 14.0, 13.0  # points; a phone shows the picture at less than half its size
 LETTER, LINE = 0.62, 1.3  # width of a letter and height of a line, of the size of the letters
 MARGIN, BELOW = 14, 30  # pixels: around everything; of ticks, of the name of an axis, of the legend
-MOST_TICKS, MOST_DAYS = 5, 6
+MOST_TICKS, MOST_SMALL, MOST_ACROSS = 5, 4, 7
 _DRAWING = threading.Lock()
 
 
@@ -51,6 +52,14 @@ class Box:
     height: float
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scale:
+    """The ends of an axis and what stands along it."""
+
+    ends: tuple[float, float]
+    ticks: Ticks
+
+
 LIGHT = Theme(paper="#ffffff", ink="#1b1f24", faint="#c5cad2", lines=("#0060a8", "#c44e00", "#00795a", "#8b3a86"))
 DARK = Theme(paper="#14181d", ink="#eef1f4", faint="#4a525c", lines=("#6cb8f0", "#f0a040", "#4fd0a5", "#e39bdc"))
 DASHES: tuple[Any, ...] = ("-", (0, (5, 2)), (0, (1, 1.4)), (0, (6, 2, 1, 2)))
@@ -59,17 +68,22 @@ MARKERS = ("o", "s", "^", "D")
 
 def png(chart: Chart, *, dark: bool) -> bytes:
     """Draw a chart, 880 by 550 pixels. Heavy: call it in a thread."""
+    theme = DARK if dark else LIGHT
+    with _DRAWING:
+        out = io.BytesIO()
+        figure_of(chart, theme).savefig(out, format="png", facecolor=theme.paper, metadata={"Software": None})
+        return out.getvalue()
+
+
+def figure_of(chart: Chart, theme: Theme) -> Figure:
+    """The chart laid out, not yet turned into pixels."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    theme = DARK if dark else LIGHT
-    with _DRAWING:
-        figure = Figure(figsize=(WIDTH / DPI, HEIGHT / DPI), dpi=DPI, facecolor=theme.paper)
-        canvas = FigureCanvasAgg(figure)
-        _draw(figure, chart, theme)
-        out = io.BytesIO()
-        canvas.print_png(out, metadata={"Software": None})
-        return out.getvalue()
+    figure = Figure(figsize=(WIDTH / DPI, HEIGHT / DPI), dpi=DPI, facecolor=theme.paper)
+    FigureCanvasAgg(figure)
+    _draw(figure, chart, theme)
+    return figure
 
 
 def _draw(figure: Figure, chart: Chart, theme: Theme) -> None:
@@ -79,9 +93,11 @@ def _draw(figure: Figure, chart: Chart, theme: Theme) -> None:
     boxes = _boxes(len(chart.panels), Box(left=MARGIN, top=top, width=WIDTH - 2 * MARGIN, height=HEIGHT - top - below))
     x_ends = _x_ends(chart)
     columns = 2 if len(chart.panels) > 3 else 1
-    for index, (panel, box) in enumerate(zip(chart.panels, boxes, strict=True)):
+    scales = [_scale(panel, box) for panel, box in zip(chart.panels, boxes, strict=True)]
+    for index, (panel, box, scale) in enumerate(zip(chart.panels, boxes, scales, strict=True)):
         last = index + columns >= len(chart.panels)
-        _panel(figure, panel, box, x_axis=chart.axis, x_ends=x_ends, ticks=last, theme=theme)
+        beside = max((_wide(text, SMALL) for each in scales[index % columns::columns] for _, text in each.ticks), default=0.0)
+        _panel(figure, panel, box, scale, x_axis=chart.axis, x_ends=x_ends, beside=beside, named=last, theme=theme)
     if _name(chart.axis):
         _words(figure, _name(chart.axis), WIDTH / 2, HEIGHT - MARGIN - BELOW * several, theme, ha="center", va="bottom", size=SMALL)
     if several:
@@ -90,7 +106,7 @@ def _draw(figure: Figure, chart: Chart, theme: Theme) -> None:
 
 def _words(figure: Figure, text: str, x: float, y: float, theme: Theme, *, size: float = WORDS, **how: Any) -> None:
     """Write at pixels from the upper left corner; a dollar sign is a dollar sign."""
-    figure.text(x / WIDTH, 1 - y / HEIGHT, text, fontsize=size, color=theme.ink, parse_math=False, **how)
+    figure.text(x / WIDTH, 1 - y / HEIGHT, _drawable(text), fontsize=size, color=theme.ink, parse_math=False, **how)
 
 
 def _title(figure: Figure, title: str, theme: Theme) -> float:
@@ -123,63 +139,81 @@ def _x_ends(chart: Chart) -> tuple[float, float]:
     return (low, high) if high > low else (low - 1, high + 1)
 
 
+def _scale(panel: Panel, box: Box) -> Scale:
+    """The axis of y of a panel, for everything that is drawn on it."""
+    values = [y for series in panel.series for _, y in drawable(series) if y is not None]
+    values += [mark.y for mark in panel.marks if mark.y is not None and abs(mark.y) <= LARGEST]
+    ends = ends_of(values, panel.axis, zero=any(series.shape is Shape.FILLED for series in panel.series))
+    return Scale(ends=ends, ticks=ticks_of(*ends, panel.axis, most=MOST_TICKS if box.height > HEIGHT / 2 else MOST_SMALL))
+
+
 def _panel(
-    figure: Figure, panel: Panel, box: Box, *, x_axis: Axis, x_ends: tuple[float, float], ticks: bool, theme: Theme
+    figure: Figure, panel: Panel, box: Box, scale: Scale, *, x_axis: Axis, x_ends: tuple[float, float], beside: float, named: bool,
+    theme: Theme,
 ) -> None:
     """A heading, rows of labels for places on x, and the picture under them."""
-    points = [drawable(series) for series in panel.series]
-    levels = [y for each in points for _, y in each if y is not None] + [mark.y for mark in panel.marks if mark.y is not None]
-    filled = any(series.shape is not Shape.LINE for series in panel.series)
-    ends = ends_of(levels, zero=filled)
-    beside = ticks_of(*ends, panel.axis, most=MOST_TICKS if box.height > HEIGHT / 2 else 3)
-    left = box.left + max(_wide(text, SMALL) for _, text in beside) + 12
+    left = box.left + beside + 12
     width = box.left + box.width - left - 22  # half a tick's words
     heading = _shown(panel.title) or _name(panel.axis)
     _words(figure, heading, box.left, box.top, theme, size=WORDS, ha="left", va="top")
+    marks = [mark for mark in panel.marks if _is_inside(mark, x_ends)]
+    levels = [mark_words(mark, x_axis, panel.axis).replace("\n", " ") for mark in marks if mark.x is None and mark.y is not None]
+    if levels:
+        words = f"dashed: {', '.join(levels)}"
+        _words(figure, words, left + width, box.top + 1, theme, size=SMALL, ha="right", va="top")
     top = box.top + _high(WORDS) + 4
     span = x_ends[1] - x_ends[0]
-    places = sorted((mark for mark in panel.marks if mark.x is not None and mark.y is None), key=lambda mark: place(mark.x or 0.0))
-    labels = [mark_words(mark, x_axis, panel.axis) for mark in places]
-    wishes = [(place(mark.x or 0.0) - x_ends[0]) / span * width for mark in places]
+    told = [(place(mark.x), mark) for mark in marks if mark.label and mark.x is not None and mark.y is None]
+    told.sort(key=lambda pair: pair[0])
+    labels = [mark_words(mark, x_axis, panel.axis) for _, mark in told]
+    wishes = [(where - x_ends[0]) / span * width for where, _ in told]
     rows = rows_of(wishes, [max(_wide(line, SMALL) for line in label.split("\n")) + 10 for label in labels], room=width)
     row_high = 2 * _high(SMALL)
     used = row_high * (max((row for _, row in rows), default=-1) + 1)
     for label, (middle, row) in zip(labels, rows, strict=True):
-        _words(figure, label, left + middle, top + used - row * row_high, theme, size=SMALL, ha="center", va="bottom", linespacing=1.1)
+        above = top + used - row * row_high - 6
+        _words(figure, label, left + middle, above, theme, size=SMALL, ha="center", va="baseline", linespacing=1.1)
     top += used
-    bottom = box.top + box.height - (0 if ticks else 8)
+    bottom = box.top + box.height - (0 if named else 8)
     axes = figure.add_axes((left / WIDTH, 1 - bottom / HEIGHT, width / WIDTH, (bottom - top) / HEIGHT))
-    _frame(axes, theme, x_ends=x_ends, y_ends=ends, x_ticks=_x_ticks(x_ends, x_axis, panel, width), y_ticks=beside, named=ticks)
-    if not any(y is not None for each in points for _, y in each):
+    _frame(axes, theme, scale, x_ends=x_ends, x_ticks=_x_ticks(x_ends, x_axis, panel, width), named=named)
+    if not any(y is not None for series in panel.series for _, y in drawable(series)):
         axes.text(0.5, 0.5, "no figures yet", transform=axes.transAxes, ha="center", va="center", fontsize=WORDS, color=theme.ink)
         return
     for index, series in enumerate(panel.series):
         _series(axes, series, index, theme)
-    for mark in panel.marks:
+    for mark in marks:
         _mark(axes, mark, x_axis, panel.axis, theme)
 
 
+def _is_inside(mark: Mark, x_ends: tuple[float, float]) -> bool:
+    return (mark.x is None or x_ends[0] <= place(mark.x) <= x_ends[1]) and (mark.y is None or abs(mark.y) <= LARGEST)
+
+
 def _x_ticks(ends: tuple[float, float], axis: Axis, panel: Panel, width: float) -> Ticks:
+    """As many ticks as their words leave room for."""
     dated = any(isinstance(x, date) for series in panel.series for x in series.x)
-    most = max(2, min(MOST_DAYS, int(width / _wide("x" * 10, SMALL))))
-    return days_of(*ends, most=most) if dated else ticks_of(*ends, axis, most=most)
+    found: Ticks = []
+    for most in range(MOST_ACROSS, 0, -1):
+        found = days_of(*ends, most=most) if dated else ticks_of(*ends, axis, most=most)
+        if sum(_wide(text, SMALL) + MARGIN for _, text in found) <= width:
+            break
+    return found
 
 
-def _frame(
-    axes: Axes, theme: Theme, *, x_ends: tuple[float, float], y_ends: tuple[float, float], x_ticks: Ticks, y_ticks: Ticks, named: bool
-) -> None:
+def _frame(axes: Axes, theme: Theme, scale: Scale, *, x_ends: tuple[float, float], x_ticks: Ticks, named: bool) -> None:
     axes.set_facecolor(theme.paper)
     axes.set_xlim(*x_ends)
-    axes.set_ylim(*y_ends)
+    axes.set_ylim(*scale.ends)
     axes.set_xticks([where for where, _ in x_ticks], [text if named else "" for _, text in x_ticks])
-    axes.set_yticks([where for where, _ in y_ticks], [text for _, text in y_ticks])
+    axes.set_yticks([where for where, _ in scale.ticks], [text for _, text in scale.ticks])
     axes.tick_params(labelsize=SMALL, colors=theme.ink, length=0, pad=5)
     axes.grid(True, color=theme.faint, linewidth=0.8)
     axes.set_axisbelow(True)
     for side, spine in axes.spines.items():
         spine.set_visible(side == "bottom")
         spine.set_color(theme.ink)
-    if y_ends[0] < 0 < y_ends[1]:
+    if scale.ends[0] < 0 < scale.ends[1]:
         axes.axhline(0, color=theme.ink, linewidth=1.4)
 
 
@@ -188,14 +222,16 @@ def _series(axes: Axes, series: Series, index: int, theme: Theme) -> None:
     xs, ys = [x for x, _ in points], [math.nan if y is None else y for _, y in points]
     colour, dash, marker = theme.lines[index % len(theme.lines)], DASHES[index % len(DASHES)], MARKERS[index % len(MARKERS)]
     if series.shape is Shape.FILLED:
-        gains = [max(y, 0.0) for y in ys]
-        losses = [min(y, 0.0) for y in ys]
-        axes.fill_between(xs, gains, color=theme.lines[0], alpha=0.22, linewidth=0)
-        axes.fill_between(xs, losses, facecolor="none", edgecolor=theme.lines[1], alpha=0.55, hatch="//", linewidth=0)
+        known = [not math.isnan(y) for y in ys]
+        gains, losses = [known[at] and y >= 0 for at, y in enumerate(ys)], [known[at] and y <= 0 for at, y in enumerate(ys)]
+        axes.fill_between(xs, ys, where=gains, interpolate=True, color=theme.lines[0], alpha=0.22, linewidth=0)
+        axes.fill_between(
+            xs, ys, where=losses, interpolate=True, facecolor="none", edgecolor=theme.lines[1], alpha=0.55, hatch="//", linewidth=0
+        )
     every = max(1, len(xs) // 7)
     alone = sum(not math.isnan(y) for y in ys) == 1
     marks: dict[str, Any] = {"marker": marker, "markersize": 8, "markevery": (every // 2 * (index % 2), every)} if index or alone else {}
-    axes.plot(xs, ys, color=colour, linestyle=dash, linewidth=2.6, label=_shown(series.name), **marks)
+    axes.plot(xs, ys, color=colour, linestyle=dash, linewidth=2.6, label=_drawable(_shown(series.name)), **marks)
 
 
 def _mark(axes: Axes, mark: Mark, x_axis: Axis, y_axis: Axis, theme: Theme) -> None:
@@ -203,15 +239,13 @@ def _mark(axes: Axes, mark: Mark, x_axis: Axis, y_axis: Axis, theme: Theme) -> N
         if mark.x is not None:
             axes.axvline(place(mark.x), color=theme.ink, linewidth=1.3, linestyle=(0, (2, 2)))
         return
-    words = " ".join(_shown(mark_words(mark, x_axis, y_axis)).split("\n"))
+    words = _drawable(mark_words(mark, x_axis, y_axis).replace("\n", " "))
     how: dict[str, Any] = {
         "fontsize": SMALL, "color": theme.ink, "parse_math": False,
         "bbox": {"facecolor": theme.paper, "edgecolor": "none", "alpha": 0.8, "pad": 1.5},
     }
     if mark.x is None:
         axes.axhline(mark.y, color=theme.ink, linewidth=1.3, linestyle=(0, (4, 3)))
-        edge = axes.get_yaxis_transform()
-        axes.annotate(words, (1, mark.y), xycoords=edge, xytext=(-4, 4), textcoords="offset points", ha="right", **how)
         return
     low, high = axes.get_xlim()
     share = (place(mark.x) - low) / (high - low)
@@ -240,6 +274,19 @@ def _name(axis: Axis) -> str:
 
 def _shown(text: str) -> str:
     return clean(text).strip()
+
+
+def _drawable(text: str) -> str:
+    """The text with a question mark for each letter the font lacks."""
+    return "".join(letter if letter == "\n" or ord(letter) in _letters() else "?" for letter in text)
+
+
+@cache
+def _letters() -> frozenset[int]:
+    from matplotlib.font_manager import findfont
+    from matplotlib.ft2font import FT2Font
+
+    return frozenset(FT2Font(findfont("DejaVu Sans")).get_charmap())
 
 
 def _wide(text: str, size: float) -> float:

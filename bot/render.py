@@ -27,6 +27,7 @@ MARKS = {Tone.INFO: "[i]", Tone.GOOD: "[ok]", Tone.WARNING: "[!]", Tone.BAD: "[x
 PLACES = {Format.MONEY: 2, Format.PRICE: 2, Format.NUMBER: 1, Format.INTEGER: 0, Format.GREEK: 3}
 NUMERIC = frozenset({*PLACES, Format.PERCENT, Format.AGE})
 LONGEST_LABEL = 26
+LONGEST_FIGURE = 44  # kept on one line of a caption
 SPARK = 32  # columns of a line drawn with block characters
 MOST_PLACES = 40  # before or after the point; what is longer is no figure anybody reads, and is written with an exponent
 _EXACT = Context(prec=2 * MOST_PLACES)
@@ -74,9 +75,15 @@ def value_text(value: Cell, form: Format, *, unit: str = "", signed: bool = Fals
 def caption(chart: Chart) -> str:
     """A chart's figures in words, for beneath its picture and for who sees none."""
     title, note = clean(chart.title), clean(chart.note)
-    figures = ", ".join(f"{_sticky(fact.label)}\N{NO-BREAK SPACE}{_fact(fact)}" for fact in chart.facts)
+    figures = ", ".join(_figure(fact) for fact in chart.facts)
     words = f"{title}: {figures}." if figures else title
     return f"{words} {note}" if note else words
+
+
+def _figure(fact: Fact) -> str:
+    value = value_text(fact.value, fact.format, unit=fact.unit, signed=fact.signed)
+    words = clean(f"{fact.label} {value} ({fact.note})" if fact.note else f"{fact.label} {value}")
+    return _sticky(words) if len(words) <= LONGEST_FIGURE else words
 
 
 def clean(text: str) -> str:
@@ -171,9 +178,9 @@ def _sparks(chart: Chart, width: int) -> list[str]:
         known = [y for _, y in drawable(series) if y is not None]
         if len(known) < 2:
             continue  # the caption has that one figure
-        ends = " to ".join(value_text(y, axis.format, signed=axis.signed) for y in (min(known), max(known)))
-        ends = f"{ends} {axis.unit}".strip()
-        drawn = spark(series, min(SPARK, width - room - len(ends) - 6))
+        low, high = (value_text(y, axis.format, signed=axis.signed) for y in (min(known), max(known)))
+        ends = f"{low if low == high else f'{low} to {high}'} {axis.unit}".strip()
+        drawn = "" if low == high else spark(series, min(SPARK, width - room - len(ends) - 6))
         lines.append(f"  {clean(series.name):<{room}}  {drawn}  {ends}" if drawn else f"  {clean(series.name):<{room}}  {ends}")
     return lines
 

@@ -17,15 +17,16 @@ FINEST = 1e-9  # of the larger end: closer together floats do not tell ends apar
 SMALLEST = 1e-12  # no scale is finer
 ROOM = 0.07  # of the height left above and below a line
 MONTH_DAYS = 30.44
+MONTHS = (1, 2, 3, 6, 12, 24, 60, 120, 240, 600, 1200, 12_000, 60_000)  # between ticks
 
 
-def ends_of(values: Sequence[float], *, zero: bool = False) -> tuple[float, float]:
+def ends_of(values: Sequence[float], axis: Axis, *, zero: bool = False) -> tuple[float, float]:
     """The lowest and highest place of a scale that shows all values with some room, and zero where asked."""
     found = [*values, 0.0] if zero or not values else list(values)
     low, high = min(found), max(found)
     least = max(max(abs(low), abs(high)) * FINEST, SMALLEST)
     if high - low <= least:
-        room = abs(high) * 0.05 if abs(high) > least else 1.0
+        room = abs(high) * 0.05 if abs(high) > least else 0.01 if axis.format is Format.PERCENT else 1.0
         return low - room, high + room
     room = (high - low) * ROOM
     return low - room, high + room
@@ -49,7 +50,7 @@ def days_of(first: float, last: float, *, most: int) -> Ticks:
     start, end = date.fromordinal(math.ceil(first)), date.fromordinal(math.floor(last))
     span = (end - start).days
     if span > 2 * MONTH_DAYS:
-        every = next(count for count in (1, 2, 3, 6, 12, 24, 60, 120, 240, 600, 1200, 12_000) if span / (count * MONTH_DAYS) <= most)
+        every = next(count for count in MONTHS if span / (count * MONTH_DAYS) <= most)
         months = range(start.year * 12 + start.month - 1, end.year * 12 + end.month)
         days = [date(month // 12, month % 12 + 1, 1) for month in months if month % every == 0]
         return [(float(day.toordinal()), f"{day:%b %y}") for day in days if start <= day <= end]

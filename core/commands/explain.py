@@ -1,4 +1,4 @@
-"""A term of the trade in a sentence or two, with the command that shows your own figure; a trade's id explains that trade.
+"""A term of the trade in a sentence or two, with the command that shows your own figure; a trade's or a ticket's id explains that one.
 
 Example: `explain P1A2B3C` says what the trade received, what it can lose and where it stands.
 """
@@ -10,11 +10,14 @@ import difflib
 from core import plugins
 from core.command import Access, Call, Command, Kind, Parameter, repeated
 from core.commands._glossary import ALIASES, TERMS
+from core.commands._payoff import ticket_chart, trade_chart
 from core.commands._trades import priced_holdings
 from core.desk import Desk
 from core.domain.structures import Trade, describe_legs
 from core.errors import UserError
-from core.reply import Action, Fact, Facts, Format, Reply, Text
+from core.orders import ticket
+from core.orders.figures import has_payoff
+from core.reply import Action, Fact, Facts, Format, Notice, Reply, Text, Tone
 
 NEAR = 3
 
@@ -25,6 +28,8 @@ async def run(desk: Desk, call: Call) -> Reply:
     trade = desk.books.trade(topic.removeprefix("#").upper())
     if trade is not None:
         return await _trade(desk, trade)
+    if topic.removeprefix("#").upper() in desk.fold.tickets:
+        return await _ticket(desk, topic.removeprefix("#").upper())
     word = topic.lower().replace("_", " ").removeprefix("what is ").removeprefix("a ").removeprefix("my ").rstrip("?")
     term = ALIASES.get(word, word)
     if term in TERMS:
@@ -39,6 +44,20 @@ async def run(desk: Desk, call: Call) -> Reply:
         raise UserError(f"I have no explanation of {repeated(topic)}.", "`explain delta` is one I have; `help` lists the commands.")
     actions = tuple(Action(label=item, line=f'explain topic="{item}"') for item in near)
     return Reply(blocks=(Text(text=f"I have no explanation of {repeated(topic)}. Did you mean one of these?"),), actions=actions, ok=False)
+
+
+async def _ticket(desk: Desk, name: str) -> Reply:
+    """What the order of a ticket can make and lose, in the figures of its card and as a picture."""
+    found = ticket.find(desk, name)
+    drafted = found.drafted
+    actions = (Action(label="Why", line=f"why ticket={name}"),)
+    if not has_payoff(drafted.envelope):
+        text = f"Ticket {name} closes, rolls or guards what is held; its card says what that makes or loses."
+        return Reply(blocks=(Text(text=text),), actions=actions)
+    priced = await ticket.price(desk, drafted.intent, limit=drafted.said_limit, envelope=drafted.envelope)
+    chart = await desk.runtime.in_thread(ticket_chart, name, priced)
+    state = () if found.is_open else (Notice(text=f"Ticket {name} is {ticket.ended_words(found)}.", tone=Tone.WARNING),)
+    return Reply(blocks=(*state, chart), actions=actions)
 
 
 async def _trade(desk: Desk, trade: Trade) -> Reply:
@@ -65,11 +84,13 @@ async def _trade(desk: Desk, trade: Trade) -> Reply:
     pnl = None if result is None else result.pnl
     note = "at mids, net of fees so far" if pnl is not None else "a leg has no usable price"
     facts.append(Fact(label="P&L now", value=pnl, format=Format.MONEY, unit="USD", signed=True, note=note))
-    return Reply(blocks=(Facts(facts=tuple(facts)),), actions=(Action(label="Close", line=f"close position_id={trade.id}"),))
+    chart = None if result is None else await desk.runtime.in_thread(trade_chart, result, found.view)
+    blocks = (Facts(facts=tuple(facts)),) if chart is None else (Facts(facts=tuple(facts)), chart)
+    return Reply(blocks=blocks, actions=(Action(label="Close", line=f"close position_id={trade.id}"),))
 
 
 COMMAND = Command(
-    name="explain", help="A term, or one of your own trades, explained.", run=run, access=Access.READ,
-    parameters=(Parameter(name="topic", kind=Kind.TEXT, help="a term such as delta, or a trade's id", required=True),),
+    name="explain", help="A term, or one of your own trades or tickets, explained.", run=run, access=Access.READ,
+    parameters=(Parameter(name="topic", kind=Kind.TEXT, help="a term such as delta, or the id of a trade or a ticket", required=True),),
     examples=("explain delta", "explain buying power"),
 )

@@ -10,6 +10,7 @@ from collections.abc import Iterable
 
 from core.command import Access, Call, Command, Kind, Parameter
 from core.commands._accounts import TOGETHER, accounts_of, words_of_accounts
+from core.commands._greeks_profile import profile_chart
 from core.commands._trades import marked_needs, underlying_of
 from core.desk import Desk
 from core.domain.accounts import Account
@@ -18,7 +19,7 @@ from core.errors import Unavailable
 from core.market.view import View
 from core.portfolio.exposure import exposure
 from core.portfolio.pnl import Held
-from core.reply import Block, Cell, Column, Fact, Facts, Format, Notice, Reply, Table, Text, Tone
+from core.reply import Block, Cell, Chart, Column, Fact, Facts, Format, Notice, Reply, Table, Text, Tone
 from core.risk.measures import CLUSTER, added
 
 COLUMNS = (
@@ -57,9 +58,15 @@ async def run(desk: Desk, call: Call) -> Reply:
     if total.unmarked:
         text = f"No price or volatility for {', '.join(total.unmarked)}; limits assume the worst for them."
         blocks.append(Notice(text=text, tone=Tone.WARNING))
+    chart = await desk.runtime.in_thread(_profile, held, view, where)
+    blocks += [] if chart is None else [chart]
     if len(symbols) > 1:
         blocks.append(Text(text="Together counts every underlying as moving 1% at once (beta 1)."))
     return Reply(blocks=tuple(blocks))
+
+
+def _profile(held: Held, view: View, where: str) -> Chart | None:
+    return profile_chart(held, view, where=where)
 
 
 def _held(desk: Desk, account: Account, symbol: str | None) -> Held:

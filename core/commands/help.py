@@ -13,7 +13,7 @@ from core.reply import Action, Block, Cell, Column, Reply, Table, Text
 
 FIRST_STEPS = "A first guided paper trade: `open put_credit_spread XSP` draws a card; nothing is sent until you confirm it."
 GROUPS = {
-    "Look": ("status", "positions", "pnl", "fills", "greeks", "risk", "vix", "quote", "chain", "why", "alerts"),
+    "Look": ("status", "positions", "pnl", "fills", "greeks", "risk", "vix", "iv", "quote", "chain", "why", "alerts"),
     "Trade": ("open", "close", "confirm", "reprice", "size", "drop", "cancel"),
     "Stop": ("pause", "resume", "halt", "unhalt", "kill", "mandate", "ack", "snooze"),
     "Desk": ("account", "settings", "config", "note", "log_trade", "explain", "help", "next", "to"),

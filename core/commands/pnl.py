@@ -7,11 +7,13 @@ Example: a spread sold for 400.00 and bought back for 150.00 with 5.28 of commis
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from datetime import date
 from decimal import Decimal
 
 from core.command import Access, Call, Command, Kind, Parameter
 from core.commands._accounts import TOGETHER, words_of_accounts
 from core.commands._booking import standing_bookings
+from core.commands._equity import closes_of, equity_chart
 from core.commands._periods import days_of, words_of
 from core.commands._results import BY, Period, grouped, period_of
 from core.commands._trades import holdings_of
@@ -39,12 +41,21 @@ async def run(desk: Desk, call: Call) -> Reply:
     if by is not None:
         blocks.append(_grouped(grouped(periods, by, first=first, last=last), by))
     blocks += _settlements(periods)
+    blocks += [] if symbol is not None else _equity(desk, periods, first=first, last=last)
     stale = sorted({name for period in periods for name in period.stale})
     if stale:
         blocks.append(Notice(text=f"Left out for want of a usable price: {', '.join(stale)}.", tone=Tone.WARNING))
     told = [trade.id for period in periods for trade in period.trades][-STORIES:] if by == "trade" else []
     actions = tuple(Action(label=f"Story of {name}", line=f"positions position_id={name}") for name in told)
     return Reply(blocks=tuple(blocks), actions=actions, data={"realised_net": sum((period.net for period in periods), ZERO)})
+
+
+def _equity(desk: Desk, periods: Sequence[Period], *, first: date, last: date) -> list[Block]:
+    """What the accounts came to, close by close; nothing where fewer than three closes are known."""
+    kept = [(period.found.book, desk.fold.marks(period.found.account.id)) for period in periods if not period.found.account.id.outside]
+    where = words_of_accounts(tuple(period.found.account for period in periods if not period.found.account.id.outside))
+    chart = equity_chart(closes_of(kept, first=first, last=last), title=f"Equity of {where}, {words_of(first, last)}") if kept else None
+    return [] if chart is None else [chart]
 
 
 def _usd(label: str, value: Decimal | None, note: str = "") -> Fact:

@@ -10,6 +10,7 @@ from decimal import Decimal
 
 from core.clock import exchange_date
 from core.command import Access, Call, Command
+from core.commands._vols import index_chart
 from core.desk import Desk
 from core.domain.expiries import vix_expiry
 from core.domain.instruments import Future
@@ -46,6 +47,8 @@ async def run(desk: Desk, call: Call) -> Reply:
         *_table(view, futures, level), Facts(title="What it says for new entries", facts=_advice(desk, level, band, term)),
         Notice(text=_enforced()),
     ]
+    chart = None if bars is None else index_chart(MONTH, bars.days, closes, level=level, standing=standing)
+    blocks += [] if chart is None else [chart]
     if change is not None and change > SPIKE:
         blocks.insert(1, Notice(text=f"VIX rose {change:.0%} today, over {SPIKE:.0%}: premium is dear, and so is risk.", tone=Tone.WARNING))
     return Reply(blocks=tuple(blocks), data={"vix": level, "band": band.name, "term": term.value})

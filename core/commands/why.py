@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from core import plugins
 from core.command import Access, Call, Command, Kind, Parameter
 from core.commands._modes import modes_table
+from core.commands._payoff import ticket_chart
 from core.commands._proposals import ideas_for, intent_of, request_of
 from core.desk import Desk
 from core.domain.accounts import Account
@@ -15,6 +18,7 @@ from core.domain.structures import describe_legs
 from core.errors import Unavailable, UserError
 from core.orders import ticket
 from core.orders.card import blocked_words, findings_table
+from core.orders.figures import has_payoff
 from core.orders.ticket import Priced
 from core.reply import Action, Block, Cell, Column, Fact, Facts, Notice, Reply, Table, Tone
 from core.risk.exam import Finding, Level
@@ -36,7 +40,7 @@ async def run(desk: Desk, call: Call) -> Reply:
 
 
 async def _ticket(desk: Desk, name: str) -> Reply:
-    """Every rule on the ticket's order as it stands now."""
+    """Every rule on the ticket's order as it stands now, and what the order of the card can make and lose."""
     found = ticket.find(desk, name)
     drafted = found.drafted
     priced = await ticket.price(desk, drafted.intent, limit=drafted.said_limit, second_order=drafted.second_order)
@@ -48,7 +52,9 @@ async def _ticket(desk: Desk, name: str) -> Reply:
     head.append(Notice(text=text, tone=Tone.GOOD if allowed else Tone.BAD))
     actions = (Action(label="Reprice", line=f"reprice {name}"),) if found.confirmed is None else ()
     table = findings_table(priced.verdict.findings, title=f"Rules on {describe_legs(drafted.intent.legs)}, {drafted.intent.quantity}")
-    return Reply(blocks=(*head, table, *_reasons(priced)), actions=actions)
+    shown = replace(priced, envelope=drafted.envelope)  # at the prices of the card
+    chart = (await desk.runtime.in_thread(ticket_chart, name, shown),) if has_payoff(drafted.envelope) else ()
+    return Reply(blocks=(*head, table, *_reasons(priced), *chart), actions=actions)
 
 
 def _reasons(priced: Priced) -> tuple[Table, ...]:

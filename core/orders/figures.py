@@ -14,7 +14,7 @@ from core.domain.calendar import CalendarError, closure, last_trade_at, monthly_
 from core.domain.holidays import half_days
 from core.domain.instruments import INDICES, Delivery, Exercise, Index, Option, Settlement, underlying_instrument
 from core.domain.money import ZERO
-from core.domain.orders import Effect, Envelope, Intent, Leg, Side
+from core.domain.orders import Effect, Envelope, Exits, Intent, Leg, Side
 from core.domain.structures import Position
 from core.errors import Unavailable
 from core.market.liquidity import Liquidity, judge_liquidity
@@ -49,6 +49,11 @@ def money(priced: Priced, price: Decimal) -> Decimal:
 def payoff_at(priced: Priced, price: Decimal) -> Payoff | None:
     """The payoff at expiry of the whole order if it fills at a net price; None for several expiries."""
     return legs_payoff(priced.envelope.legs, priced.envelope.quantity, net_cash=money(priced, price))
+
+
+def has_payoff(order: Intent | Envelope) -> bool:
+    """Whether an order opens something whose payoff is worth a picture: what closes, rolls or guards has its result on the card."""
+    return not isinstance(order.plan, Exits) and all(leg.effect is Effect.OPEN for leg in order.legs)
 
 
 def shares_behind(priced: Priced) -> Position | None:

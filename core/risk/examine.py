@@ -166,21 +166,25 @@ def order_payoff(intent: Intent) -> Payoff | None:
 
 def legs_payoff(legs: Sequence[Leg], quantity: int, *, net_cash: Decimal) -> Payoff | None:
     """Payoff at expiry of legs that all end at one instant on one underlying, else None."""
+    return held_payoff([(leg.instrument, leg.contracts(quantity)) for leg in legs], net_cash=net_cash)
+
+
+def held_payoff(held: Sequence[tuple[Instrument, int]], *, net_cash: Decimal) -> Payoff | None:
+    """The same of contracts (signed) and shares that are held."""
     ends: set[tuple[date, Settlement]] = set()
     parts: list[PayoffLeg] = []
-    for leg in legs:
-        item = leg.instrument
+    for item, count in held:
         if isinstance(item, Option):
             ends.add((item.expiry, item.settlement))
             parts.append(PayoffLeg(
-                kind="call" if item.right is Right.CALL else "put", strike=item.strike, quantity=leg.contracts(quantity),
-                multiplier=Decimal(item.multiplier),
+                kind="call" if item.right is Right.CALL else "put", strike=item.share_strike, quantity=count,
+                multiplier=Decimal(item.shares),
             ))
         elif isinstance(item, Equity):
-            parts.append(PayoffLeg(kind="stock", strike=None, quantity=leg.contracts(quantity), multiplier=Decimal(1)))
+            parts.append(PayoffLeg(kind="stock", strike=None, quantity=count, multiplier=Decimal(1)))
         else:
             return None
-    if not parts or len(ends) > 1 or len({underlying_of(leg.instrument) for leg in legs}) > 1:
+    if not parts or len(ends) > 1 or len({underlying_of(item) for item, _ in held}) > 1:
         return None
     return expiry_payoff(parts, net_cash=net_cash)
 

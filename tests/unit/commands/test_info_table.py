@@ -51,7 +51,7 @@ def test_command_when_read_then_has_a_line_of_help(name: str) -> None:
 
 def test_access_when_listed_then_is_the_one_promised() -> None:
     bare = {name: load(name).access_for({}) for name in HERE}
-    reads = "status positions pnl fills greeks why quote chain settings config account explain help next to vix risk alerts pair".split()
+    reads = "status positions pnl fills greeks why iv quote chain settings config account explain help next to vix risk alerts pair".split()
     assert {name for name in HERE if bare[name] is Access.READ} == set(reads)
     assert {name for name in HERE if bare[name] is Access.DRAFT} == {"open", "close", "reprice", "size", "note", "log_trade"}
     assert {name for name in HERE if bare[name] is Access.REDUCE} == {"drop", "pause", "halt", "kill", "ack", "snooze"}
