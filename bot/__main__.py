@@ -68,7 +68,9 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m bot", description=DESCRIPTION, parents=[common])
     parser.set_defaults(command="chat")
     commands = parser.add_subparsers(metavar="command")
-    _add(commands, "chat", "talk in the terminal (the default)", common)
+    chat = _add(commands, "chat", "talk in the terminal and on a page in your browser (the default)", common)
+    for place in (parser, chat):
+        place.add_argument("--no-web", action="store_true", default=argparse.SUPPRESS, help="no page in the browser")
     do = _add(commands, "do", 'one command, such as do "positions SPY"', common)
     do.add_argument("line", nargs="+", help="the command line")
     do.add_argument("--json", action="store_true", help="the answer as data")
@@ -144,7 +146,8 @@ async def _chat(options: argparse.Namespace) -> int:
     app, pins, greeting = opened
     desk, stopping = app.desk, desk_stop(app.desk.runtime)
     server, failed = OwnerServer(_home(options) / SOCKET, _handler(desk, pins), runtime=desk.runtime), True
-    serving = Serving(desk, pins=pins, home=_home(options), environment=os.environ)
+    web = desk.config.web.on and not getattr(options, "no_web", False)
+    serving = Serving(desk, pins=pins, home=_home(options), environment=os.environ, web=web, say=write_out)
     try:
         await server.start()
         await serving.listen()
@@ -154,7 +157,7 @@ async def _chat(options: argparse.Namespace) -> int:
         lines = LineReader(desk.runtime, sys.stdin.fileno(), stopping=stopping.is_set)
         keyboard, greeting = sys.stdin.isatty(), await _greeting(app, greeting)
         left = await Terminal(session, lines=lines, write=write_out, keyboard=keyboard, greeting=greeting).run()
-        if serving.serves and not left and not keyboard:  # a service without a terminal serves until it is told to end
+        if serving.serves and not keyboard and not left and not lines.any:  # a service without a terminal serves until it is told to end
             await stopping.wait()
         failed = False
     except DeskError as error:
@@ -189,20 +192,13 @@ async def _greeting(app: Any, news: list[str]) -> list[str]:
     lines += [f"[!] Exit due: {text}." for text in app.passed]
     if app.config_errors:
         lines += ["[x] The configuration has errors, so this desk only reads (RECOVERY):", *(f"    - {text}" for text in app.config_errors)]
-    first = f"open put_credit_spread {_first_symbol(desk)}"
+    first = f"open put_credit_spread {desk.first_symbol()}"
     lines += [
         f"Try: {first:<28} a first guided paper trade: you get a card, nothing is sent until you confirm",
         "     positions                    what is held, with P&L",
         "     help                         everything else. Buttons are typed as their number or label; `quit` ends.",
     ]
     return [*map(desk.redaction.redact, lines), ""]
-
-
-def _first_symbol(desk: Any) -> str:
-    """What to try first on this market: XSP, or else the first of the watch list that it has."""
-    known = [provider.capabilities.symbols for provider in desk.providers]
-    wanted = ("XSP", *desk.config.watch_list)
-    return next((symbol for symbol in wanted if any(names is None or symbol in names for names in known)), "XSP")
 
 
 # --- one command ---------------------------------------------------------------------------------------------------------

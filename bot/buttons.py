@@ -13,7 +13,7 @@ from typing import Any
 
 from core.domain.encoding import digest
 from core.errors import Corrupt
-from core.ports import Archive, Put
+from core.ports import Archive, Delete, Put
 from core.reply import Reply
 from core.runtime import Entropy
 
@@ -75,6 +75,19 @@ class Buttons:
         """What a token stands for, None where it was never issued."""
         rows = await self._archive.select("buttons", where={"hash": hash_of(token)})
         return _stored(rows[0]) if rows else None
+
+    async def renew(self, hashed: str, *, now: datetime) -> str | None:
+        """A new token for a button that is drawn again after a restart; None where it is unknown or too old.
+
+        What may be pressed once, and has no ticket whose state says whether it was, moves to the new token: the old one is gone.
+        """
+        rows = await self._archive.select("buttons", where={"hash": hashed})
+        if not rows or now > _stored(rows[0]).expires_at:
+            return None
+        token, stored = self._entropy.token(TOKEN_BITS), _stored(rows[0])
+        moved = [Delete(table="buttons", where={"hash": hashed})] if stored.once and not stored.ticket_id else []
+        await self._archive.write([Put(table="buttons", row={**rows[0], "hash": hash_of(token)}), *moved])
+        return token
 
     async def mark_used(self, stored: Stored, *, now: datetime) -> None:
         """Note the first press of a once-button."""

@@ -204,8 +204,8 @@ def _table(block: Table, width: int) -> str:
     title = [clean(block.title)] if block.title else []
     if not block.rows:
         return "\n".join([*title, "none"])
-    cells = [[_cell(value, column) for value, column in zip(row, block.columns, strict=True)] for row in block.rows]
-    heads = [clean(f"{column.title} {column.unit}").strip() for column in block.columns]
+    cells = [[cell_text(value, column) for value, column in zip(row, block.columns, strict=True)] for row in block.rows]
+    heads = [heading(column) for column in block.columns]
     rights = [column.format in NUMERIC for column in block.columns]
     widths = [max(len(line[index]) for line in [heads, *cells]) for index in range(len(heads))]
     over = sum(widths) + 2 * (len(widths) - 1) - width
@@ -243,7 +243,13 @@ def _named_cell(column: Column, text: str) -> str:
     return _sticky(named) if column.format in NUMERIC else named
 
 
-def _cell(value: Cell, column: Column) -> str:
+def heading(column: Column) -> str:
+    """A column's title with its unit."""
+    return clean(f"{column.title} {column.unit}").strip()
+
+
+def cell_text(value: Cell, column: Column) -> str:
+    """One cell of a table; the unit stands in the heading."""
     return UNSAID if value is None else value_text(value, column.format, signed=column.signed)
 
 

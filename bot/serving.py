@@ -6,7 +6,7 @@ and a line in `fronts`, which imports it only where the configuration or the env
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Protocol
 
@@ -26,21 +26,31 @@ class Front(Channel, Protocol):
         """Take nothing in any more and let go of every connection."""
 
 
-def fronts(desk: Desk, *, pins: Pins, home: Path, environment: Mapping[str, str], outbox: Outbox) -> list[Front]:
+def fronts(
+    desk: Desk, *, pins: Pins, home: Path, environment: Mapping[str, str], outbox: Outbox, web: bool, say: Callable[[str], object],
+) -> list[Front]:
     """The fronts that are configured. Raises UserError where one is configured wrongly."""
-    return []
+    found: list[Front] = []
+    if web:
+        from bot.channels.web.front import Web
+
+        found.append(Web(desk, pins=pins, outbox=outbox, say=say))
+    return found
 
 
 class Serving:
     """All fronts of a process and their outbox."""
 
-    def __init__(self, desk: Desk, *, pins: Pins, home: Path, environment: Mapping[str, str]) -> None:
+    def __init__(
+        self, desk: Desk, *, pins: Pins, home: Path, environment: Mapping[str, str], web: bool, say: Callable[[str], object],
+    ) -> None:
+        """`web`: whether to serve the page in a browser; `say` prints where the desk was started."""
         self._desk = desk
         self._outbox = Outbox(desk)
         self._started: list[Front] = []
         self._problems: list[str] = []
         try:
-            self._fronts = fronts(desk, pins=pins, home=home, environment=environment, outbox=self._outbox)
+            self._fronts = fronts(desk, pins=pins, home=home, environment=environment, outbox=self._outbox, web=web, say=say)
         except DeskError as error:  # a wrong setting of a chat never keeps the desk from its terminal
             self._fronts, self._problems = [], [f"[x] {error}"]
 

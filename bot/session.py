@@ -105,13 +105,17 @@ class Session:
     async def push(self, what: str | int, message_id: str = "") -> Shown:
         """`press`, with the buttons of the answer."""
         what, name = str(what).strip(), _storable(message_id)
-        line = self._line_of_press(what)
-        return await self._once(name, lane_of(line) if line else Lane.DECIDE, line, lambda: self._pushed(what, name))
+        return await self._once(name, self.lane_of_press(what), self._line_of_press(what), lambda: self._pushed(what, name))
 
     def lane(self, text: str) -> Lane:
         """Which lane a typed text belongs to: what stops and what decides goes before questions, what stops also while a PIN is awaited."""
         lane = lane_meant(self._line_of(text))
         return Lane.DECIDE if self._waiting is not None and lane is not Lane.STOP else lane
+
+    def lane_of_press(self, what: str) -> Lane:
+        """Which lane a press belongs to; of a button only the archive knows, the one of decisions."""
+        line = self._line_of_press(what)
+        return lane_of(line) if line else Lane.DECIDE
 
     def _line_of(self, text: str) -> str:
         """The line a typed text stands for: a button's, where it names one."""

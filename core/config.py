@@ -208,6 +208,16 @@ DESK_SETTINGS: tuple[Setting, ...] = (
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Web:
+    """Where the page in a browser listens."""
+
+    on: bool = True
+    host: str = "127.0.0.1"
+    port: int = 8765  # 0: any that is free
+    names: tuple[str, ...] = ()  # by which else a browser may call this machine, as behind a proxy
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Config:
     """The effective configuration as read; `settings` holds only the keys the file names."""
 
@@ -218,6 +228,7 @@ class Config:
     settings: Mapping[str, Value] = field(default_factory=dict)
     fee_schedule: str = "ibkr"
     database: str | None = None  # the address of a PostgreSQL database; None: files in the data directory
+    web: Web = Web()
     path: str = ""
 
 
@@ -333,7 +344,7 @@ def load_config(path: Path | None, *, overrides: Mapping[str, Any] | None = None
 def parse_config(plain: Mapping[str, Any], *, path: str = "") -> Config:
     """Check a mapping as read from YAML; raise ConfigError with every mistake found."""
     errors: list[str] = []
-    known = {"accounts", "market", "watch_list", "settings", "fees", "database"}
+    known = {"accounts", "market", "watch_list", "settings", "fees", "database", "web"}
     errors += [f"unknown key {shown(key)}; known are {', '.join(sorted(known))}" for key in plain if key not in known]
     accounts = _accounts(plain.get("accounts", _DEFAULT_ACCOUNTS), errors)
     provider, options = _market(plain.get("market", {}), errors)
@@ -346,6 +357,7 @@ def parse_config(plain: Mapping[str, Any], *, path: str = "") -> Config:
         errors.append(f"fees must be one of {', '.join(plugins.names('fees'))}, not {shown(fees)}")
     settings = _settings(plain.get("settings", {}), errors)
     database = _database(plain.get("database"), errors)
+    web = _web(plain.get("web", {}), errors)
     if errors:
         raise ConfigError(tuple(errors))
     return Config(
@@ -356,6 +368,7 @@ def parse_config(plain: Mapping[str, Any], *, path: str = "") -> Config:
         settings=settings,
         fee_schedule=str(fees),
         database=database,
+        web=web,
         path=path,
     )
 
@@ -530,6 +543,25 @@ def _database(plain: Any, errors: list[str]) -> str | None:
         errors.append("database must hold no password; secrets come from the environment: DESK_DATABASE, or the server's password file")
         return None
     return plain
+
+
+_WEB = Web()
+
+
+def _web(plain: Any, errors: list[str]) -> Web:
+    if plain is False:
+        return Web(on=False)
+    if not isinstance(plain, dict) or any(key not in ("host", "port", "names") for key in plain):
+        errors.append("web must be a mapping such as {host: 127.0.0.1, port: 8765}, or false for no page")
+        return Web()
+    host, port, names = plain.get("host", _WEB.host), plain.get("port", _WEB.port), plain.get("names", [])
+    if not isinstance(host, str) or not re.fullmatch(r"[A-Za-z0-9.:-]{1,253}", host):
+        errors.append(f"web: host must be an address of this machine such as 127.0.0.1, not {shown(host)}")
+    if not isinstance(port, int) or isinstance(port, bool) or not 0 <= port <= 65_535:
+        errors.append(f"web: port must be a whole number from 0 to 65,535, not {shown(port)}")
+    if not isinstance(names, list) or not all(isinstance(name, str) and re.fullmatch(r"[A-Za-z0-9.-]{1,253}", name) for name in names):
+        errors.append("web: names must be a list of host names such as [desk.example.org], without ports")
+    return Web() if errors else Web(host=host, port=port, names=tuple(names))
 
 
 def _settings(plain: Any, errors: list[str]) -> dict[str, Value]:

@@ -373,6 +373,12 @@ class Desk:
         while len(self.cards) > CARDS_KEPT:
             del self.cards[next(iter(self.cards))]
 
+    def first_symbol(self) -> str:
+        """What to try first on this market: XSP, or else the first of the watch list that it has."""
+        known = [provider.capabilities.symbols for provider in self.providers]
+        wanted = ("XSP", *self.config.watch_list)
+        return next((symbol for symbol in wanted if any(names is None or symbol in names for names in known)), "XSP")
+
     def listen(self, listener: Listener) -> Callable[[], None]:
         """Call `listener` after each stored event; returns the function that stops it."""
         self._listeners.append(listener)

@@ -138,7 +138,8 @@ TABLE = {
     ),
     # 4. how people reach it
     "bot": row(f"{FRONT} store.owner", "structlog rapidfuzz"),
-    "bot.__main__": row(f"{FRONT} app config_file store.owner bot.channels bot.doctor bot.upkeep", "structlog"),
+    "bot.__main__": row(f"{FRONT} app config_file store.owner bot.channels bot.serving bot.doctor bot.upkeep", "structlog"),
+    "bot.serving": row(f"{FRONT} bot.channels bot.channels.web", "structlog"),
     "bot.doctor": row(f"{FRONT} store.checkup store.owner store.place store.starts", "structlog"),
     "bot.upkeep": row(f"{FRONT} store.backup store.move store.place"),
     "bot.charts": row("bot reply errors domain", "matplotlib numpy"),
@@ -662,7 +663,7 @@ def test_checker_when_nothing_is_wrong_then_it_is_silent(case: str) -> None:
 
 # --- lazy imports ----------------------------------------------------------------------------------------------------------------
 
-HEAVY = frozenset("matplotlib scipy pandas numba discord anthropic telegram".split())
+HEAVY = frozenset("matplotlib scipy pandas numba discord anthropic telegram fastapi starlette uvicorn jinja2".split())
 
 
 def test_status_when_started_cold_then_loads_nothing_heavy(tmp_path: Path) -> None:

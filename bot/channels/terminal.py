@@ -36,6 +36,7 @@ class LineReader:
         self._stopping = stopping
         self._buffer = b""
         self._ended = False
+        self.any = False  # whether anything was ever typed
         self._worker = runtime.worker(f"lines of {fd}")  # its own thread: however busy the others are, `kill` is read
 
     async def __call__(self) -> str | None:
@@ -48,6 +49,7 @@ class LineReader:
                 return rest.decode("utf-8", "replace") if rest else None
             chunk = await self._worker.run(_read_some, self._fd)
             self._ended = chunk == b""
+            self.any = self.any or bool(chunk)
             if chunk and len(self._buffer) >= LONGEST_BYTES:  # of a line without end only the beginning is kept
                 chunk = chunk[chunk.find(b"\n") :] if b"\n" in chunk else b""
             self._buffer += chunk or b""

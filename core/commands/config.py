@@ -30,6 +30,9 @@ def _market(desk: Desk) -> list[Fact]:
     facts.append(Fact(label="watch_list", value=", ".join(config.watch_list)))
     facts.append(Fact(label="fees", value=config.fee_schedule))
     facts.append(Fact(label="database", value=config.database or "files in the data directory"))
+    web = config.web
+    facts.append(Fact(label="web", value=f"{web.host} port {web.port}" if web.on else "no page"))
+    facts += [Fact(label="web.names", value=", ".join(web.names))] if web.names else []
     return facts
 
 

@@ -283,7 +283,7 @@ class Home:
         stderr = self.path / f"stderr.{self.starts}"
         with stderr.open("wb") as errors:
             files = (in_read, out_write, errors.fileno())
-            arguments = self.arguments(*(words or ("chat",)))
+            arguments = self.arguments(*(words or ("chat", "--no-web")))
             if cold:
                 pid, ended = await self._exec(arguments, files)
             else:

@@ -223,7 +223,7 @@ async def test_f8_client_id_in_use_then_told_in_the_brokers_words_and_read_only(
 async def test_f8_live_account_beside_a_simulated_market_then_the_start_is_refused(make_home: Make) -> None:
     home = await make_home(env="live")
 
-    code, said, _ = await home.run("chat")
+    code, said, _ = await home.run("chat", "--no-web")
 
     assert code == 1
     assert "Account desk is live, the market data is SIMULATED." in said
@@ -477,7 +477,7 @@ async def test_h1_disk_full_at_the_start_then_refused_with_its_sentence_and_star
         while True:
             file.write(bytes(4096))
 
-    code, said, errors = await home.run("chat")
+    code, said, errors = await home.run("chat", "--no-web")
     filler.unlink()
     again = await started(home)
 

@@ -72,7 +72,7 @@ def records(home: Path) -> list[dict[str, object]]:
 def test_k2_canary_when_secrets_come_by_every_way_then_no_artefact_and_no_output_holds_one(tmp_path: Path) -> None:
     home = tmp_path / "home"
 
-    chat = bot(home, typed="\n".join(TYPED) + "\n")
+    chat = bot(home, "--no-web", typed="\n".join(TYPED) + "\n")
     wrong = bot(home, "do", "unhalt pin=918273640")
     status = bot(home, "do", "status")
     doctor = bot(home, "doctor", "--audit")
@@ -102,7 +102,7 @@ def test_k2_canary_when_secrets_stand_in_the_configuration_then_not_even_its_err
     home = tmp_path / "home"
     (tmp_path / "config.yaml").write_text(config)
 
-    said = [bot(home, "doctor"), bot(home, typed="status\nconfig\n")]
+    said = [bot(home, "doctor"), bot(home, "--no-web", typed="status\nconfig\n")]
 
     assert found(home, *(done.stdout + done.stderr for done in said)) == []
     assert all("Traceback" not in done.stdout + done.stderr for done in said)
@@ -137,6 +137,6 @@ def test_k2_canary_when_broker_and_commands_fail_with_secrets_then_only_their_id
 
 def test_k6_home_when_everything_was_written_then_only_its_owner_can_read_it(tmp_path: Path) -> None:
     home = tmp_path / "home"
-    assert bot(home, typed="status\n").returncode == 0
+    assert bot(home, "--no-web", typed="status\n").returncode == 0
     modes = {path.name: stat.S_IMODE(path.lstat().st_mode) for path in (home, *home.rglob("*"))}
     assert [name for name, mode in modes.items() if mode & 0o077] == []

@@ -71,7 +71,7 @@ def test_clean_stop_when_started_again_then_the_log_goes_on(tmp_path: Path) -> N
 @pytest.mark.timeout(300)
 def test_a10_second_process_when_the_first_lives_then_it_is_told_who_owns_the_desk(tmp_path: Path) -> None:
     first = subprocess.Popen(
-        [sys.executable, "-m", "bot", "chat", "--home", str(tmp_path)],
+        [sys.executable, "-m", "bot", "chat", "--no-web", "--home", str(tmp_path)],
         cwd=ROOT,
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
@@ -82,7 +82,7 @@ def test_a10_second_process_when_the_first_lives_then_it_is_told_who_owns_the_de
         assert first.stdout is not None
         assert first.stdout.readline()
         second = subprocess.run(
-            [sys.executable, "-m", "bot", "chat", "--home", str(tmp_path)],
+            [sys.executable, "-m", "bot", "chat", "--no-web", "--home", str(tmp_path)],
             cwd=ROOT,
             capture_output=True,
             text=True,

@@ -39,7 +39,9 @@ def bot(home: Path, environment: dict[str, str], *arguments: str) -> subprocess.
     return done
 
 
-@pytest.mark.parametrize("arguments", [("chat",), ("do", "status"), ("do", "open put_credit_spread XSP")], ids=["chat", "status", "open"])
+@pytest.mark.parametrize(
+    "arguments", [("chat", "--no-web"), ("do", "status"), ("do", "open put_credit_spread XSP")], ids=["chat", "status", "open"]
+)
 def test_i7_zone_data_when_missing_or_stale_then_nothing_starts_and_the_log_is_not_touched(
     tmp_path: Path, kind: str, environment: dict[str, str], arguments: tuple[str, ...]
 ) -> None:

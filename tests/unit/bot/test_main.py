@@ -29,7 +29,7 @@ def bot(home: Path, *arguments: str, text: str = "", env: dict[str, str] | None 
 def template(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
     """A directory after its first start, and what that start said: making the tables is the slow part, so it is done once."""
     home = tmp_path_factory.mktemp("template") / "home"
-    return home, bot(home, "chat", text="positions\nnote hello\n").stdout
+    return home, bot(home, "chat", "--no-web", text="positions\nnote hello\n").stdout
 
 
 @pytest.fixture
@@ -41,7 +41,7 @@ def home(template: tuple[Path, str], tmp_path: Path) -> Path:
 @pytest.fixture
 def owner(home: Path) -> Iterator[subprocess.Popen[str]]:
     """A chat that owns the desk in `home` and has greeted."""
-    command = [sys.executable, "-m", "bot", "--home", str(home), *FIXED]
+    command = [sys.executable, "-m", "bot", "--no-web", "--home", str(home), *FIXED]
     process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, cwd=ROOT)
     assert process.stdout is not None
     while "help" not in (line := process.stdout.readline()):
@@ -94,11 +94,11 @@ def test_files_when_made_then_only_this_user_can_read_them(home: Path) -> None:
 
 def test_pin_when_made_then_is_shown_at_the_first_start_only(template: tuple[Path, str], home: Path) -> None:
     assert template[1].count("Your PIN is") == 1
-    assert "Your PIN is" not in bot(home, "chat", text="positions\n").stdout
+    assert "Your PIN is" not in bot(home, "chat", "--no-web", text="positions\n").stdout
 
 
 def test_chat_when_the_pin_comes_from_the_environment_then_it_lifts_a_halt(home: Path) -> None:
-    done = bot(home, "chat", text="halt\nunhalt\n97531\n", env={"DESK_PIN": "97531"})
+    done = bot(home, "chat", "--no-web", text="halt\nunhalt\n97531\n", env={"DESK_PIN": "97531"})
     assert "Lifted" in done.stdout
     assert "97531" not in done.stdout
 
@@ -106,7 +106,7 @@ def test_chat_when_the_pin_comes_from_the_environment_then_it_lifts_a_halt(home:
 def test_config_when_it_is_bad_then_the_chat_lists_every_error_and_trades_nothing(home: Path) -> None:
     bad = home / "bad.yaml"
     bad.write_text("accounts: nobody\nmargin: 3\nwatch_list: spy\n")
-    done = bot(home, "chat", "--config", str(bad), text="open put_credit_spread XSP 1\n1\n")
+    done = bot(home, "chat", "--no-web", "--config", str(bad), text="open put_credit_spread XSP 1\n1\n")
     assert done.returncode == 0
     assert "RECOVERY" in done.stdout
     for words in ("unknown key 'margin'", "accounts must be a list", "watch_list must be a list"):
@@ -172,7 +172,7 @@ def test_kill_when_the_desk_cannot_be_opened_then_writes_the_halt_file(home: Pat
 
 
 def test_h8_second_process_when_one_owns_the_desk_then_is_told_and_changes_nothing(home: Path, owner: subprocess.Popen[str]) -> None:
-    done = bot(home, "chat", text="note x\n")
+    done = bot(home, "chat", "--no-web", text="note x\n")
     assert done.returncode == 1
     assert "in use by another desk process" in done.stdout
     assert owner.poll() is None
@@ -204,7 +204,7 @@ def shell(home: Path, redirected: str, *arguments: str) -> subprocess.CompletedP
 
 def test_streams_when_closed_then_the_database_is_not_written_to_and_no_trace_shows(home: Path) -> None:
     assert shell(home, "<&- >&- 2>&-", "do", "positions").returncode == 0
-    chat = shell(home, "<&-", "chat")
+    chat = shell(home, "<&-", "chat", "--no-web")
     assert (chat.returncode, chat.stderr) == (0, "")
     done = bot(home, "doctor", "--audit")
     assert done.returncode == 0, done.stdout
