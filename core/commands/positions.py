@@ -15,12 +15,14 @@ from core.commands._standing import armed, standing_table
 from core.commands._story import offered_rolls, story
 from core.commands._trades import NOT_REPORTED, Holdings, distance_to_strike, flags_of, holdings_of, short_delta
 from core.desk import Desk
-from core.domain.instruments import Option
+from core.domain.instruments import Cash, Option
 from core.domain.money import ZERO
 from core.domain.structures import describe_legs
 from core.errors import Unavailable
+from core.orders.closable import position_id
 from core.orders.expiry_day import unreported
 from core.portfolio.pnl import OpenResult
+from core.portfolio.whose import addressed, whose
 from core.reply import Action, Block, Cell, Column, Format, Notice, Reply, Table, Text, Tone
 
 COLUMNS = (
@@ -70,6 +72,7 @@ async def run(desk: Desk, call: Call) -> Reply:
         blocks.append(Notice(text=f"No usable price for {', '.join(stale)}; their P&L is not known now.", tone=Tone.WARNING))
     closing = [Action(label=f"Close {one.trade.id}", line=f"close position_id={one.trade.id}") for item, one in ordered[:8]
                if not item.account.id.outside]
+    closing += [action for item in found if not item.account.id.outside for action in _closing_rest(desk, item)][: 8 - len(closing)]
     rolls = [action for item, result in ordered[:8] for action in offered_rolls(desk, item.book, result.trade.id)]
     if rolls:
         blocks.append(Notice(text="Some look like rolls of trades closed the same day; they are counted as such once you say so."))
@@ -106,6 +109,16 @@ def _close_dte(desk: Desk) -> dict[str, int]:
     key = "strategies.{}.close_dte"
     values = {name: desk.settings.values.get(key.format(name)) for name in plugins.names("strategies")}
     return {name: value for name, value in values.items() if isinstance(value, int)}
+
+
+def _closing_rest(desk: Desk, found: Holdings) -> list[Action]:
+    """A way out of each holding outside trades that still trades, in the account that holds it."""
+    owner = whose(desk.accounts, str(found.account.id))
+    over = {item.key for item in unreported(found.rest, found.view.at)}
+    return [
+        Action(label=f"Close {getattr(item, 'label', key.strip())}", line=addressed(f"close position_id={position_id(item)}", owner))
+        for key, (item, _) in sorted(found.rest.items()) if key not in over and not isinstance(item, Cash)
+    ]
 
 
 def _outside(found: Holdings, *, many: bool) -> Table:

@@ -242,6 +242,8 @@ async def test_pnl_when_shares_are_held_beside_trades_then_each_account_shows_it
         )
         await desk.record(desk.draft(Filled(fill=fill), actor="broker", stream=str(owner)))
 
+    shown = await say(desk, "positions account=all")
+    assert lines(shown) == ["close position_id=KO account=practice", "close position_id=KO account=large"]
     rows = {row[0]: row[-1] for row in table(await say(desk, "pnl all account=all"), "By account").rows}
 
     assert rows["practice"] == rows["large"] * -2 and rows["all accounts"] == rows["practice"] + rows["large"] != 0  # type: ignore[operator]
