@@ -111,7 +111,8 @@ def _words(figure: Figure, text: str, x: float, y: float, theme: Theme, *, size:
 
 def _title(figure: Figure, title: str, theme: Theme) -> float:
     """Write the title; return the pixel below it."""
-    lines = textwrap.wrap(_shown(title), int((WIDTH - 2 * MARGIN) / _wide("x", TITLE)))[:2]
+    room = int((WIDTH - 2 * MARGIN) / _wide("x", TITLE))
+    lines = textwrap.TextWrapper(width=room, max_lines=2, placeholder=" …").wrap(_shown(title))
     _words(figure, "\n".join(lines), MARGIN, MARGIN, theme, size=TITLE, ha="left", va="top", fontweight="bold")
     return MARGIN + _high(TITLE) * len(lines) + 4
 
@@ -153,7 +154,7 @@ def _panel(
 ) -> None:
     """A heading, rows of labels for places on x, and the picture under them."""
     left = box.left + beside + 12
-    width = box.left + box.width - left - 22  # half a tick's words
+    width = box.left + box.width - left - 32  # half a tick's words
     heading = _shown(panel.title) or _name(panel.axis)
     _words(figure, heading, box.left, box.top, theme, size=WORDS, ha="left", va="top")
     marks = [mark for mark in panel.marks if _is_inside(mark, x_ends)]
@@ -178,7 +179,8 @@ def _panel(
     axes = figure.add_axes((left / WIDTH, 1 - bottom / HEIGHT, width / WIDTH, (bottom - top) / HEIGHT))
     _frame(axes, theme, scale, x_ends=x_ends, x_ticks=_x_ticks(x_ends, x_axis, panel, width), named=named)
     if not any(y is not None for series in panel.series for _, y in drawable(series)):
-        axes.text(0.5, 0.5, "no figures yet", transform=axes.transAxes, ha="center", va="center", fontsize=WORDS, color=theme.ink)
+        how: dict[str, Any] = {"ha": "center", "va": "center", "fontsize": WORDS, "color": theme.ink}
+        axes.text(0.5, 0.5, "no figures yet", transform=axes.transAxes, bbox={"facecolor": theme.paper, "edgecolor": "none"}, **how)
         return
     for index, series in enumerate(panel.series):
         _series(axes, series, index, theme)
@@ -229,8 +231,10 @@ def _series(axes: Axes, series: Series, index: int, theme: Theme) -> None:
             xs, ys, where=losses, interpolate=True, facecolor="none", edgecolor=theme.lines[1], alpha=0.55, hatch="//", linewidth=0
         )
     every = max(1, len(xs) // 7)
-    alone = sum(not math.isnan(y) for y in ys) == 1
-    marks: dict[str, Any] = {"marker": marker, "markersize": 8, "markevery": (every // 2 * (index % 2), every)} if index or alone else {}
+    marks: dict[str, Any] = {"marker": marker, "markersize": 8, "markevery": (every // 2 * (index % 2), every)} if index else {}
+    known = [False, *(not math.isnan(y) for y in ys), False]
+    alone = [at for at in range(len(ys)) if known[at + 1] and not (known[at] or known[at + 2])]  # between gaps, where no line shows them
+    axes.plot([xs[at] for at in alone], [ys[at] for at in alone], color=colour, linestyle="", marker=marker, markersize=8)
     axes.plot(xs, ys, color=colour, linestyle=dash, linewidth=2.6, label=_drawable(_shown(series.name)), **marks)
 
 

@@ -15,6 +15,7 @@ SHORT = ((1e12, "T"), (1e9, "bn"), (1e6, "M"), (1e3, "k"))
 SHORT_FROM = 1e5  # what is written with its thousands in full below
 FINEST = 1e-9  # of the larger end: closer together floats do not tell ends apart
 SMALLEST = 1e-12  # no scale is finer
+MOST_ASIDE = 0.3  # of its width a label makes way for its neighbour
 ROOM = 0.07  # of the height left above and below a line
 MONTH_DAYS = 30.44
 MONTHS = (1, 2, 3, 6, 12, 24, 60, 120, 240, 600, 1200, 12_000, 60_000)  # between ticks
@@ -62,7 +63,7 @@ def days_of(first: float, last: float, *, most: int) -> Ticks:
 def rows_of(places: Sequence[float], widths: Sequence[float], *, room: float) -> list[tuple[float, int]]:
     """For labels of these widths, wished at these ascending places of a line: where the middle of each goes, and in which row.
 
-    None stands over another. A label makes way for its neighbour by at most half its width before it takes another row.
+    None stands over another. A label makes way for its neighbour by a part of its width before it takes another row.
     """
     found: list[tuple[float, int]] = []
     ends: list[float] = []
@@ -70,7 +71,8 @@ def rows_of(places: Sequence[float], widths: Sequence[float], *, room: float) ->
         half = width / 2
         wish = min(max(where, half), max(room - half, half))
         free = [max(wish, end + half) for end in ends]
-        row = next((index for index, middle in enumerate(free) if middle - wish <= half and middle + half <= max(room, width)), len(ends))
+        fits = (at for at, middle in enumerate(free) if middle - wish <= MOST_ASIDE * width and middle + half <= max(room, width))
+        row = next(fits, len(ends))
         middle = free[row] if row < len(ends) else wish
         ends[row:row + 1] = [middle + half]
         found.append((middle, row))

@@ -101,6 +101,19 @@ def test_figure_when_there_is_nothing_to_draw_then_says_so() -> None:
     assert "no figures yet" in words_of(KINDS["unknown"])
 
 
+def test_figure_when_a_point_stands_alone_between_gaps_then_it_is_drawn_as_one() -> None:
+    alone, whole = figure_of(KINDS["gaps"], LIGHT).axes[0].get_lines()[1:3]
+
+    assert [*alone.get_xdata()] == [5_000.0, 5_030.0, 5_050.0]
+    assert (alone.get_marker(), whole.get_linestyle()) == ("o", "-")
+
+
+def test_figure_when_a_title_is_longer_than_two_lines_then_ends_in_dots() -> None:
+    (title,) = (words for words in words_of(KINDS["long"]) if words.startswith("A very long title"))
+
+    assert title.count("\n") == 1 and title.endswith(" …")
+
+
 def test_figure_when_a_level_is_marked_then_its_figure_is_written() -> None:
     assert {"dashed: now +2.00", "here +1.50"} <= words_of(KINDS["levels_and_points"])
 
