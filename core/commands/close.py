@@ -14,11 +14,13 @@ from core.desk import Desk
 from core.domain.accounts import Account
 from core.domain.calendar import last_trade_at
 from core.domain.instruments import Option
-from core.domain.orders import Intent
+from core.domain.orders import Effect, Intent
 from core.errors import Unavailable, UserError
 from core.orders import ticket
 from core.orders.closable import Closable, closables, named_leg, on_symbol, with_id
+from core.portfolio.book import Book
 from core.reply import Action, Block, Column, Format, Notice, Reply, Table, Tone
+from core.risk.measures import underlying_of
 from core.risk.sizing import part_of
 
 QUANTITY = Parameter(name="quantity", kind=Kind.QUANTITY, help="units to close; all where left out")
@@ -41,12 +43,24 @@ async def run(desk: Desk, call: Call) -> Reply:
         found = with_id(held, named) or named_leg(desk.book(account.id), named) or on_symbol(held, named.upper())
     if not found:
         what = f"{named} position" if named else "position"
-        raise UserError(f"There is no open {what} in {account.name}.", "`positions` shows what is held.")
+        raise UserError(f"There is no open {what} in {account.name}.", _instead(desk.book(account.id), named))
     if args.get("scope") == "all":
         return await _all(desk, call, account, found)
     if len(found) > 1:
         return _which(found, args)
     return await _one(desk, call, account, found[0])
+
+
+def _instead(book: Book, named: str | None) -> str:
+    """Where nothing is held yet: the order that would open it, which closing cannot take back."""
+    orders = [
+        name for name, order in book.live.items()
+        if any(leg.effect is Effect.OPEN for leg in order.envelope.legs)
+        and named in (None, order.trade_id, underlying_of(order.envelope.legs[0].instrument))
+    ]
+    if not orders:
+        return "`positions` shows what is held."
+    return f"Order {' and '.join(orders)} works to open one; `cancel {orders[0]}` withdraws it."
 
 
 def _account(desk: Desk, call: Call, args: Mapping[str, Any]) -> Account:

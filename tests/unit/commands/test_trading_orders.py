@@ -212,6 +212,15 @@ async def test_close_when_nothing_is_held_then_says_so():
     assert "There is no open position in practice" in text(await say(await open_desk(), "close"))
 
 
+async def test_close_when_only_an_opening_order_is_working_then_it_is_named_with_what_withdraws_it():
+    desk = await open_desk()
+    order = await working(desk)
+
+    assert f"Order {order} works to open one; `cancel {order}` withdraws it." in text(await say(desk, "close SPX"))
+    assert f"`cancel {order}`" in text(await say(desk, "close"))
+    assert "cancel" not in text(await say(desk, "close KO"))
+
+
 async def test_n8_close_when_a_closing_order_is_working_then_it_is_not_closed_twice():
     desk = await open_desk()
     await opened(desk)
