@@ -10,15 +10,14 @@ from decimal import Decimal
 from enum import Enum
 from typing import Any
 
+from core import reply
 from core.announce import Announcement, Urgency
 from core.errors import Corrupt
-from core.reply import Action, Chart, Column, Fact, Facts, File, Format, Notice, Series, Steps, Table, Text, Tone
 
 _KIND, _VALUE = "~", "="
-_PARTS: dict[str, Any] = {
-    kind.__name__: kind for kind in (Announcement, Action, Chart, Column, Fact, Facts, File, Notice, Series, Steps, Table, Text)
-}
-_ENUMS: dict[str, Any] = {kind.__name__: kind for kind in (Urgency, Tone, Format)}
+_KINDS = [Announcement, Urgency, *(item for item in vars(reply).values() if isinstance(item, type))]
+_PARTS: dict[str, Any] = {kind.__name__: kind for kind in _KINDS if is_dataclass(kind)}
+_ENUMS: dict[str, Any] = {kind.__name__: kind for kind in _KINDS if issubclass(kind, Enum)}
 
 
 def to_text(news: Announcement) -> str:

@@ -148,6 +148,11 @@ class Outbox:
         self._tasks = []
         await self._post()
 
+    def tell(self, news: Announcement) -> None:
+        """Tell what no event tells, such as who knocked; the same key is told once."""
+        self._fresh.append((self._read_to, news))
+        self._something.set()
+
     async def wake(self, name: str, address: str) -> None:
         """The address takes messages again: what waited in the archive is delivered now."""
         route = self._routes.get((name, address))

@@ -6,6 +6,8 @@ Lines are at most 80 columns where the content allows it; a figure is never cut 
 from __future__ import annotations
 
 import base64
+import csv
+import io
 import textwrap
 import unicodedata
 from collections.abc import Sequence
@@ -44,6 +46,33 @@ def render(reply: Reply, buttons: Sequence[Button] = (), *, width: int = WIDTH) 
     if reply.command:
         parts.append(_wrap(f"» {clean(reply.command)}", width, "  "))
     return "\n".join(part for part in parts if part).replace("\N{NO-BREAK SPACE}", " ")
+
+
+def render_block(block: Block, *, width: int = WIDTH) -> str:
+    """One block as lines of text."""
+    return _block(block, width).replace("\N{NO-BREAK SPACE}", " ")
+
+
+def head(reply: Reply) -> str:
+    """The badge and the time of an answer, without the rule before it."""
+    return _head(reply).removeprefix("── ")
+
+
+def to_csv(table: Table) -> bytes:
+    """A table for a spreadsheet: plain values, no thousands separators; text that a spreadsheet would run as a formula is quoted."""
+    out = io.StringIO()
+    writer = csv.writer(out, lineterminator="\r\n")
+    writer.writerow([clean(f"{column.title} {column.unit}").strip() for column in table.columns])
+    writer.writerows([[_csv_cell(value) for value in row] for row in table.rows])
+    return out.getvalue().encode("utf-8-sig", "replace")
+
+
+def _csv_cell(value: Cell) -> str:
+    if isinstance(value, str):
+        text = clean(value)
+        return f"'{text}" if text.startswith(("=", "+", "-", "@")) else text
+    plain = _plain(value)
+    return "" if plain is None else "yes" if plain is True else "no" if plain is False else str(plain)
 
 
 def to_json(reply: Reply, buttons: Sequence[Button] = ()) -> dict[str, Any]:

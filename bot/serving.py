@@ -13,7 +13,9 @@ from typing import Protocol
 from bot.auth import Pins
 from bot.outbox import Channel, Outbox
 from core.desk import Desk
-from core.errors import DeskError
+from core.errors import DeskError, UserError
+
+TELEGRAM = "TELEGRAM_TOKEN"
 
 
 class Front(Channel, Protocol):
@@ -28,14 +30,25 @@ class Front(Channel, Protocol):
 
 def fronts(
     desk: Desk, *, pins: Pins, home: Path, environment: Mapping[str, str], outbox: Outbox, web: bool, say: Callable[[str], object],
-) -> list[Front]:
-    """The fronts that are configured. Raises UserError where one is configured wrongly."""
+) -> tuple[list[Front], list[str]]:
+    """The fronts that are configured, and a sentence for each that is configured wrongly: that never keeps the others from serving."""
     found: list[Front] = []
+    wrong: list[str] = []
     if web:
         from bot.channels.web.front import Web
 
         found.append(Web(desk, pins=pins, outbox=outbox, say=say))
-    return found
+    if TELEGRAM in environment or f"{TELEGRAM}_FILE" in environment or (home / "telegram-token").exists():
+        from bot.channels.telegram.front import TelegramFront  # loads the client only where there is a bot
+        from bot.channels.telegram.place import find_place
+
+        try:
+            place = find_place(desk.config.telegram, home, environment)
+        except UserError as error:
+            wrong.append(f"[x] {error}")
+        else:
+            found += [] if place is None else [TelegramFront(desk, place, pins=pins, outbox=outbox, say=say)]
+    return found, wrong
 
 
 class Serving:
@@ -48,11 +61,9 @@ class Serving:
         self._desk = desk
         self._outbox = Outbox(desk)
         self._started: list[Front] = []
-        self._problems: list[str] = []
-        try:
-            self._fronts = fronts(desk, pins=pins, home=home, environment=environment, outbox=self._outbox, web=web, say=say)
-        except DeskError as error:  # a wrong setting of a chat never keeps the desk from its terminal
-            self._fronts, self._problems = [], [f"[x] {error}"]
+        self._fronts, self._problems = fronts(
+            desk, pins=pins, home=home, environment=environment, outbox=self._outbox, web=web, say=say
+        )
 
     @property
     def serves(self) -> bool:

@@ -27,6 +27,7 @@ from core.exits import exit_settings
 from core.settings import Kind, Loosens, Parameters, Setting, Value
 from core.stop_settings import STOP_SETTINGS
 
+TELEGRAM_ADDRESS = "https://api.telegram.org"
 FASTEST = 100_000  # simulated seconds per real second
 DESK_SETTINGS: tuple[Setting, ...] = (
     Setting(
@@ -218,6 +219,15 @@ class Web:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class TelegramChats:
+    """Where the Telegram channel talks: its server, and one group (or one topic of it) besides private chats."""
+
+    base_url: str = TELEGRAM_ADDRESS
+    group: int | None = None
+    topic: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Config:
     """The effective configuration as read; `settings` holds only the keys the file names."""
 
@@ -229,6 +239,7 @@ class Config:
     fee_schedule: str = "ibkr"
     database: str | None = None  # the address of a PostgreSQL database; None: files in the data directory
     web: Web = Web()
+    telegram: TelegramChats = field(default_factory=TelegramChats)
     path: str = ""
 
 
@@ -344,7 +355,7 @@ def load_config(path: Path | None, *, overrides: Mapping[str, Any] | None = None
 def parse_config(plain: Mapping[str, Any], *, path: str = "") -> Config:
     """Check a mapping as read from YAML; raise ConfigError with every mistake found."""
     errors: list[str] = []
-    known = {"accounts", "market", "watch_list", "settings", "fees", "database", "web"}
+    known = {"accounts", "market", "watch_list", "settings", "fees", "database", "web", "telegram"}
     errors += [f"unknown key {shown(key)}; known are {', '.join(sorted(known))}" for key in plain if key not in known]
     accounts = _accounts(plain.get("accounts", _DEFAULT_ACCOUNTS), errors)
     provider, options = _market(plain.get("market", {}), errors)
@@ -358,6 +369,7 @@ def parse_config(plain: Mapping[str, Any], *, path: str = "") -> Config:
     settings = _settings(plain.get("settings", {}), errors)
     database = _database(plain.get("database"), errors)
     web = _web(plain.get("web", {}), errors)
+    telegram = _telegram(plain.get("telegram", {}), errors)
     if errors:
         raise ConfigError(tuple(errors))
     return Config(
@@ -369,8 +381,23 @@ def parse_config(plain: Mapping[str, Any], *, path: str = "") -> Config:
         fee_schedule=str(fees),
         database=database,
         web=web,
+        telegram=telegram,
         path=path,
     )
+
+
+def _telegram(plain: Any, errors: list[str]) -> TelegramChats:
+    if not isinstance(plain, dict) or not plain.keys() <= {"base_url", "group", "topic"}:
+        errors.append("telegram takes base_url, group and topic; the bot's token comes from the environment or a file, never from here")
+        return TelegramChats()
+    address, group, topic = plain.get("base_url", TELEGRAM_ADDRESS), plain.get("group"), plain.get("topic")
+    if not isinstance(address, str) or not re.fullmatch(r"https?://[A-Za-z0-9.:\[\]-]+(/[A-Za-z0-9._-]+)*/?", address):
+        errors.append(f"telegram: base_url must be an address such as {TELEGRAM_ADDRESS}, not {shown(address)}")
+    if group is not None and (not isinstance(group, int) or isinstance(group, bool) or group >= 0):
+        errors.append(f"telegram: group must be a group's number, which is negative, such as -1001234567890, not {shown(group)}")
+    if topic is not None and (not isinstance(topic, int) or isinstance(topic, bool) or topic < 1 or group is None):
+        errors.append("telegram: topic must be the number of a topic in that group, such as 7, and goes with a group")
+    return TelegramChats(base_url=str(address).rstrip("/"), group=group, topic=topic)
 
 
 def configured_database(path: Path | None) -> str | None:

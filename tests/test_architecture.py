@@ -139,10 +139,10 @@ TABLE = {
     # 4. how people reach it
     "bot": row(f"{FRONT} store.owner", "structlog rapidfuzz"),
     "bot.__main__": row(f"{FRONT} app config_file store.owner bot.channels bot.serving bot.doctor bot.upkeep", "structlog"),
-    "bot.serving": row(f"{FRONT} bot.channels bot.channels.web", "structlog"),
     "bot.doctor": row(f"{FRONT} store.checkup store.owner store.place store.starts", "structlog"),
     "bot.upkeep": row(f"{FRONT} store.backup store.move store.place"),
     "bot.charts": row("bot reply errors domain", "matplotlib numpy"),
+    "bot.serving": row(f"{FRONT} bot.channels bot.channels.telegram bot.channels.web", "structlog"),
     "bot.wake": row(FRONT, "apscheduler structlog"),
     "bot.intent.agent": row(FRONT, "anthropic structlog"),
     "bot.channels": row(FRONT, "structlog"),

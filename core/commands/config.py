@@ -33,6 +33,10 @@ def _market(desk: Desk) -> list[Fact]:
     web = config.web
     facts.append(Fact(label="web", value=f"{web.host} port {web.port}" if web.on else "no page"))
     facts += [Fact(label="web.names", value=", ".join(web.names))] if web.names else []
+    chats = config.telegram
+    facts.append(Fact(label="telegram.base_url", value=chats.base_url))
+    facts.append(Fact(label="telegram.group", value="none" if chats.group is None else str(chats.group)))
+    facts.append(Fact(label="telegram.topic", value="none" if chats.topic is None else str(chats.topic)))
     return facts
 
 
