@@ -6,6 +6,7 @@ from datetime import datetime
 from decimal import Decimal
 
 from core.command import Call
+from core.commands._payoff import trade_chart
 from core.commands._trades import Holdings, priced_holdings
 from core.desk import Desk
 from core.domain.accounts import Account
@@ -37,6 +38,7 @@ async def story(desk: Desk, call: Call) -> Reply:
     blocks: list[Block] = [Facts(title=_title(found, account), facts=(*_counts(found, desk.now()), *_money(found, holdings)))]
     blocks.append(Table(title="What happened", columns=STEPS, rows=tuple(_row(step) for step in found.steps), source="book"))
     blocks += _shares(found)
+    blocks += await _payoffs(desk, found, holdings)
     blocks += _notes(desk, found)
     like = look_alikes(book, desk.fold.rolls, named)[:MOST_LIKE]
     if like:
@@ -44,6 +46,14 @@ async def story(desk: Desk, call: Call) -> Reply:
         text = f"It looks like a roll of {names}, closed the same day. It is not counted as one until you say so."
         blocks.append(Notice(text=text))
     return Reply(blocks=tuple(blocks), actions=(*roll_actions(named, like), *_closing(found, account)), data={"net": found.cash})
+
+
+async def _payoffs(desk: Desk, found: Campaign, holdings: Holdings) -> list[Block]:
+    """Of each of its trades that is open, what it makes and loses from here."""
+    mine = {trade.id for trade in found.open_trades}
+    results = [result for result in holdings.trades if result.trade.id in mine]
+    charts = [await desk.runtime.in_thread(trade_chart, result, holdings.view) for result in results]
+    return [chart for chart in charts if chart is not None]
 
 
 def roll_actions(trade_id: str, like: tuple[Trade, ...]) -> tuple[Action, ...]:

@@ -123,6 +123,7 @@ async def test_payoff_when_a_trade_is_open_then_counts_from_what_it_received_net
 
     assert figures(chart, "max profit")[0].value == trade.premium - trade.fees
     assert chart.title.endswith(f"trade {name}")
+    assert chart_of(await say(desk, f"positions position_id={name}")) == chart
 
 
 async def test_payoff_when_the_ticket_is_over_then_said_beside_the_picture() -> None:
