@@ -49,6 +49,12 @@ def test_shipped_file_when_read_then_is_the_default() -> None:
         ({"settings": {KEY: 7}}, f"settings: {KEY} must be from"),
         ({"settings": {"desk.walk_steps": 2.5}}, "whole number"),
         ({"fees": "free"}, "fees must be one of"),
+        ({"web": {"prot": 1}}, "web must be a mapping such as {host: 127.0.0.1, port: 8765}, or false"),
+        ({"web": True}, "web must be a mapping"),
+        ({"web": {"port": 70_000}}, "web: port must be a whole number from 0 to 65,535, not 70000"),
+        ({"web": {"port": True}}, "web: port must be a whole number"),
+        ({"web": {"host": "http://x"}}, "web: host must be an address of this machine such as 127.0.0.1, not 'http://x'"),
+        ({"web": {"names": ["a:80"]}}, "web: names must be a list of host names such as [desk.example.org], without ports"),
     ],
 )
 def test_k1_configuration_when_wrong_then_says_what_and_where(plain: dict[str, Any], words: str) -> None:
@@ -129,3 +135,9 @@ def test_start_when_an_account_is_tightened_then_the_new_terms_apply() -> None:
     config, held = loosened_accounts(new, {old.id: old})
     assert config.accounts == new.accounts
     assert held == ()
+
+
+def test_web_when_configured_then_is_read_and_when_false_then_is_off() -> None:
+    web = parse_config({"web": {"port": 0, "host": "::1", "names": ["desk.example.org"]}}).web
+    assert (web.on, web.host, web.port, web.names) == (True, "::1", 0, ("desk.example.org",))
+    assert parse_config({"web": False}).web.on is False

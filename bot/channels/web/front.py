@@ -32,6 +32,7 @@ class Web:
         self._listening: socket.socket | None = None
         self._server: WebServer | None = None
         self._ready = desk.runtime.event()
+        self._stopped = False
 
     @property
     def link(self) -> str:
@@ -45,8 +46,8 @@ class Web:
     async def deliver(self, address: str, letter: Letter) -> None:
         """Put news into the conversation."""
         await self._ready.wait()
-        if self._server is not None:
-            await self._server.room.tell(letter)
+        assert self._server is not None
+        await self._server.room.tell(letter)
 
     async def start(self) -> list[str]:
         """Listen; returns the link that signs in. Raises UserError where the place is taken."""
@@ -60,15 +61,23 @@ class Web:
         return said
 
     async def _serve(self, listening: socket.socket) -> None:
-        server_of = await self._desk.runtime.in_thread(_load)
-        self._server = server_of(
-            self._desk, listening, door=self._door, pins=self._pins, outbox=self._outbox, entered=self._entered, name=self.name,
-            address=PAGE,
-        )
-        await self._server.serve(self._ready.set)
+        try:
+            server_of = await self._desk.runtime.in_thread(_load)
+            if self._stopped:
+                return
+            self._server = server_of(
+                self._desk, listening, door=self._door, pins=self._pins, outbox=self._outbox, entered=self._entered, name=self.name,
+                address=PAGE,
+            )
+            await self._server.serve(self._ready.set)
+        except Exception as error:  # noqa: BLE001 - whatever ails the page, the desk and its terminal go on
+            identity = self._desk.report("web page", error)
+            self._say(f"[x] The web page is not served any more ({identity}). Everything else works; a restart serves it again.\n")
+            listening.close()
 
     async def stop(self) -> None:
         """End every open page and listen no more."""
+        self._stopped = True
         if self._server is not None:
             await self._server.close()
         if self._listening is not None:

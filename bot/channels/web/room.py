@@ -30,6 +30,7 @@ from core.ports import Delete, Put
 from core.reply import Action, Format, Reply, Text, refusal
 
 CHAT = "web"
+PIECES = "web page"  # the pieces' own place among the conversations kept: what the parser remembers of this chat stands under its name
 KEPT = 60  # pieces of the conversation on a page, and over a restart
 PAGES = 4  # a browser opens six connections to one place: with more streams than this a press would find none
 WAITING = 200  # changes a page may be behind before it has to begin anew
@@ -313,7 +314,7 @@ class Room:
             {"label": one.label, "style": one.style, "hash": hash_of(one.token), "pressed": one.pressed} for one in piece.buttons
         ]
         row = {
-            "id": _row_id(piece.number), "person": self._person.id, "chat": CHAT, "at": self._desk.now().isoformat(), "role": piece.kind,
+            "id": _row_id(piece.number), "person": self._person.id, "chat": PIECES, "at": self._desk.now().isoformat(), "role": piece.kind,
             "text": json.dumps({"view": piece.view, "loud": piece.loud, "key": piece.key}), "call": json.dumps(buttons),
         }
         old = [Delete(table="conversations", where={"id": _row_id(piece.number - KEPT)})] if piece.number > KEPT else []
@@ -323,7 +324,7 @@ class Room:
             self._desk.runtime.report("web conversation", error)
 
     async def _restore(self) -> None:
-        where = {"person": self._person.id, "chat": CHAT}
+        where = {"person": self._person.id, "chat": PIECES}
         rows = await self._desk.archive.select("conversations", where=where, order_by="id", descending=True, limit=KEPT)
         for row in reversed(rows):
             try:

@@ -51,7 +51,6 @@ class WebServer:
             ready()
             await self._server.serve(sockets=[self._listening])
         finally:
-            ready()
             self._ended.set()
 
     async def close(self) -> None:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import signal
+import socket
 import stat
 import subprocess
 import sys
@@ -112,6 +114,22 @@ def test_config_when_it_is_bad_then_the_chat_lists_every_error_and_trades_nothin
     for words in ("unknown key 'margin'", "accounts must be a list", "watch_list must be a list"):
         assert done.stdout.split("> open")[0].count(words) == 1
     assert "Confirm" not in done.stdout
+
+
+def test_chat_when_the_page_is_served_or_its_port_taken_then_says_so_and_a_pipe_still_ends_it(home: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        texts = ("web: {port: 0}\n", f"web: {{port: {port}}}\n")
+        configs = [home / f"{number}.yaml" for number in range(2)]
+        [config.write_text(text) for config, text in zip(configs, texts, strict=True)]
+        served, refused = (bot(home, "chat", "--config", str(config), text="positions\n") for config in configs)
+    assert re.search(r"Web:  http://127\.0\.0\.1:\d+/enter/\S{22}\n", served.stdout)
+    assert f"port {port} cannot be used" in refused.stdout
+    assert "--no-web" in refused.stdout
+    for done in (served, refused):
+        assert done.returncode == 0
+        assert "No open positions" in done.stdout
+        assert done.stderr == ""
 
 
 def test_doctor_when_all_is_well_then_exits_0_and_audits(home: Path) -> None:

@@ -7,17 +7,28 @@ import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
+from datetime import timedelta
+from decimal import Decimal
+from html import unescape
 from pathlib import Path
 
 import httpx
 import pytest
 
-from bot.auth import Pins, open_pins
+from bot.auth import Pins, local_owner, open_pins
+from bot.buttons import Buttons, hash_of
+from bot.channels.web import pages
 from bot.channels.web.front import Web
-from bot.outbox import Outbox
+from bot.channels.web.room import Piece
+from bot.channels.web.view import view_of
+from bot.outbox import Letter, Outbox
+from bot.render import render
+from bot.session import Session
+from core.announce import Announcement, Urgency
 from core.config import Web as Place
 from core.desk import Desk
 from core.domain.events import Mode, ModeSet, Scope
+from core.reply import Action, Axis, Block, Chart, Column, Fact, File, Format, Panel, Reply, Series, Steps, Table, Text
 from core.runtime import SystemRuntime
 from tests.paper_desk import open_desk
 
@@ -91,8 +102,11 @@ async def serving(desk: Desk, pins: Pins | None = None) -> AsyncIterator[House]:
     await outbox.start()
     await front.start()
     house = House(desk=desk, front=front, printed=printed)
+    failures: list[tuple[str, BaseException]] = []
+    desk.runtime.on_failure = lambda name, error: failures.append((name, error))
     try:
         yield house
+        assert failures == []
     finally:
         await desk.runtime.gather(*(client.aclose() for client in house.clients))
         await front.stop()
@@ -264,7 +278,7 @@ async def test_k2_pin_when_typed_then_is_nowhere_on_the_page_and_nowhere_kept(ho
     assert 'type="text"' in page
     assert PIN not in page
     rows = await house.desk.archive.select("conversations")
-    assert len(rows) > 8
+    assert len([row for row in rows if row["chat"] == "web page"]) > 8
     assert PIN not in str(rows)
 
 
@@ -305,6 +319,20 @@ async def test_state_when_halted_then_every_page_says_so(house: House) -> None:
     page = await browser.say("halt")
     assert '<p id="badge" role="status">PAPER · HALTED · SIMULATED</p>' in page
     assert 'data-tone="halted"' in page
+
+
+@pytest.mark.parametrize(
+    "line", [OPEN, "open iron_condor SPY 5000", "positions", "account", "risk", "help", "status", "explain delta", "nonsense"]
+)
+async def test_answer_when_shown_on_the_page_then_says_every_word_and_figure_of_the_terminal(line: str) -> None:
+    desk = await open_desk()
+    reply = await Session(desk, person=local_owner(), chat="web").message(line)
+    view, attached = view_of(reply)
+    piece = Piece(number=1, kind="answer", done=desk.runtime.event(), view=view, attached=attached)
+
+    words = unescape(re.sub(r"<[^>]+>", " ", pages.html("entry", piece=piece)))
+
+    assert set(re.findall(r"[\w.,%+/-]*\w", render(reply).replace("`", " "))) - set(re.findall(r"[\w.,%+/-]*\w", words)) <= {"x", "ok", "i"}
 
 
 # --- tabs ----------------------------------------------------------------------------------------------------------------
@@ -368,6 +396,54 @@ async def test_news_when_something_happens_elsewhere_then_open_pages_get_it_with
     assert "Take note" in str(piece["html"])
 
 
+# --- what a piece may hold -----------------------------------------------------------------------------------------------
+
+
+async def shown(house: House, *blocks: Block) -> str:
+    """The page once these were told."""
+    browser = await house.signed_in()
+    news = Announcement(key="k", urgency=Urgency.LOW, blocks=blocks)
+    await house.front.deliver("page", Letter(key="web:page:k", news=news))
+    await house.front.deliver("page", Letter(key="web:page:k", news=news))
+    return await browser.page()
+
+
+async def test_chart_when_told_then_its_picture_is_drawn_light_and_dark_and_its_figures_stand_beneath(house: House) -> None:
+    panel = Panel(series=(Series(name="value", x=(1.0, 2.0, 3.0), y=(1.0, 4.0, 2.0)),), axis=Axis(label="USD"))
+    facts = (Fact(label="max loss", value=Decimal("914"), format=Format.MONEY, unit="USD"),)
+    page = await shown(house, Chart(title="Payoff <b>", panels=(panel,), axis=Axis(label="XSP"), facts=facts))
+    browser = await house.signed_in()
+    pictures = [await browser.client.get(path) for path in re.findall(r"/chart/\d+/\d/(?:dark|light).png", page)]
+    assert len(pictures) == 2
+    assert {picture.headers["content-type"] for picture in pictures} == {"image/png"}
+    assert pictures[0].content[:4] == b"\x89PNG"
+    assert pictures[0].content != pictures[1].content
+    assert "Payoff &lt;b&gt;: max\N{NO-BREAK SPACE}loss\N{NO-BREAK SPACE}914.00\N{NO-BREAK SPACE}USD" in page
+
+
+async def test_file_when_told_then_is_downloaded_as_it_is_and_never_opened_by_the_browser(house: House) -> None:
+    page = await shown(house, File(name='fills"\n.csv', content=b"a,b\n", media_type="text/html"))
+    browser = await house.signed_in()
+    (path,) = re.findall(r'href="(/file/\d+/0)"', page)
+    answer = await browser.client.get(path)
+    assert answer.content == b"a,b\n"
+    assert answer.headers["content-type"] == "application/octet-stream"
+    assert answer.headers["content-disposition"] == "attachment; filename*=UTF-8''fills%22%0A.csv"
+    assert (await browser.client.get(path.replace("/0", "/1"))).status_code == 404
+
+
+async def test_table_when_long_then_eight_rows_are_seen_and_the_others_fold(house: House) -> None:
+    columns = (Column(title="rule"), Column(title="P&L", format=Format.MONEY, unit="USD", signed=True))
+    rows = (*((f"row {number}", Decimal(number)) for number in range(9)), ("last", None))
+    page = await shown(house, Table(columns=columns, rows=rows, title="Rules"), Steps(steps=("draft", "send"), done=1))
+    assert "<summary>2 more</summary>" in page
+    assert page.index("row 7") < page.index("<details>") < page.index("row 8")
+    assert '<td role="cell" data-head="P&amp;L USD" class="short number">+7.00</td>' in page
+    assert '<td role="cell" data-head="P&amp;L USD" class="short number">?</td>' in page
+    assert "draft" in page
+    assert page.count("row 7") == 1
+
+
 # --- over a restart ------------------------------------------------------------------------------------------------------
 
 
@@ -393,6 +469,25 @@ async def test_card_when_the_page_is_served_anew_then_is_still_there_and_its_but
     assert "Filled: 1 of 1." in answer
     assert "already" in twice
     assert orders(house.desk) == 1
+
+
+async def test_button_when_drawn_anew_then_what_may_be_pressed_once_moves_and_what_is_too_old_is_gone() -> None:
+    desk = await open_desk()
+    buttons = Buttons(desk.archive, desk.runtime.entropy)
+    actions = (Action(label="Book it", line="note x", once=True), Action(label="Look", line="status"))
+    reply = Reply(blocks=(Text(text="x"),), actions=actions)
+    once, often = await buttons.issue(reply, person="owner", chat="web", now=desk.now())
+
+    moved = await buttons.renew(hash_of(once.token), now=desk.now())
+    copied = await buttons.renew(hash_of(often.token), now=desk.now())
+
+    assert moved is not None
+    assert copied is not None
+    assert await buttons.find(once.token) is None
+    assert await buttons.find(often.token) is not None
+    assert (await buttons.find(moved)).line == "note x"
+    assert await buttons.renew(hash_of(copied), now=desk.now() + timedelta(days=8)) is None
+    assert await buttons.renew("0" * 64, now=desk.now()) is None
 
 
 async def test_start_when_the_port_is_taken_then_says_so_and_how_to_go_on(house: House) -> None:
