@@ -70,6 +70,18 @@ def test_profile_when_nothing_moves_then_the_greeks_are_those_of_the_book(held: 
     assert found.vega_usd_per_point[2] == pytest.approx(own.vega_usd_per_point, rel=1e-4, abs=1e-6)
 
 
+def test_profile_when_the_forward_lies_over_spot_then_theta_holds_it_as_the_book_does() -> None:
+    even = view()
+    market = replace(even, chains={**even.chains, "SPX": replace(even.chains["SPX"], spot=2880.0)})
+    held = holdings((put(2800), -3), (call(3000), 2))
+
+    found, own = profile(held, market, moves=(0.0,)), exposure(held, market)
+
+    assert market.mark(put(2800)).forward > 2890.0
+    assert found.theta_usd_per_day[0] == pytest.approx(own.theta_usd_per_day, rel=1e-6)
+    assert found.delta_usd_per_pct[0] == pytest.approx(own.delta_usd_per_pct, rel=1e-6)
+
+
 def test_profile_when_delta_is_compared_with_worth_then_is_its_slope() -> None:
     held, market, step = holdings((put(2800), -3), (call(3000), 2)), view(), 1e-4
 
