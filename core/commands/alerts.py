@@ -22,6 +22,7 @@ from core.reply import Action, Block, Cell, Column, Format, Notice, Reply, Table
 LOOKED_BACK = 500  # events
 DAYS = timedelta(days=7)
 SHOWN = 10
+NIGHTLY = "overnight:"  # how the keys of what lasts over the night begin
 RANG = (Urgency.MEDIUM, Urgency.HIGH, Urgency.CRITICAL)
 WATCHED = (Column(title="trade"), Column(title="structure"), Column(title="watched by"))
 TOLD = (Column(title="alert"), Column(title="since", format=Format.TEXT), Column(title="stands"), Column(title="what"))
@@ -34,6 +35,7 @@ async def run(desk: Desk, call: Call) -> Reply:
     names = {account.id for account in accounts}
     told = [item for item in desk.fold.exits.items() if item[1].due.account in names]
     open_now = [(key, one) for key, one in desk.fold.alerts.items() if one.answered_by is None and _concerns(one, accounts)]
+    open_now = _still(desk, open_now)
     blocks: list[Block] = []
     if told or open_now:
         rows: list[tuple[Cell, ...]] = [
@@ -53,6 +55,21 @@ async def run(desk: Desk, call: Call) -> Reply:
     actions = [action for key, _ in told[:4] for action in _actions(key)]
     actions += [action for key, one in open_now[-2:] for action in _answers(key, one.raised)]
     return Reply(blocks=tuple(blocks), actions=tuple(actions))
+
+
+def _still(desk: Desk, found: list[tuple[str, Alert]]) -> list[tuple[str, Alert]]:
+    """Without what a later morning said anew of orders that stay at the broker, and without what it said of those that are over."""
+    last = {key.rpartition(":")[0]: key for key, _ in found if key.startswith(NIGHTLY)}
+    return [
+        (key, one) for key, one in found
+        if not key.startswith(NIGHTLY) or (key == last[key.rpartition(":")[0]] and any(_lasts(desk, line) for line in one.raised.lines))
+    ]
+
+
+def _lasts(desk: Desk, line: str) -> bool:
+    """Whether the order that a button would cancel is not known to be over; one of the broker's own may always be there."""
+    order = desk.books.order(line.rpartition("order_id=")[2].split(" ")[0])
+    return order is None or not order.state.terminal
 
 
 def _concerns(alert: Alert, accounts: tuple[Account, ...]) -> bool:

@@ -45,3 +45,21 @@ async def test_alerts_when_an_exit_stands_told_and_an_alert_is_unanswered_then_b
     await say(desk, "ack expiry:XSP")
     ((_, _, stands, _),) = table(await say(desk, "alerts"), "Told and not answered").rows
     assert stands == "put off by owner until Fri 12:00 ET"
+
+
+async def test_alerts_when_orders_lasted_several_nights_then_the_last_morning_is_shown_and_nothing_once_they_are_over() -> None:
+    desk = await open_desk()
+    card = await say(desk, "open put_credit_spread SPX 1 limit=5.20")
+    order = str((await say(desk, f"confirm {card.data['ticket']}")).data["order"])
+    for day in ("2026-11-20", "2026-11-23"):
+        body = AlertRaised(
+            key=f"overnight:{desk.account().id.id}:{day}", urgency="medium", text=f"Still at the broker: {order}.",
+            account=desk.account().id, lines=(f"cancel order_id={order}",), labels=(f"Cancel {order}",),
+        )
+        await desk.record(desk.draft(body, actor="clock"))
+
+    ((key, *_),) = table(await say(desk, "alerts"), "Told and not answered").rows
+    await say(desk, f"cancel {order}")
+
+    assert key.endswith("2026-11-23")
+    assert "Nothing that was told waits for an answer" in text(await say(desk, "alerts"))
