@@ -19,8 +19,9 @@ from bot.intent.elsewhere import logged_trade
 from bot.intent.frames import OUT_OF_SCOPE, SMALLTALK, Frame, asks
 from bot.intent.held import close_order, roll_order
 from bot.intent.kinds import order_kind
+from bot.intent.likeness import nearest_label
 from bot.intent.orders import open_order
-from bot.intent.patterns import SMALL, Match, Tagged, likely, matches
+from bot.intent.patterns import ANSWERS, SMALL, Match, Tagged, likely, matches
 from bot.intent.sentence import Sentence, read
 from bot.intent.slots import slots_of
 from bot.intent.stops import ASK, STOPPING, asks_about, best_of, hardest_of, is_elsewhere, stop_in
@@ -277,10 +278,14 @@ def _order_or_question(sentence: Sentence, tagged: Tagged, found: Mapping[str, M
         kind is None
         and best is not None
         and best.pattern.command in _FROM_THOUGHT
-        and sentence.words & (SELL | BUY)
+        and sentence.words & (SELL | BUY | {"sold", "bought"})
         and guards.hypothetical(sentence.text)
     ):
         return _imagined(sentence, {}, tagged)
+    if kind is None and (best is None or best.score < LOOSE):
+        alike = _alike(sentence, tagged, best)
+        if alike is not None:
+            return alike
     if kind is None and best is not None and _is_foreign(sentence, tagged, best):
         return Frame(label=OUT_OF_SCOPE)
     if best is not None and best.score >= ASK:
@@ -288,6 +293,25 @@ def _order_or_question(sentence: Sentence, tagged: Tagged, found: Mapping[str, M
             return logged_trade(sentence, sentence.tokens)
         return slots_of(best.pattern.command, sentence, tagged, best)
     return _neither(sentence, found, tagged)
+
+
+LOOSE = 2.0  # a pattern that says less may be wrong where the sentence is much like others
+SURE, QUITE_SURE = 0.42, 0.55
+_BY_LIKENESS = ANSWERS | {"account", "resume", "unhalt", "alerts", "next", "blacklist", "mandate", "settings", "ml", *STOPPING}
+
+
+def _alike(sentence: Sentence, tagged: Tagged, best: Match | None) -> Frame | None:
+    """The frame of what a sentence is much like, where that is no order and says more than the pattern that fits."""
+    label, sure = nearest_label(tagged.tags)
+    known = best.pattern.command if best is not None and best.score >= ASK else ""
+    if label == known or sure < (QUITE_SURE if known else SURE) or len(tagged.tags) < 2:
+        return None
+    if label in (SMALLTALK, OUT_OF_SCOPE):
+        return Frame(label=label) if sure >= QUITE_SURE or not known else None
+    if label not in _BY_LIKENESS or (label in STOPPING and (sentence.symbols or asks_about(sentence))):
+        return None
+    frame = slots_of(label, sentence, tagged, None)
+    return None if frame.ends else frame
 
 
 _ANY_WORDS = frozenset({"note", "search_journal", "log_trade", "pair", "drill", "confirm", "reprice", "size", "drop", "ack", "snooze"})

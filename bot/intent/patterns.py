@@ -22,7 +22,7 @@ from bot.intent.tokens import Token
 
 FOLDER = Path(core.commands.__file__).with_name("sentences")
 ENDINGS = DATA / "endings"
-ENDS = frozenset({"smalltalk", "out_of_scope"})  # what the patterns in it are of
+ENDS = frozenset({"smalltalk", "out_of_scope", "ambiguous"})  # what the patterns in it are of
 _PART = re.compile(r"\.\.\.|\.\.|[()\[\]|^$?]|@\w+|\{\w+\}|<\w+>|[^\s()\[\]|]+")
 MACROS = {
     "show": "(show|give|tell|list|get|display|print|see|view|check|pull up|bring up|read|find|let me see"
@@ -329,8 +329,16 @@ def lines() -> Iterator[tuple[str, str]]:
     """Command and line of every sentence file, comments and examples left out."""
     for path in sorted((*FOLDER.glob("*.txt"), *ENDINGS.glob("*.txt"))):
         for line in path.read_text(encoding="utf-8").splitlines():
-            if line.strip() and not line.startswith(("#", ">")):
+            if line.strip() and not line.startswith(("#", ">", "~")):
                 yield path.stem, line
+
+
+def kept_lines() -> Iterator[tuple[str, str]]:
+    """Command and text of every whole sentence that is kept for likeness: `~ how is <symbol> do <time>`."""
+    for path in sorted((*FOLDER.glob("*.txt"), *ENDINGS.glob("*.txt"))):
+        for line in path.read_text(encoding="utf-8").splitlines():
+            if line.startswith("~"):
+                yield path.stem, line[1:].strip()
 
 
 def examples() -> Iterator[tuple[str, str, str]]:
