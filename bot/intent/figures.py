@@ -279,7 +279,9 @@ class FigureReader(Placing):
             return False
         if following == "x" and self._kind(place + 2) == "number" and self._tokens[place].value > 20:
             return False
-        pointed = following == "of" and self._text(place + 2) in ("my", "the", "those", "these", "them") and self._kind(place + 3) == "number"
+        pointed = (
+            following == "of" and self._text(place + 2) in ("my", "the", "those", "these", "them") and self._kind(place + 3) == "number"
+        )
         if pointed and (self._text(place + 4) not in RIGHTS or self._tokens[place + 3].value < 20):
             self._use(place + 3)  # one of my three
         if following == "of":

@@ -107,9 +107,19 @@ def pasted(text: str) -> bool:
     return _PASTED.search(text) is not None
 
 
+_LABELLED = re.compile(
+    r"^[^:]{0,80}\b(?:screenshot|text|message|mail|email|tweet|post|headline|signal|alert from"
+    r"|quote|quoting|copied|copy|paste|says|said|reads|article"
+    r"|newsletter|idea from|tip|recommendation|subject|chat|group|channel|log|transcript)\b[^:]{0,40}:(?!\d)",
+    re.IGNORECASE,
+)
+
+
 def reported(text: str) -> bool:
-    """Whether a text tells what somebody else says or does."""
-    return _REPORTED.search(text) is not None
+    """Whether a text tells what somebody else says or does, or says of itself that it is a copy."""
+    return _REPORTED.search(text) is not None or (
+        _LABELLED.search(text) is not None and not re.match(r"^\W*(?:log|record|note|book)\b", text.lower())
+    )
 
 
 _ASKS_LEAVE = re.compile(r"^(?:\W*\w+\W+){0,6}?(?:can|could|may) (?:i|we)\b", re.IGNORECASE)

@@ -12,10 +12,15 @@ from typing import Any
 from bot.intent.figures import PARTS, FigureReader, Figures
 from bot.intent.frames import Frame, asks
 from bot.intent.orders import in_account, or_better, pair_in, symbols_of, words_of
-from bot.intent.patterns import lemma
 from bot.intent.sentence import Sentence
 from bot.intent.tokens import Token
-from bot.intent.words import CONDITIONS, desk_words
+from bot.intent.words import CLOSE, CONDITIONS, FILLERS, vocabulary
+
+# Words that may stand beside "everything" when all that is open is to be closed.
+_OF_ALL = frozenset(
+    "everything all positions position trades trade book portfolio rest entire whole every exposure account "
+    "before weekend friday expiry close once holdings options".split()
+)
 
 
 def close_order(sentence: Sentence, tokens: list[Token]) -> Frame:
@@ -34,11 +39,15 @@ def close_order(sentence: Sentence, tokens: list[Token]) -> Frame:
     _part(slots, figures, tokens)
     if figures.price is not None:
         slots["limit"] = figures.price
-    problem = _condition(tokens) or (len(symbols) > 1 and f"Which one first: {' or '.join(symbols[:4])}?") or _clash(figures)
+    problem = (
+        _condition(tokens) or (len(symbols) > 1 and f"Which one first: {' or '.join(symbols[:4])}?") or _clash(figures) or _strange(tokens)
+    )
     if problem:
         return asks(str(problem), partial="close", known=slots, choices=tuple(symbols[:4]) if len(symbols) > 1 else ())
     if "symbol" not in slots and "position_id" not in slots:
-        foreign = [token.raw for token in tokens if token.kind == "word" and len(token.text) > 2 and lemma(token.text) not in desk_words()]
+        foreign = [
+            token.raw for token in tokens if token.kind == "word" and len(token.text) > 2 and token.text not in FILLERS | CLOSE | _OF_ALL
+        ]
         if everything and not foreign:
             return Frame(label="close", slots={**({} if account is None else {"account": account}), "scope": "all"})
         return asks("Close which position?", partial="close", known=slots)
@@ -88,7 +97,7 @@ def _part(slots: dict[str, Any], figures: Figures, tokens: list[Token]) -> None:
 
 
 def _condition(tokens: list[Token]) -> str | None:
-    skip = frozenset({"before", "after", "while", "later", "tonight", "tomorrow", "without", "but", "rather", "than", "either", "instead"})
+    skip = frozenset({"before", "while", "without", "but", "rather", "than"})
     for token in tokens:
         if token.kind == "word" and token.text in CONDITIONS - skip and not or_better(tokens, token):
             return f"I cannot make that wait or choose (\u201c{token.raw}\u201d). What should be closed now?"
@@ -96,6 +105,14 @@ def _condition(tokens: list[Token]) -> str | None:
             return "All but one is several cards: name what to close."
         if token.text in ("not", "never"):
             return "Should it be done or not?"
+    return None
+
+
+def _strange(tokens: list[Token]) -> str | None:
+    """A word that nobody knows: what is closed or rolled is then asked about."""
+    for token in tokens:
+        if token.kind == "word" and not token.used and token.raw.isalpha() and len(token.text) > 3 and token.text not in vocabulary():
+            return f"I do not understand \u201c{token.raw}\u201d there. Say it another way?"
     return None
 
 
@@ -122,7 +139,7 @@ def roll_order(sentence: Sentence, tokens: list[Token]) -> Frame:
         slots["dte"] = (dates[-1] - sentence.today).days
     if figures.price is not None:
         slots["limit"] = figures.price
-    problem = _condition(tokens) or (len(symbols) > 1 and f"Which one: {' or '.join(symbols[:4])}?") or _clash(figures)
+    problem = _condition(tokens) or (len(symbols) > 1 and f"Which one: {' or '.join(symbols[:4])}?") or _clash(figures) or _strange(tokens)
     if problem:
         return asks(str(problem), partial="roll", known=slots, choices=tuple(symbols[:4]) if len(symbols) > 1 else ())
     if "symbol" not in slots and "position_id" not in slots:

@@ -1,7 +1,7 @@
 """What a sentence is most like, where no pattern says it well: the nearest of the sentences kept beside each command.
 
-The `~` lines of a sentence file are whole sentences as the patterns see them ("~ how is <symbol> do <time>"). Likeness is the cosine of their
-words and pairs of words, rare ones weighing more; the seven nearest vote. It only ever answers or stops: no order is made of a likeness.
+The `~` lines of a sentence file are whole sentences as the patterns see them ("~ how is <symbol> do <time>"). Likeness is the cosine of
+their words and pairs of words, rare ones weighing more; the seven nearest vote. It only ever answers or stops: no order is made of it.
 
 Worked example: "any shorts left on the books" matches no pattern; its nearest kept sentences are those of `positions`.
 """
@@ -12,6 +12,7 @@ import math
 from collections import Counter
 from collections.abc import Sequence
 from functools import cache
+from itertools import pairwise
 
 from bot.intent.patterns import kept_lines
 
@@ -38,7 +39,7 @@ def _kept() -> tuple[tuple[str, ...], dict[str, list[tuple[int, float]]], dict[s
 
 def _features(tags: Sequence[str]) -> frozenset[str]:
     ends = ["^", *tags, "$"]
-    pairs = (f"{left} {right}" for left, right in zip(ends, ends[1:], strict=False))
+    pairs = (f"{left} {right}" for left, right in pairwise(ends))
     skips = (f"{left} . {right}" for left, right in zip(tags, tags[2:], strict=False))
     return frozenset((*tags, *pairs, *skips))
 

@@ -382,6 +382,8 @@ def _ordered(kind: str, sentence: Sentence, *, quoted: bool, found: Mapping[str,
         )
     ):
         return slots_of("why", sentence, tagged, None)
+    if guards.asks_leave(text) and kind == "close":
+        return asks("Shall I prepare its closing? Say it as an order, and you get a card to confirm.")
     stripped = guards.without_skips(text)
     if stripped != text or quoted:
         base = read(guards.without_quotes(stripped)[0] if quoted else stripped, sentence.today)

@@ -94,7 +94,7 @@ _ENTRIES_OFF = re.compile(
 )
 _ALL_OFF = re.compile(
     r"^(?:nuke|kill|terminate|abort|panic|mayday)\b|\bmake (?:it|this|everything) (?:all )?stop\b"
-    r"|^everything (?:off|down)\b|^(?:go |get |be )?flat\b(?! is| out)|\bflatten\b.*\b(?:everything"
+    r"|^everything (?:off|down)\b(?!.*\bclose)|^(?:go |get |be )?flat\b(?! is| out)|\bflatten\b.*\b(?:everything"
     r"|all|account|book|now)\b|\beverything\b.*\bflatten\b"
     r"|^all (?:off|stop)\b|\bcut the power\b|\bstop the (?:bot|desk|machine|system|bleeding|madness)\b"
 )

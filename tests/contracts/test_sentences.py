@@ -8,6 +8,7 @@ import pytest
 
 from bot.intent import patterns
 from bot.intent.frames import plain
+from bot.intent.likeness import nearest_label
 from bot.intent.meaning import typed_of
 from bot.intent.offline import parse
 from bot.intent.typed import typed_line
@@ -36,6 +37,19 @@ def test_patterns_when_compiled_then_none_is_wrong_and_none_matches_nothing_said
     compiled = [patterns.compiled(command, line) for command, line in patterns.lines()]
     assert [pattern.source for pattern in compiled if pattern.score <= 0] == []
     assert [pattern.source for pattern in compiled if not patterns.expression_of(pattern)] == []
+
+
+def test_kept_sentences_when_read_then_each_is_of_a_command_or_an_ending_and_is_there_once() -> None:
+    kept = list(patterns.kept_lines())
+    assert {label for label, _ in kept} <= {*COMMANDS, "smalltalk", "out_of_scope", "ambiguous"}
+    assert len({text for _, text in kept}) == len(kept)
+
+
+def test_likeness_when_a_sentence_is_near_to_kept_ones_then_it_is_told_with_how_sure_that_is() -> None:
+    label, sure = nearest_label("what position do i have on".split())
+    assert label == "positions"
+    assert 0.4 < sure <= 1
+    assert nearest_label(["zorp", "blorp"]) == ("", 0.0)
 
 
 @pytest.mark.parametrize("line", ["(a|b", "a|b)", "[a", "what ?", "is it (fine)?"])
