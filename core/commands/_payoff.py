@@ -14,6 +14,7 @@ import numpy as np
 
 from core.domain.instruments import Option
 from core.domain.money import CENT, from_market
+from core.domain.orders import Leg, Side
 from core.domain.structures import describe_legs
 from core.errors import Unavailable
 from core.market.view import View
@@ -46,7 +47,8 @@ def ticket_chart(name: str, priced: Priced) -> Chart:
         net -= shares.average_price * shares.quantity
     told = [replace(fact, label=_label(fact), note="") for fact in results(priced).facts if fact.label.startswith(FIGURES)]
     note = "Before commission, at the start price; max loss at the worst price."
-    title = f"{envelope.quantity} x {describe_legs(envelope.legs)}, ticket {name}"
+    behind = "" if shares is None else f" with {shares.quantity} {shares.instrument.key} shares"
+    title = f"{_structure(envelope.legs, envelope.quantity)}{behind}, ticket {name}"
     return _chart(title, held, net_cash=net, view=priced.view, facts=told, note=note)
 
 
@@ -58,8 +60,15 @@ def trade_chart(result: OpenResult, view: View) -> Chart | None:
     net = trade.premium + trade.closing_cash - trade.fees
     exact = held_payoff(list(result.held.values()), net_cash=net)
     note = "Net of commission and fees so far, parts already closed included."
-    title = f"{trade.open_units} x {describe_legs(trade.legs)}, trade {trade.id}"
+    title = f"{_structure(trade.legs, trade.open_units)}, trade {trade.id}"
     return _chart(title, result.held, net_cash=net, view=view, facts=_facts(exact), note=note)
+
+
+def _structure(legs: tuple[Leg, ...], units: int) -> str:
+    """`Short 1 x SPY 18 Dec 26 658 call`: what is short or long as a whole says so, the words for a spread do not."""
+    sides = {leg.side for leg in legs}
+    words = f"{units} x {describe_legs(legs)}"
+    return words if len(sides) > 1 else f"{'Short' if sides == {Side.SELL} else 'Long'} {words}"
 
 
 def _facts(exact: Payoff | None) -> list[Fact]:

@@ -101,6 +101,18 @@ async def test_payoff_when_the_loss_has_no_end_then_said_in_the_picture_and_in_w
     assert chart.panels[0].title == "profit or loss, USD; loss unlimited"
 
 
+async def test_payoff_when_an_order_leans_on_shares_then_counts_them_as_its_card_does_and_says_so() -> None:
+    desk = await open_desk(cash=2_000_000)
+    await say(desk, f"confirm {(await say(desk, 'open stock SPY 100 side=buy')).data['ticket']}")
+    card = await say(desk, "open covered_call SPY 1")
+
+    chart = chart_of(await say(desk, f"explain {card.data['ticket']}"))
+
+    assert chart.title.startswith("Short 1 x SPY ") and f" with 100 SPY shares, ticket {card.data['ticket']}" in chart.title
+    assert figures(chart, "max profit")[0].value == said(card, "max profit").value
+    assert max(y for y in chart.panels[0].series[0].y if y is not None) == pytest.approx(float(str(said(card, "max profit").value)))
+
+
 async def test_payoff_when_the_order_closes_then_no_picture_and_the_reason() -> None:
     desk = await open_desk()
     card = await say(desk, "open put_credit_spread XSP 2")
