@@ -16,7 +16,7 @@ GROUPS = {
     "Look": ("status", "positions", "pnl", "fills", "greeks", "risk", "vix", "iv", "quote", "chain", "why", "alerts"),
     "Trade": ("open", "close", "confirm", "reprice", "size", "drop", "cancel"),
     "Stop": ("pause", "resume", "halt", "unhalt", "kill", "mandate", "ack", "snooze"),
-    "Desk": ("account", "settings", "config", "note", "log_trade", "explain", "help", "next", "to"),
+    "Desk": ("account", "settings", "config", "note", "log_trade", "explain", "help", "next", "to", "pair"),
 }
 ACCESS_WORDS = {
     Access.READ: "only answers", Access.DRAFT: "prepares, changes nothing at a broker", Access.REDUCE: "lowers risk",

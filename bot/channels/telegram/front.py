@@ -39,8 +39,8 @@ from core.reply import Notice, Tone
 NAME = "telegram"
 POLL_SECONDS = 25
 AT_ONCE = 256  # updates in hand
-YOUNG_SECONDS = 60.0  # of this process: who began later gives way
-CONFLICTS = 10  # in a row, until an older one gives up as well
+YOUNG_SECONDS, YOUNG_CONFLICTS = 60.0, 2  # who began later gives way; one alone may be the poll of a process that died a moment ago
+LONG_SECONDS, CONFLICTS = 600.0, 10  # where that does not help, an older one gives up as well
 RECONNECT_SECONDS = 2.0
 STOP_SECONDS = 4.0
 LETTERS = 500  # whose buttons are remembered, so that a second copy has the same
@@ -84,7 +84,7 @@ class TelegramFront:
         self._application: Any = None
         self._connecting: Any = None
         self._began = 0.0
-        self._conflicts = 0
+        self._conflicts: list[float] = []
 
     @property
     def name(self) -> str:
@@ -162,9 +162,9 @@ class TelegramFront:
         if not isinstance(error, Conflict):
             self._desk.log(Level.WARNING, "telegram polling", why=type(error).__name__)
             return
-        self._conflicts += 1
-        young = self._desk.runtime.seconds() - self._began < YOUNG_SECONDS
-        if young or self._conflicts >= CONFLICTS:
+        now = self._desk.runtime.seconds()
+        self._conflicts = [at for at in self._conflicts if now - at < LONG_SECONDS] + [now]
+        if len(self._conflicts) >= (YOUNG_CONFLICTS if now - self._began < YOUNG_SECONDS else CONFLICTS):
             self._desk.runtime.spawn(self._give_way(), name="telegram gives way")
 
     async def _give_way(self) -> None:
@@ -179,7 +179,6 @@ class TelegramFront:
     # --- in --------------------------------------------------------------------------------------------------------------
 
     async def _arrived(self, update: Update, context: ContextTypes.DEFAULT_TYPE) -> None:
-        self._conflicts = 0
         try:
             await self._talk.handle(update)
         except TelegramError as error:  # the answer did not get there; what was asked for is done, and `status` tells

@@ -97,7 +97,7 @@ class PollingBot(ExtBot[int]):
 
     __slots__ = ("_behind", "_heard_at", "_inbox", "_seconds")
 
-    def __init__(self, *args: Any, inbox: Inbox, seconds: Any, **kwargs: Any) -> None:
+    def __init__(self, *args: Any, inbox: Inbox, seconds: Callable[[], float], **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._inbox = inbox
         self._seconds = seconds

@@ -10,6 +10,7 @@ from __future__ import annotations
 import heapq
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import Any
 
 from telegram.error import RetryAfter
@@ -113,5 +114,5 @@ class Pace(BaseRateLimiter[int]):
 
 def seconds_of(error: RetryAfter) -> float:
     """How long the server asks to wait."""
-    after = error._retry_after  # the public property warns of a change of its type
-    return float(after.total_seconds()) + 0.1
+    after = error.retry_after
+    return (after.total_seconds() if isinstance(after, timedelta) else float(after)) + 0.1

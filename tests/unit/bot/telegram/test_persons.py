@@ -224,6 +224,21 @@ async def test_role_when_an_order_is_asked_for_then_only_who_may_trade_gets_a_ca
         assert len(hand.desk.fold.tickets) == orders
 
 
+async def test_person_when_the_owner_invites_one_in_the_chat_then_the_code_pairs_them_and_the_owner_hears_of_it(tmp_path: Path) -> None:
+    async with chat(tmp_path) as hand:
+        await hand.ask("pair name=anna role=trader", "Type your PIN now")
+        given = await hand.ask(PIN, "Code for anna (trader)")
+        code = given.text.split("anna (trader): ")[1].split(".")[0]
+        await hand.ask(f"/start {code}", "you are anna, trader", user=BOB)
+        told = await hand.server.last(ALICE, f"telegram:{BOB} is anna (trader) from now on, invited by owner.")
+        before = len(hand.server.texts(BOB))
+        hand.server.press(ALICE, told, "Remove anna")
+        await hand.server.last(ALICE, "Removed: anna")
+        hand.server.write(BOB, "status")
+        await hand.quiet()
+        assert len(hand.server.texts(BOB)) == before
+
+
 async def test_role_when_a_trader_invites_or_loosens_then_is_refused(tmp_path: Path) -> None:
     async with chat(tmp_path) as hand:
         await pair(hand.desk, BOB, "bob", Role.TRADER)
