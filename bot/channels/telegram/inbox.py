@@ -36,6 +36,7 @@ class Inbox(asyncio.Queue[object]):
         self._desk = desk
         self._wall = wall
         self._seen: OrderedDict[int, None] = OrderedDict()
+        self._kept: set[int] = set()  # updates that stand in the archive
         self.late: set[int] = set()  # updates that came while nobody listened
 
     async def put(self, item: object) -> None:
@@ -46,13 +47,16 @@ class Inbox(asyncio.Queue[object]):
             self._seen[item.update_id] = None
             while len(self._seen) > REMEMBERED:
                 self._seen.popitem(last=False)
-            if not _may_hold_a_secret(item):
+            if not _may_hold_a_secret(item) and self._is_of_somebody_known(item):
                 await self._keep(item)
         await super().put(item)
 
     async def done(self, update: Update) -> None:
         """An update was answered, or never will be."""
         self.late.discard(update.update_id)
+        if update.update_id not in self._kept:
+            return
+        self._kept.discard(update.update_id)
         try:
             await self._desk.archive.write([Delete(table=TABLE, where={"transport": TRANSPORT, "update_id": str(update.update_id)})])
         except Unavailable as error:  # then the next start says that it was handled before
@@ -66,6 +70,7 @@ class Inbox(asyncio.Queue[object]):
         self.late.update(int(name) for name in old)
         for update in found:
             self._seen[update.update_id] = None
+            self._kept.add(update.update_id)
         return found
 
     def waited_too_long(self, update: Update) -> bool:
@@ -75,6 +80,11 @@ class Inbox(asyncio.Queue[object]):
             return self._wall() - message.date > timedelta(seconds=LATE_SECONDS)
         return update.update_id in self.late
 
+    def _is_of_somebody_known(self, update: Update) -> bool:
+        """What strangers send is worth no write to the disk."""
+        user = update.effective_user
+        return user is not None and self._desk.people.who(f"{TRANSPORT}:{user.id}") is not None
+
     async def _keep(self, update: Update) -> None:
         row = {
             "transport": TRANSPORT, "update_id": str(update.update_id), "at": self._wall().isoformat(),
@@ -82,6 +92,7 @@ class Inbox(asyncio.Queue[object]):
         }
         try:
             await self._desk.archive.write([Put(table=TABLE, row=row)])
+            self._kept.add(update.update_id)
         except Unavailable as error:
             self._desk.runtime.report("inbox", error)
 

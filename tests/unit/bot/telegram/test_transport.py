@@ -224,7 +224,7 @@ async def test_a10_second_program_when_it_polls_the_same_bot_then_the_later_one_
         await other.runtime.aclose()
 
 
-async def test_a11_backlog_when_ten_thousand_wait_then_nothing_of_it_acts_and_one_summary_comes(tmp_path: Path) -> None:
+async def test_a11_backlog_when_hundreds_wait_then_nothing_of_it_acts_and_one_summary_comes(tmp_path: Path) -> None:
     desk = await open_desk()
     await pair(desk, ALICE, OWNER, Role.OWNER)
     async with telegram_server() as server:
