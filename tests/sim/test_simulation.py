@@ -30,6 +30,7 @@ def told(result: Result) -> str:
     return "\n".join(f"{found.invariant} at step {found.step}: {found.text}" for found in result.violations)
 
 
+@pytest.mark.timeout(900)  # half a minute of one core: on a loaded machine a multiple of it
 @pytest.mark.parametrize("group", range(GROUPS))
 def test_simulation_when_everything_may_fail_then_every_invariant_holds(group: int) -> None:
     done = faults = 0
