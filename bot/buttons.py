@@ -79,13 +79,13 @@ class Buttons:
     async def renew(self, hashed: str, *, now: datetime) -> str | None:
         """A new token for a button that is drawn again after a restart; None where it is unknown or too old.
 
-        What may be pressed once, and has no ticket whose state says whether it was, moves to the new token: the old one is gone.
+        What may still be pressed once, and has no ticket whose state says whether it was, moves to the new token: the old one is gone.
         """
         rows = await self._archive.select("buttons", where={"hash": hashed})
         if not rows or now > _stored(rows[0]).expires_at:
             return None
         token, stored = self._entropy.token(TOKEN_BITS), _stored(rows[0])
-        moved = [Delete(table="buttons", where={"hash": hashed})] if stored.once and not stored.ticket_id else []
+        moved = [Delete(table="buttons", where={"hash": hashed})] if stored.once and stored.used_at is None and not stored.ticket_id else []
         await self._archive.write([Put(table="buttons", row={**rows[0], "hash": hash_of(token)}), *moved])
         return token
 

@@ -5,10 +5,12 @@ from pathlib import Path
 
 import pytest
 
+from tests.golden.on_the_page import PageTheatre
 from tests.golden.theatre import perform
 
 HERE = Path(__file__).parent
 TRANSCRIPTS = sorted(HERE.glob("*.md"))
+UNRECORDED = [path for path in TRANSCRIPTS if "market: recorded" not in path.read_text(encoding="utf-8")]
 
 
 @pytest.mark.parametrize("path", TRANSCRIPTS, ids=lambda path: path.stem)
@@ -22,3 +24,9 @@ def test_transcript_when_played_then_reads_as_written(path: Path, tmp_path_facto
         path.write_text(played, encoding="utf-8")
     else:
         assert played == written
+
+
+@pytest.mark.parametrize("path", UNRECORDED, ids=lambda path: path.stem)
+def test_transcript_when_played_on_the_page_then_reads_the_same_and_makes_the_same_events(path: Path, tmp_path: Path) -> None:
+    written, played = perform(path, data_dir=None, cache_dir=tmp_path, house=PageTheatre)
+    assert played == written

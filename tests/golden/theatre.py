@@ -47,7 +47,7 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any
 
-from bot.auth import local_owner, open_pins
+from bot.auth import Pins, local_owner, open_pins
 from bot.render import render
 from bot.session import Session, Shown
 from core import plugins
@@ -56,6 +56,7 @@ from core.app import App, assemble, replay
 from core.clock import EXCHANGE_ZONE, ManualClock
 from core.commands._accounts import load_default
 from core.config import parse_config
+from core.desk import Desk
 from core.domain.events import Event
 from core.ports import Dividend, Split
 from core.reply import Facts, Notice, Reply, Text
@@ -337,9 +338,13 @@ class Theatre:
         self.app = App(desk=desk, home=None)
         await self.app.start()
         pins, _ = open_pins(Path(), self.runtime, make="", salt="theatre", given=PIN)
-        self.session = Session(desk, person=local_owner(), chat="terminal", pins=pins)
+        self.session = await self._conversation(desk, pins)
         if self.boots == 1:
             self.seen = desk.fold.seq  # what a first start writes is no part of a story
+
+    async def _conversation(self, desk: Desk, pins: Pins) -> Any:
+        """Who is talked to: whatever hears, takes presses and tells news as a Session does."""
+        return Session(desk, person=local_owner(), chat="terminal", pins=pins)
 
     def _heard(self, event: Event, outcomes: Any) -> None:
         news = announce(event, outcomes, self.app.desk.books) if self.app is not None else None
@@ -375,10 +380,10 @@ def _event_words(event: Event) -> str:
     return " ".join([event.kind, *named]) + (f" at {limit:+.2f}" if limit is not None else "")
 
 
-def perform(path: Path, *, data_dir: Path | None, cache_dir: Path) -> tuple[str, str]:
+def perform(path: Path, *, data_dir: Path | None, cache_dir: Path, house: type[Theatre] = Theatre) -> tuple[str, str]:
     """The transcript as written and as it plays now."""
     written = path.read_text(encoding="utf-8")
-    theatre = Theatre(stage=Stage.of(written, data_dir), cache_dir=cache_dir)
+    theatre = house(stage=Stage.of(written, data_dir), cache_dir=cache_dir)
     played = FENCE.sub(lambda found: f"```desk\n{theatre.play(found.group(1))}```", written)
     theatre.end()
     return written, played
