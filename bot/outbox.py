@@ -136,7 +136,7 @@ class Outbox:
         await self._take_up()
         self._silence = self._desk.listen(self._heard)
         await self._read_missed()
-        self._tasks = [self._runtime.spawn(self._write_for_ever(), name="outbox"), self._runtime.spawn(self._rings.run(), name="rings")]
+        self._tasks += [self._runtime.spawn(self._write_for_ever(), name="outbox"), self._runtime.spawn(self._rings.run(), name="rings")]
 
     async def stop(self) -> None:
         """Hear nothing more; what waits is delivered after the next start."""
@@ -145,7 +145,7 @@ class Outbox:
             self._silence = None
         for task in self._tasks:
             task.cancel()
-        self._tasks = []
+        self._tasks, self._routes = [], {}
         await self._post()
 
     def tell(self, news: Announcement) -> None:
@@ -259,7 +259,7 @@ class Outbox:
         route = self._routes.get((channel.name, address))
         if route is None:
             route = self._routes[channel.name, address] = _Route(channel, address, there=self._runtime.event())
-            self._runtime.spawn(self._deliver_for_ever(route), name=f"{channel.name} {address}")
+            self._tasks.append(self._runtime.spawn(self._deliver_for_ever(route), name=f"{channel.name} {address}"))
         return route
 
     def _queue(self, route: _Route, letter: Letter) -> None:
@@ -356,7 +356,11 @@ class Outbox:
     async def _load(self, route: _Route) -> None:
         """What is not delivered there yet, the oldest first."""
         where = {"channel": f"{route.channel.name} {route.address}", "delivered_at": None}
-        rows = await self._desk.archive.select("outbox", where=where, order_by="created_at", limit=MOST_WAITING)
+        try:
+            rows = await self._desk.archive.select("outbox", where=where, order_by="created_at", limit=MOST_WAITING)
+        except Unavailable as error:  # what is in memory goes on
+            self._runtime.report("outbox", error)
+            return
         waiting = {item[2].key for item in route.waiting}
         for row in rows:
             if row["key"] in waiting:

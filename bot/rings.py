@@ -15,7 +15,7 @@ from core.announce import Announcement, Urgency
 from core.desk import Desk
 from core.domain.encoding import digest
 from core.domain.events import AlertAnswered, Event, ExitSnoozed, Mode, ModeSet
-from core.errors import Corrupt
+from core.errors import Corrupt, Unavailable
 from core.ports import Put
 from core.reply import Action
 
@@ -103,14 +103,23 @@ class Rings:
         while True:
             await self._desk.runtime.sleep(min(LOOK_SECONDS, self._repeat_seconds))
             for ring in [ring for ring in self._open.values() if ring.due <= self._desk.runtime.seconds()]:
-                rows = await self._desk.archive.select("rings", where={"id": ring.id})
-                if rows and rows[0]["answered_at"] is not None:  # by `ack`, which writes it there
-                    self._open.pop(ring.id, None)
-                    continue
-                ring.times += 1
                 ring.due = self._next()
-                await self._desk.archive.write([_row(ring)])
+                try:
+                    if await self._answered(ring):
+                        continue
+                    await self._desk.archive.write([_row(ring)])
+                except Unavailable as error:  # nobody is known to have taken note: it rings
+                    self._desk.runtime.report("outbox", error)
                 self._ring(ring.news, ring.times)
+
+    async def _answered(self, ring: _Ring) -> bool:
+        """Whether `ack` noted an answer in the archive; counts the ring that follows otherwise."""
+        rows = await self._desk.archive.select("rings", where={"id": ring.id})
+        ring.times += 1
+        if rows and rows[0]["answered_at"] is not None:
+            self._open.pop(ring.id, None)
+            return True
+        return False
 
     def _next(self) -> float:
         return self._desk.runtime.seconds() + self._repeat_seconds

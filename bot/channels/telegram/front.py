@@ -107,6 +107,7 @@ class TelegramFront:
 
     async def stop(self) -> None:
         """Take nothing in any more; what was taken in is answered, or is there at the next start."""
+        self._ready.clear()
         if self._connecting is not None:
             self._connecting.cancel()
         if self._application is not None:

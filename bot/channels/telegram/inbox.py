@@ -23,6 +23,7 @@ from core.errors import Unavailable
 from core.ports import Delete, Put
 
 LATE_SECONDS = 60.0  # a message that took longer came while nobody listened
+KEEP_SECONDS = 2.0  # a disk that hangs does not keep `halt` from being read
 BATCH = 100  # the most updates in one answer of the server
 REMEMBERED = 10_000
 TABLE, TRANSPORT = "updates", "telegram"
@@ -91,9 +92,9 @@ class Inbox(asyncio.Queue[object]):
             "body": update.to_json(),
         }
         try:
-            await self._desk.archive.write([Put(table=TABLE, row=row)])
+            await self._desk.runtime.wait_for(self._desk.archive.write([Put(table=TABLE, row=row)]), KEEP_SECONDS)
             self._kept.add(update.update_id)
-        except Unavailable as error:
+        except (Unavailable, TimeoutError) as error:
             self._desk.runtime.report("inbox", error)
 
 

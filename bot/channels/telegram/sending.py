@@ -13,7 +13,7 @@ from functools import partial
 
 from telegram import Bot, InlineKeyboardButton, InlineKeyboardMarkup, InputFile, LinkPreviewOptions
 from telegram.constants import ParseMode
-from telegram.error import BadRequest, Forbidden, NetworkError, RetryAfter, TimedOut
+from telegram.error import BadRequest, Forbidden, NetworkError, RetryAfter, TelegramError
 
 from bot.buttons import Button, Buttons
 from bot.channels.telegram.gate import Where
@@ -25,6 +25,7 @@ from bot.session import Shown
 from core.command import Access
 from core.desk import Desk
 from core.errors import DeskError, UserError
+from core.logs import Level
 from core.reply import Action, Chart, File, Reply
 
 REMEMBERED = 100  # answers whose pages are kept
@@ -95,14 +96,14 @@ class Sender:
         """Stop the button's waiting sign. Too late is no error: the ticket decides, not the sign."""
         try:
             await self._bot.answer_callback_query(query_id, text=text or None)
-        except NetworkError as error:
-            self._desk.logs.failed("press not acknowledged", error) if isinstance(error, TimedOut) else None
+        except TelegramError as error:
+            self._desk.log(Level.DEBUG, "press not acknowledged", why=type(error).__name__)
 
     async def forget(self, where: Where, message_id: int) -> None:
         """Take a person's message out of the chat where Telegram lets us; it held a PIN."""
         try:
             await self._bot.delete_message(where.chat_id, message_id)
-        except (BadRequest, Forbidden, NetworkError) as error:
+        except TelegramError as error:
             self._desk.report("a message with a PIN could not be deleted", DeskError(type(error).__name__))
 
     # --- inside ----------------------------------------------------------------------------------------------------------

@@ -33,7 +33,7 @@ from core.reply import Action, Notice, Reply, Text, Tone, refusal
 SLOW_SECONDS = 1.0
 MOST_ASKED = 16  # questions of one chat that are worked on or wait to be sent
 REMEMBERED = 1_000
-IN_PLACE = frozenset({"confirm", "drop", "reprice", "size", "cancel", "ack", "snooze", "resume", "unhalt", "mandate", "log_trade"})
+IN_PLACE = frozenset({"confirm", "drop", "reprice", "size"})  # they decide about the card they stand on; news stays as it was told
 WORKING = "⏳ Working on it…"
 NOT_TEXT = "I read typed words only. `help` lists what I can do."
 EDITED = "An edited message is not read again. Send it as a new one if you mean it; nothing was done."
