@@ -31,6 +31,7 @@ async def set_menus(desk: Desk, bot: Bot, chats: Sequence[tuple[int, Role]]) -> 
     try:
         await bot.delete_my_commands(scope=BotCommandScopeDefault())
         for chat_id, role in chats:
-            await bot.set_my_commands(commands_for(role), scope=BotCommandScopeChat(chat_id))
+            menu = await desk.runtime.in_thread(commands_for, role)  # it loads every command there is
+            await bot.set_my_commands(menu, scope=BotCommandScopeChat(chat_id))
     except TelegramError as error:
         desk.report("telegram menu", error)

@@ -7,10 +7,12 @@ questions are counted (`MOST_ASKED` in hand for each chat, the rest is left out 
 
 from __future__ import annotations
 
+import asyncio
 from collections import Counter, OrderedDict
 from collections.abc import Callable
 
 from telegram import CallbackQuery, Message, Update
+from telegram.error import TelegramError
 
 from bot.auth import PIN_FORM, Person, Pins, person_of
 from bot.channels.telegram.backlog import Backlog
@@ -128,15 +130,23 @@ class Talk:
 
     async def _in_time(self, where: Where, session: Session, text: str, name: str) -> tuple[Shown, int | None]:
         """The answer, and the number of the message that says it is being worked on where it took longer than a second."""
-        work = self._desk.runtime.spawn(session.hear(text, name), name="telegram answer")
-        done = self._desk.runtime.event()
-        work.add_done_callback(lambda task: done.set())
-        note = None
+        late = self._desk.runtime.event()
+        slow = self._desk.runtime.spawn(self._say_slow(where, late), name="telegram working on it")
         try:
-            await self._desk.runtime.wait_for(done.wait(), SLOW_SECONDS)
-        except TimeoutError:
-            note = await self._sender.note(where, WORKING)
-        return await work, note
+            shown = await session.hear(text, name)
+        finally:
+            if not late.is_set():
+                slow.cancel()
+        return shown, await slow if late.is_set() else None
+
+    async def _say_slow(self, where: Where, late: asyncio.Event) -> int | None:
+        """After a second, the message that becomes the answer; None where it could not be put there."""
+        await self._desk.runtime.sleep(SLOW_SECONDS)
+        late.set()
+        try:
+            return await self._sender.note(where, WORKING)
+        except TelegramError:
+            return None  # the answer comes as a message of its own
 
     async def _unknown(self, message: Message, identity: str | None, where: Where | None, *, known: bool) -> None:
         """Silence, but for the right code in a private chat."""

@@ -85,13 +85,15 @@ async def on(server: TelegramServer, desk: Desk, home: Path, *, group: int | Non
 
 
 @asynccontextmanager
-async def chat(home: Path, *, group: int | None = None, topic: int | None = None, paired: bool = True) -> AsyncIterator[Chat]:
+async def chat(
+    home: Path, *, group: int | None = None, topic: int | None = None, paired: bool = True, speed: float = 50.0
+) -> AsyncIterator[Chat]:
     """A desk whose owner is Alice, on a server of its own."""
     desk = await open_desk()
     if paired:
         await pair(desk, ALICE, OWNER, Role.OWNER)
     try:
-        async with telegram_server() as server, on(server, desk, home, group=group, topic=topic) as made:
+        async with telegram_server(speed=speed) as server, on(server, desk, home, group=group, topic=topic) as made:
             yield made
     finally:
         await desk.runtime.aclose()
