@@ -84,9 +84,10 @@ def test_survivors_when_listed_then_each_is_a_planted_bug() -> None:
     assert {bug.name for bug in PLANTED} >= SURVIVORS
 
 
+@pytest.mark.timeout(600)  # a bug whose first seed has shifted is looked for in the next ones
 @pytest.mark.parametrize("bug", NOTICED, ids=[bug.name for bug in NOTICED])
 def test_checkers_when_a_bug_is_planted_then_the_right_one_finds_it(bug: Planted) -> None:
-    found = caught(bug, seeds=12)
+    found = caught(bug, seeds=60)
 
     assert found is not None, "no seed noticed"
     assert {violation.invariant for violation in found[1]} & bug.caught_by, found
