@@ -281,8 +281,8 @@ class Room:
         return self._next - 1
 
     def _add(self, piece: Piece) -> Piece:
+        self._changed(piece)  # one that cannot be drawn is none
         self._pieces.append(piece)
-        self._changed(piece)
         return piece
 
     async def _put(self, shown: Shown, *, loud: bool = False, key: str = "") -> None:

@@ -158,7 +158,7 @@ def make_site(*, room: Room, door: Door, desk: Desk, cookie: str, entered: Calla
     async def chart(request: Request, number: int, which: int, theme: str) -> Response:
         await owner(request)
         piece = room.piece(number)
-        if piece is None or which >= len(piece.attached.charts) or theme not in ("light", "dark"):
+        if piece is None or not 0 <= which < len(piece.attached.charts) or theme not in ("light", "dark"):
             raise Refused(404, "That chart is not there any more; ask for it again.")
         return Response(await desk.runtime.in_thread(_draw, piece.attached.charts[which], theme == "dark"), media_type="image/png")
 

@@ -19,7 +19,7 @@ from bot.auth import Pins, local_owner, open_pins
 from bot.buttons import Buttons, hash_of
 from bot.channels.web import pages
 from bot.channels.web.front import Web
-from bot.channels.web.room import Piece
+from bot.channels.web.room import Piece, Room
 from bot.channels.web.view import view_of
 from bot.outbox import Letter, Outbox
 from bot.render import render
@@ -28,6 +28,7 @@ from core.announce import Announcement, Urgency
 from core.config import Web as Place
 from core.desk import Desk
 from core.domain.events import Mode, ModeSet, Scope
+from core.ports import Put
 from core.reply import Action, Axis, Block, Chart, Column, Fact, File, Format, Panel, Reply, Series, Steps, Table, Text
 from core.runtime import SystemRuntime
 from tests.paper_desk import open_desk
@@ -469,6 +470,25 @@ async def test_card_when_the_page_is_served_anew_then_is_still_there_and_its_but
     assert "Filled: 1 of 1." in answer
     assert "already" in twice
     assert orders(house.desk) == 1
+
+
+async def test_piece_when_kept_by_another_version_or_damaged_then_the_others_are_still_shown(tmp_path: Path) -> None:
+    desk = await open_desk()
+    row = {"person": "owner", "chat": "web page", "at": desk.now().isoformat(), "role": "news", "call": "[]"}
+    good = '{"view": {"text": [{"code": false, "text": "kept words"}], "press": false}, "loud": false, "key": ""}'
+    texts = ("not even json", "[]", '{"view": {"ok": true}, "loud": false, "key": ""}', good)
+    for number, text in enumerate(texts, 1):
+        await desk.archive.write([Put(table="conversations", row={**row, "id": f"web-{number:012d}", "role": "said", "text": text})])
+    errors: list[str] = []
+    desk.runtime.on_failure = lambda name, error: errors.append(str(error))
+    room = Room(desk, person=local_owner(), pins=None, answering=lambda: Outbox(desk).answering("web", "page"))
+    await room.open()
+    shown = [piece.html for piece in room.pieces]
+    room.close()
+    await desk.runtime.aclose()
+    assert len(shown) == 1
+    assert "kept words" in shown[0]
+    assert len(errors) == 3
 
 
 async def test_button_when_drawn_anew_then_what_may_be_pressed_once_moves_and_what_is_too_old_is_gone() -> None:
