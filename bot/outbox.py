@@ -146,7 +146,10 @@ class Outbox:
         for task in self._tasks:
             task.cancel()
         self._tasks, self._routes = [], {}
-        await self._post()
+        try:
+            await self._post()
+        except Unavailable as error:  # what was not written is read again from the log at the next start
+            self._runtime.report("outbox", error)
 
     def tell(self, news: Announcement) -> None:
         """Tell what no event tells, such as who knocked; the same key is told once."""

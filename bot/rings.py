@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from datetime import timedelta
 from typing import Any
 
 from bot.letters import from_text, to_text
@@ -16,10 +17,11 @@ from core.desk import Desk
 from core.domain.encoding import digest
 from core.domain.events import AlertAnswered, Event, ExitSnoozed, Mode, ModeSet
 from core.errors import Corrupt, Unavailable
-from core.ports import Put
+from core.ports import Delete, Put
 from core.reply import Action
 
 LOOK_SECONDS = 1.0
+KEPT = timedelta(days=30)  # answered ones, so that `ack` still says by whom
 
 
 @dataclass(slots=True)
@@ -49,7 +51,11 @@ class Rings:
         return bool(self._over)
 
     async def load(self) -> None:
-        """What rang unanswered when the last process ended."""
+        """What rang unanswered when the last process ended; what was answered weeks ago is forgotten."""
+        since = (self._desk.now() - KEPT).isoformat()
+        for row in await self._desk.archive.select("rings"):
+            if row["answered_at"] is not None and row["answered_at"] < since:
+                await self._desk.archive.write([Delete(table="rings", where={"id": row["id"]})])
         for row in await self._desk.archive.select("rings", where={"answered_at": None}):
             try:
                 news = from_text(row["body"])

@@ -127,6 +127,11 @@ class TelegramServer:
                     await asyncio.wait_for(self._changed.wait(), 0.02)
         return value
 
+    async def called(self) -> None:
+        """Return with the next request that is answered."""
+        self._changed.clear()
+        await self._changed.wait()
+
     async def last(self, chat: int, words: str) -> Sent:
         """The newest message of a chat that says so."""
         found: Sent = await self.until(lambda: next((one for one in reversed(self.chats.get(chat, [])) if words in one.text), None))

@@ -17,6 +17,7 @@ from bot.session import Session
 from core.clock import SystemClock
 from core.command import Role
 from core.domain.events import AlertRaised, Mode
+from core.errors import Unavailable
 from core.people import OWNER
 from core.reply import Fact, Facts, Notice, Reply, Text
 from tests.paper_desk import open_desk
@@ -271,6 +272,28 @@ async def test_question_when_it_is_slow_then_shows_so_and_holds_up_neither_confi
         go.set()
         await hand.server.until(lambda: note.edits)
         assert "SPY" in note.text
+
+
+class FullDisk:
+    """Refuses every write."""
+
+    async def before_write(self, operations: object) -> None:
+        raise Unavailable("storage", why="the disk is full")
+
+    async def after_write(self, operations: object) -> None:
+        raise AssertionError("nothing was written")
+
+
+async def test_halt_when_the_disk_is_full_then_is_heard_all_the_same_and_an_order_is_not(tmp_path: Path) -> None:
+    async with chat(tmp_path) as hand:
+        hand.desk.runtime.on_failure = lambda name, error: None  # each refusal of the disk is reported
+        card = await hand.card()
+        hand.desk.archive._faults = FullDisk()  # type: ignore[attr-defined]
+        hand.server.write(ALICE, "halt")
+        await hand.server.until(lambda: hand.desk.mode()[0] is Mode.HALT)
+        hand.server.press(ALICE, card, "Confirm")
+        await hand.quiet()
+        assert hand.orders() == 0
 
 
 async def test_terminal_when_telegram_is_down_then_works_as_ever(tmp_path: Path) -> None:
