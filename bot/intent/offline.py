@@ -310,6 +310,8 @@ def _alike(sentence: Sentence, tagged: Tagged, best: Match | None) -> Frame | No
         return Frame(label=label) if sure >= QUITE_SURE or not known else None
     if label not in _BY_LIKENESS or (label in STOPPING and (sentence.symbols or asks_about(sentence))):
         return None
+    if label in ("resume", "unhalt") and sentence.words & {"no", "not", "nothing", "never", "until", "till"}:
+        return None
     frame = slots_of(label, sentence, tagged, None)
     return None if frame.ends else frame
 
@@ -369,6 +371,11 @@ def _weight(kind: str, sentence: Sentence, best: Match) -> float:
     return own
 
 
+_VAGUE_COUNT = re.compile(
+    r"\b(?:a few|several|a handful|a bunch|a ton|a load|lots|loads|many)(?: of)? (?!days|weeks|hours|minutes|months)", re.IGNORECASE
+)
+
+
 def _ordered(kind: str, sentence: Sentence, *, quoted: bool, found: Mapping[str, Match], tagged: Tagged) -> Frame:
     text = sentence.text
     if kind != "roll" and (guards.hypothetical(text) or guards.reported(text)):
@@ -382,6 +389,8 @@ def _ordered(kind: str, sentence: Sentence, *, quoted: bool, found: Mapping[str,
         )
     ):
         return slots_of("why", sentence, tagged, None)
+    if kind != "log_trade" and _VAGUE_COUNT.search(text):
+        return asks("How many contracts? Say a number.")
     if guards.asks_leave(text) and kind == "close":
         return asks("Shall I prepare its closing? Say it as an order, and you get a card to confirm.")
     stripped = guards.without_skips(text)

@@ -59,7 +59,10 @@ def size_slots(slots: dict[str, Any], sentence: Sentence, tagged: Tagged, match:
 
 def order_slots(slots: dict[str, Any], sentence: Sentence, tagged: Tagged, match: Match | None) -> None:
     named = _name_after(sentence, frozenset({"order", "cancel", "pull", "scratch", "withdraw", "number", "no"}))
-    plural = {"orders", "everything", "all", "every", "bids", "offers", "any"} & sentence.words
+    plural = {"orders", "everything", "all", "every", "bids", "offers", "any", "whatever", "anything"} & sentence.words
+    digits = [token for token in sentence.of("number") if not token.spelled]
+    if named is None and not plural and len(digits) == 1 and re.search(rf"^{digits[0].raw}\b|\b{digits[0].raw} order\b", sentence.text):
+        named = digits[0].raw
     if named is not None and not (plural and not any(token.kind == "id" for token in sentence.tokens) and "order" not in sentence.words):
         slots["order_id"] = named
     elif plural or sentence.words & {"working", "pending", "resting", "unfilled", "outstanding"}:

@@ -96,12 +96,38 @@ _ALL_OFF = re.compile(
     r"^(?:nuke|kill|terminate|abort|panic|mayday)\b|\bmake (?:it|this|everything) (?:all )?stop\b"
     r"|^everything (?:off|down)\b(?!.*\bclose)|^(?:go |get |be )?flat\b(?! is| out)|\bflatten\b.*\b(?:everything"
     r"|all|account|book|now)\b|\beverything\b.*\bflatten\b"
+    r"|\b(?:everything|it all|all of it) (?:must|has to|needs to|should|to|ought to|gotta) (?:stop|end|halt|cease)\b"
+    r"|^(?:please )?stop what\b|\bput a stop to\b|\bshut it\b(?! up)"
     r"|^all (?:off|stop)\b|\bcut the power\b|\bstop the (?:bot|desk|machine|system|bleeding|madness)\b"
 )
 _ORDERS_OFF = re.compile(
     r"\b(?:pull|yank|withdraw|remove|clear|kill|drop|cancel|scratch|take (?:down|off)|get rid of"
     r"|call off)\b.*\b(?:working|resting|pending|unfilled|orders?)\b|\border\b.*\b(?:should go"
     r"|has to go|must go|away|out|gone|off)\b"
+    r"|\b(?:pull|yank|withdraw|cancel|scrap|void)\b.*\b(?:everything|anything|whatever|all)\b"
+    r".*\b(?:broker|filled|fill|working|open)\b"
+)
+_TOLD = r"^(?:(?:ok|okay|hey|please|just|now|uh|um|no|wait|oh|god|guys?|dude|bot|desk|and|then|so)[ ,!.]+)*"
+_TOLD += r"(?:(?:let'?s|let us|you (?:must|should|have to|need to|can|gotta|better)"
+_TOLD += r"|(?:i|we) (?:want|need|would like|'?d like) (?:you|it|this|the (?:bot|desk|machine)) to"
+_TOLD += r"|(?:can|could|would|will) you(?: please| just)?|time to|better|i said|i'?m telling you to|please|just) )*"
+_STOP_TOLD = re.compile(
+    _TOLD + r"(?:stop|quit|cease|halt|freeze)"
+    r"(?: (?:right there|right now|there|here|this|that|it|all|doing \w+"
+    r"|what you are doing|trading|trade"
+    r"|anything|everything|at once|immediately|now|please|for \w+|for the \w+|for a \w+))*(?: (?:un)?till? .*|[ .!]*)$"
+)
+_REST = re.compile(r"\b(?:for (?:now|today|a|the|tonight|this)|until|till|tomorrow|trading|trade)\b")
+_PAUSED = re.compile(r"\b(?:want|need|get|keep|put|have|make|like)\b.*\b(?:paused|on hold|stopped|frozen)\b")
+_NOTHING_UNTIL = re.compile(
+    r"^(?:please |just |ok |and )*(?:no|nothing|zero|(?:do|sell|open|buy|send|place|enter|trade) nothing"
+    r"|(?:do not|don'?t) (?:do|send|place) (?:anything|any orders?))\b(?!.*\?)"
+    r"(?: (?:new|more|orders?|trades?|trading|entries|goes|gets|is|out|sent|else|at|all))* "
+    r"(?:until|till|without|before|today|tomorrow|this week|for now)\b"
+)
+_NOT_TRADING = re.compile(
+    r"^(?:please |just )*(?:do not|don'?t|no|never) (?:do )?(?:any |more )*(?:trade|trading|trades)"
+    r"(?: any ?more| for now| today| please|[ .!])*$"
 )
 
 
@@ -115,6 +141,11 @@ def by_words(sentence: Sentence) -> str | None:
         return "kill"
     if _ORDERS_OFF.search(text) and not sentence.words & {"ticket", "card", "alert"}:
         return "cancel"
+    if not figures and not sentence.of("structure") and _STOP_TOLD.search(text):
+        return "pause" if _REST.search(text) else "kill"
+    quiet = _PAUSED.search(text) or _NOTHING_UNTIL.search(text) or _NOT_TRADING.search(text)
+    if quiet and not figures and not sentence.words & {"when", "alert", "if", "stopped"}:
+        return "pause"
     if re.search(r"\bhalted?\b", text) and re.search(r"\b(?:want|please|put|desk|now|get|set)\b", text):
         return "halt"
     traded = [token for token in sentence.of("structure") if token.value != "untraded"]
@@ -128,8 +159,8 @@ def hardest_of(sentence: Sentence, found: Mapping[str, Match], label: str) -> st
     text = sentence.text.lower()
     orders_only = (
         re.search(
-            r"\b(?:kill|stop|cancel|pull|abort|nix)\b(?:[\s,]+(?:all|em|them|my|the|any|every|of|open|working"
-            r"|pending|resting|those|these|each|live|single))*[\s,]+(?:order|orders|bids|gtcs)\b",
+            r"\b(?:kill|stop|cancel|pull|abort|nix|nuke)\b(?:[\s,]+(?:all|em|them|my|the|any|every|of|open|working"
+            r"|pending|resting|those|these|each|live|single|#?\d+))*[\s,]+(?:order|orders|bids|gtcs)\b",
             text,
         )
         is not None
@@ -138,7 +169,7 @@ def hardest_of(sentence: Sentence, found: Mapping[str, Match], label: str) -> st
         return "halt"
     emergency = re.search(
         r"\bemergency|\bkill ?switch|\bpanic|\bpull the plug|\bhard stop|\bmayday|\bred button|\bkill\b(?! "
-        r"(?:all |my |the |any |every |open |working )*orders?\b)|\bshut (?:it |this |that |everything "
+        r"(?:all |my |the |any |every |open |working |#?\d+ )*orders?\b)|\bshut (?:it |this |that |everything "
         r"|the desk )?(?:all )?down|\bshut down|\bstop (?:everything|it all|all trading|sending|all of it)"
         r"|\bno more orders",
         text,
