@@ -19,7 +19,7 @@ from telegram.ext import BaseRateLimiter
 from core.runtime import Runtime
 
 CHAT_SECONDS, CHAT_BURST = 1.0, 2
-GROUP_SECONDS, GROUP_BURST = 3.0, 10
+GROUP_SECONDS, GROUP_BURST = 4.0, 5  # together never more than twenty in a minute
 MOST_TRIES = 6
 LOOK_SECONDS = 0.05
 REMEMBERED = 1_000  # chats

@@ -72,7 +72,7 @@ async def on(server: TelegramServer, desk: Desk, home: Path, *, group: int | Non
     await desk.people.load()
     outbox, said = Outbox(desk), []
     place = Place(token=TOKEN, base_url=server.url, group=group, topic=topic)
-    pace = Pace(desk.runtime, chat_seconds=1 / server.speed, group_seconds=3 / server.speed)
+    pace = Pace(desk.runtime, chat_seconds=1 / server.speed, group_seconds=4 / server.speed)
     front = TelegramFront(desk, place, pins=pins(home, desk), outbox=outbox, say=said.append, pace=pace, poll_seconds=2)
     outbox.join(front)
     await outbox.start()

@@ -65,8 +65,8 @@ async def test_messages_when_they_go_into_a_group_then_never_more_than_twenty_in
     for number in range(60):
         await wire.send(str(number), GROUP)
     times = [at for _, at in wire.sent]
-    assert max(sum(start <= at < start + 60 for at in times) for start in times) <= 30
-    assert times[-1] >= (60 - 10) * 3.0 - 0.1
+    assert max(sum(start <= at < start + 60 for at in times) for start in times) <= 20
+    assert times[-1] == (60 - 5) * 4.0
 
 
 async def test_acknowledgement_when_the_chat_is_full_then_goes_at_once(wire: Wire) -> None:
