@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import re
 from collections.abc import AsyncIterator
@@ -342,11 +343,12 @@ async def test_answer_when_shown_on_the_page_then_says_every_word_and_figure_of_
 async def told(lines: AsyncIterator[str], event: str, words: str) -> dict[str, object]:
     """The next event of a stream of that kind whose data holds these words."""
     kind = ""
-    async for line in lines:
-        kind = line.removeprefix("event: ") if line.startswith("event: ") else kind
-        if line.startswith("data: ") and kind == event and words in line:
-            found: dict[str, object] = json.loads(line.removeprefix("data: "))
-            return found
+    async with asyncio.timeout(10):
+        async for line in lines:
+            kind = line.removeprefix("event: ") if line.startswith("event: ") else kind
+            if line.startswith("data: ") and kind == event and words in line:
+                found: dict[str, object] = json.loads(line.removeprefix("data: "))
+                return found
     raise AssertionError(f"the stream ended without {words}")
 
 
