@@ -11,7 +11,7 @@ export PYTHON
 VENV := .venv
 BIN := $(VENV)/bin
 LOCK := uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate --no-header --no-emit-index-url --no-emit-find-links
-PYTEST_ARGS ?= -n 3
+PYTEST_ARGS ?= -n 4 --dist worksteal
 SEED ?=
 BENCH ?=
 STEPS ?=

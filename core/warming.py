@@ -74,5 +74,8 @@ async def _compile(cache: Path) -> int:
     try:
         return await process.wait()
     finally:
+        if process.stdin is not None:
+            process.stdin.close()
         if process.returncode is None:
             process.kill()
+            await process.wait()

@@ -383,6 +383,8 @@ class Steward:
             item = self._book.standing[item.id]
             if units > standings.left_to_send(item, self._book.orders):
                 return  # it was cancelled, or sent for, while the lane was taken
+            if standings.child_envelope(item, self._book.orders) != envelope:
+                return  # its entry filled further meanwhile, and its prices follow from what that was filled at
             intent = Intent(
                 account=self._account, legs=envelope.legs, quantity=units, plan=Limit(start=limit, worst=limit), strategy=envelope.strategy,
                 trade_id=envelope.trade_id or item.trade_id, quantity_said=True,

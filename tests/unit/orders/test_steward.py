@@ -699,6 +699,24 @@ async def test_target_when_replaced_while_its_order_waits_for_the_lane_then_noth
     assert await desk.alerts() == []
 
 
+@simulated
+async def test_target_when_its_entry_fills_further_while_its_order_waits_for_the_lane_then_it_is_priced_anew(runtime: SimRuntime) -> None:
+    desk, confirmed = await bracketed(runtime)
+    target, _ = confirmed.standing
+    desk.fill(confirmed.client_id, SPREAD, ("30", "25"))
+    await desk.world.sender.pump(0)
+    async with desk.world.desk.lane(PRACTICE):
+        turning = runtime.spawn(desk.steward.turn(), name="turn")
+        await runtime.sleep(5)
+        desk.fill(confirmed.client_id, SPREAD, ("29", "25"))
+        await desk.world.sender.pump(0)
+    await turning
+    await desk.turns(60)
+    (child,) = desk.children(target)
+    assert (desk.world.order(child).quantity, desk.world.order(child).limit) == (2, Decimal("-2.25"))  # half of 4.50
+    assert await desk.alerts() == []
+
+
 def typed(**args: str) -> Call:
     """A `cancel` that the owner types."""
     return Call(command="cancel", args=args, caller=Caller(person="owner", via=Via.LINE, role=PersonRole.OWNER, chat="phone"))
