@@ -17,7 +17,7 @@ from core.market.view import View
 from core.portfolio.pnl import Held
 from core.reply import Axis, Chart, Fact, Format, Mark, Panel, Series
 from core.risk.measures import underlying_of
-from core.risk.profile import profile
+from core.risk.profile import profile, widest_deviation
 
 POINTS = 61
 WIDEST, LEAST, DEVIATIONS = 0.25, 0.05, 2.0  # of spot on either side: so many standard deviations to the last expiry
@@ -57,12 +57,4 @@ def profile_chart(held: Held, view: View, *, where: str) -> Chart | None:
 
 
 def _reach(options: Sequence[Option], view: View) -> float:
-    found = []
-    for item in options:
-        try:
-            mark = view.mark(item)
-        except Unavailable:
-            continue
-        if mark.iv is not None:
-            found.append(DEVIATIONS * mark.iv * math.sqrt(max(mark.t_years, 0.0)))
-    return round(min(max([LEAST, *found]), WIDEST), 2)
+    return round(min(max(LEAST, DEVIATIONS * widest_deviation(options, view)), WIDEST), 2)

@@ -26,7 +26,7 @@ from core.pricing.payoff import Payoff
 from core.reply import Axis, Chart, Fact, Format, Mark, Panel, Series, Shape
 from core.risk.examine import held_payoff
 from core.risk.measures import underlying_of
-from core.risk.profile import worth
+from core.risk.profile import widest_deviation, worth
 
 POINTS = 121
 WIDEST = 0.5  # of spot: a break-even further away is told, not drawn
@@ -134,15 +134,7 @@ def _room(options: Sequence[Option], view: View, spot: float | None) -> float:
     """How far the picture goes beyond strikes and spot, as a fraction of spot."""
     if not options:
         return SHARES_ROOM
-    found = [LEAST]
-    for item in options:
-        try:
-            mark = view.mark(item)
-        except Unavailable:
-            continue
-        if mark.iv is not None:
-            found.append(DEVIATIONS * mark.iv * math.sqrt(max(mark.t_years, 0.0)))
-    return min(max(found), WIDEST)
+    return min(max(LEAST, DEVIATIONS * widest_deviation(options, view)), WIDEST)
 
 
 def _places(options: Sequence[Option], levels: Sequence[float], *, spot: float | None, room: float) -> tuple[float, ...]:

@@ -8,6 +8,7 @@ Worked example: short one put of 95 with three days left, the underlying at 90 w
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -45,6 +46,20 @@ class _Set:
     legs: Legs
     spot: Floats  # of the underlying a move is of; a leg's own price may be that of a future
     carry: Floats  # rate less dividend: theta holds the forward
+
+
+
+def widest_deviation(options: Sequence[Option], view: View) -> float:
+    """The largest standard deviation to expiry that the quotes of options imply, as a fraction of spot; 0 where none gives a volatility."""
+    found = [0.0]
+    for item in options:
+        try:
+            mark = view.mark(item)
+        except Unavailable:
+            continue
+        if mark.iv is not None:
+            found.append(mark.iv * math.sqrt(max(mark.t_years, 0.0)))
+    return max(found)
 
 
 def worth(holdings: Holdings, view: View, *, moves: Sequence[float], years: float = 0.0) -> Floats:
