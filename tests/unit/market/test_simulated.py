@@ -18,12 +18,14 @@ from core.clock import EXCHANGE_ZONE, ManualClock
 from core.domain import listing
 from core.domain.calendar import last_trade_at, session
 from core.domain.instruments import Option, Right, underlying_instrument
+from core.domain.sessions import sessions
 from core.errors import Unavailable, UserError
 from core.market.chain import CALL, PUT, Chain
 from core.market.providers import simulated
 from core.market.providers._sim_listed import LISTED
 from core.market.providers._sim_noise import Noise
 from core.market.providers._sim_paths import Paths
+from core.market.providers._sim_surface import VIX_YEARS
 from core.ports import Bars
 from core.pricing.bsm import greeks_forward
 from core.pricing.implied import implied_vol
@@ -512,11 +514,11 @@ async def test_vix_when_compared_with_the_chain_then_it_is_what_thirty_day_optio
         expiry = min(await provider.expiries("SPX"), key=lambda one: abs((one - at.date()).days - days))
         chain = (await provider.chain("SPX", first=expiry, last=expiry)).only(root="SPXW")
         years = (last_trade_at(chain.option(0).series, expiry) - at).total_seconds() / (365 * 86_400)
-        terms.append((years, strip_variance(chain, years)))
+        terms.append((len(sessions(at.date(), expiry)) - 1, strip_variance(chain, years)))
     (first, low), (last, high) = terms
-    total = np.interp(30 / 365, [first, last], [low, high])
+    total = np.interp(VIX_YEARS * 252, [first, last], [low, high])  # this market's variance goes by sessions, not by days
 
-    assert shown == pytest.approx(100 * np.sqrt(total / (30 / 365)), rel=0.03)
+    assert shown == pytest.approx(100 * np.sqrt(total / VIX_YEARS), abs=0.3)
 
 
 def strip_variance(chain: Chain, years: float) -> float:
